@@ -1,0 +1,73 @@
+//! The command line: one file for each subcommand, and one way for all of them to fail.
+//!
+//! Without a subcommand `covet-bench` does its main job ([`main_job`]).
+
+pub mod exit;
+pub mod main_job;
+pub mod null;
+pub mod peers;
+pub mod run;
+pub mod serve;
+pub mod values;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use exit::{Advise, Exit};
+
+/// The arguments of `covet-bench`.
+#[derive(Debug, Parser)]
+#[command(
+    name = "covet-bench",
+    version,
+    about = "Measures HTTP servers and judges claims about their speed",
+    long_about = "Measures HTTP servers and judges claims about their speed.\n\n\
+        Without a subcommand: measures the claim in claims/covetpy.toml in every layer that it was read in \
+        (about 30 seconds), prints a verdict table and the latency percentiles, and writes an HTML and a \
+        JSON report.",
+    after_help = "Exit status: 0 success, 1 runtime error, 2 usage, 95 not reproducible on this hardware, \
+        96 mis-specified claim, 97 invalid measurement, 98 inconclusive, 99 refuted or a threshold failed. \
+        The main job exits 0 once it has produced its verdicts, whatever they are.",
+    args_conflicts_with_subcommands = true
+)]
+pub struct Cli {
+    /// What to do; the main job when absent.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Options of the main job.
+    #[command(flatten)]
+    pub main_job: main_job::MainJobArgs,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the reference service (/plaintext, /json, /user/{id}, /echo, ...)
+    Serve(serve::ServeArgs),
+    /// Serve a do-nothing responder: the ceiling that a generator is checked against
+    Null(null::NullArgs),
+    /// Load an HTTP/1.1 server, closed loop, or open loop with --rate
+    Run(run::RunArgs),
+    /// Measure peer servers and Covet side by side, interleaved
+    Peers(peers::PeersArgs),
+}
+
+/// Parses the process's arguments, does what they ask, and returns the exit status.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        None => main_job::main_job(cli.main_job),
+        Some(Command::Serve(args)) => serve::serve(args),
+        Some(Command::Null(args)) => null::null(args),
+        Some(Command::Run(args)) => run::run(args),
+        Some(Command::Peers(args)) => peers::peers(args),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("{}", exit::error_line(&error));
+            exit::status_of(&error).into()
+        }
+    }
+}

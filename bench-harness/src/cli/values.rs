@@ -1,0 +1,82 @@
+//! Values that the command line takes in a human form: `1.5s`, `50k`.
+
+use std::time::Duration;
+
+/// Parses a length of time: a number and `us`, `ms`, `s`, `m` or `h`; a bare number is seconds.
+///
+/// # Errors
+/// A sentence for the terminal when the number or the unit is unknown, or the value is negative or over ten years.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = split_unit(text);
+    let factor = match unit {
+        "us" | "µs" => 1e-6,
+        "ms" => 1e-3,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(format!("unknown unit `{unit}`: write 500ms, 30s or 2m")),
+    };
+    let seconds = positive(number)? * factor;
+    if seconds > 10.0 * 365.0 * 86_400.0 {
+        return Err("more than ten years".to_owned());
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+/// Parses a rate per second: a number with an optional `k` (thousand) or `m` (million).
+///
+/// # Errors
+/// A sentence for the terminal when the number is not above zero or the suffix is unknown.
+pub fn rate(text: &str) -> Result<f64, String> {
+    let (number, unit) = split_unit(text);
+    let factor = match unit {
+        "" => 1.0,
+        "k" | "K" => 1e3,
+        "m" | "M" => 1e6,
+        _ => return Err(format!("unknown suffix `{unit}`: write 5000, 50k or 1.2m")),
+    };
+    let rate = positive(number)? * factor;
+    if rate == 0.0 {
+        return Err("a rate must be above zero".to_owned());
+    }
+    Ok(rate)
+}
+
+fn split_unit(text: &str) -> (&str, &str) {
+    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    text.split_at(end)
+}
+
+fn positive(number: &str) -> Result<f64, String> {
+    number
+        .parse::<f64>()
+        .ok()
+        .filter(|value| value.is_finite() && *value >= 0.0)
+        .ok_or_else(|| format!("`{number}` is not a number of zero or more"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_take_units() {
+        assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(duration("1.5"), Ok(Duration::from_millis(1500)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert!(duration("5x").unwrap_err().contains("500ms"));
+        assert!(duration("-1s").is_err());
+        assert!(duration("").is_err());
+        assert!(duration("9999999999h").is_err());
+    }
+
+    #[test]
+    fn rates_take_suffixes() {
+        assert_eq!(rate("50k"), Ok(50_000.0));
+        assert_eq!(rate("1.2m"), Ok(1_200_000.0));
+        assert_eq!(rate("7"), Ok(7.0));
+        assert!(rate("0").is_err());
+        assert!(rate("many").is_err());
+    }
+}

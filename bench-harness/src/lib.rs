@@ -1,0 +1,6 @@
+//! Covet's instrument: load, clocks, records, statistics, verdicts and reports.
+//!
+//! The binary `covet-bench` is a thin shell over this library, so that every part of a measurement can be
+//! tested without starting a process.
+
+pub mod cli;
