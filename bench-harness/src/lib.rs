@@ -4,3 +4,4 @@
 //! tested without starting a process.
 
 pub mod cli;
+pub mod target;

@@ -1,5 +1,7 @@
 //! The contract written by hand on glommio 0.9.
 
+use std::os::fd::{FromRawFd, IntoRawFd};
+
 use contract::Arguments;
 use contract::engine::Connection;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
@@ -36,3 +38,32 @@ async fn serve(port: u16) -> std::io::Result<()> {
     }
 }
 
+/// glommio's own `bind` has a backlog of 1024 and no `TCP_NODELAY`; the contract's socket has both right.
+fn listen(port: u16) -> std::io::Result<TcpListener> {
+    let listener = contract::listener(port);
+    listener.set_nonblocking(false)?;
+    // SAFETY: `into_raw_fd` gives up the descriptor, so the new listener is its only owner.
+    #[allow(unsafe_code)]
+    let listener = unsafe { TcpListener::from_raw_fd(listener.into_raw_fd()) };
+    Ok(listener)
+}
+
+fn main() {
+    let arguments = Arguments::from_process();
+    // glommio registers its buffers with each ring; where this is refused it stops with its own message.
+    let unlimited = Rlimit { current: None, maximum: None };
+    if let Err(error) = setrlimit(Resource::Memlock, unlimited) {
+        eprintln!("memlock limit left as it is: {error}");
+    }
+    let executors: Vec<_> = (0..arguments.cores)
+        .map(|cpu| {
+            LocalExecutorBuilder::new(Placement::Fixed(cpu))
+                .name(&format!("peer-{cpu}"))
+                .spawn(move || serve(arguments.port))
+                .expect("an executor at start-up")
+        })
+        .collect();
+    for executor in executors {
+        executor.join().expect("the executor's thread").expect("a listener at start-up");
+    }
+}

@@ -1,0 +1,96 @@
+//! What a process has used, by the kernel's own books (proc_pid_schedstat, proc_pid_status(5)).
+
+use std::fs;
+use std::io;
+use std::time::Duration;
+
+/// CPU time used so far by a process, its threads and its descendants.
+///
+/// The first field of `schedstat` is time on the CPU in nanoseconds; `stat` only counts in ticks of 10 ms.
+/// Time of threads that have ended is not included.
+///
+/// # Errors
+/// When the process does not exist.
+pub fn cpu_time(pid: u32) -> io::Result<Duration> {
+    let mut nanoseconds = thread_time(pid)?;
+    for descendant in descendants(pid) {
+        // A descendant that ends while it is being read takes its time with it.
+        nanoseconds += thread_time(descendant).unwrap_or_default();
+    }
+    Ok(Duration::from_nanos(nanoseconds))
+}
+
+/// Memory resident now, in bytes, of a process and its descendants.
+///
+/// # Errors
+/// When the process does not exist.
+pub fn resident(pid: u32) -> io::Result<u64> {
+    let own = resident_of(pid)?;
+    Ok(descendants(pid).into_iter().filter_map(|pid| resident_of(pid).ok()).sum::<u64>() + own)
+}
+
+fn thread_time(pid: u32) -> io::Result<u64> {
+    let mut sum = 0;
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
+        sum += text.split_ascii_whitespace().next().and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
+    }
+    Ok(sum)
+}
+
+fn resident_of(pid: u32) -> io::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let kibibytes = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .and_then(|value| value.trim().strip_suffix(" kB"))
+        .and_then(|number| number.parse::<u64>().ok());
+    Ok(kibibytes.unwrap_or(0) * 1024)
+}
+
+fn descendants(pid: u32) -> Vec<u32> {
+    let mut found = children(pid);
+    let mut next = 0;
+    while next < found.len() {
+        found.extend(children(found[next]));
+        next += 1;
+    }
+    found
+}
+
+fn children(pid: u32) -> Vec<u32> {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    tasks
+        .flatten()
+        .filter_map(|task| fs::read_to_string(task.path().join("children")).ok())
+        .flat_map(|text| text.split_ascii_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<u32>>())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    #[test]
+    fn a_busy_thread_is_accounted_for() {
+        let pid = std::process::id();
+        let before = cpu_time(pid).expect("own process");
+        let worked = std::thread::spawn(move || {
+            let started = Instant::now();
+            while started.elapsed() < Duration::from_millis(120) {
+                std::hint::black_box(started);
+            }
+            cpu_time(pid).expect("own process")
+        });
+        let after = worked.join().expect("the worker returns a time");
+        assert!(after - before >= Duration::from_millis(20), "{:?}", after - before);
+    }
+
+    #[test]
+    fn a_process_that_is_not_there_is_an_error() {
+        assert!(cpu_time(u32::MAX).is_err());
+        assert!(resident(u32::MAX).is_err());
+        assert!(resident(std::process::id()).expect("own process") > 100 * 1024);
+    }
+}

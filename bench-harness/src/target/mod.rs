@@ -1,0 +1,4 @@
+//! What is measured: the reference service, the null responder, and servers in processes of their own.
+
+pub mod accounting;
+pub mod child;
