@@ -1,0 +1,316 @@
+//! Message bodies: fixed, streamed by the application, or arriving on a connection.
+
+mod error;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use http_body::{Frame, SizeHint};
+
+pub use error::{BodyError, BoxError};
+use stream::StreamBody;
+
+/// Bytes set aside at most when a body of unknown or untrusted length is collected.
+const COLLECT_RESERVE: usize = 64 * 1024;
+
+/// The body of a request or response.
+///
+/// A body whose bytes are already there is held in place, without an allocation. A streaming body ends with
+/// `None` or with an error; after either it is empty.
+pub struct Body {
+    inner: Inner,
+}
+
+enum Inner {
+    Empty,
+    Static(&'static [u8]),
+    Bytes(Bytes),
+    Vec(Vec<u8>),
+    Incoming { source: Rc<dyn BodySource>, length: Option<u64> },
+    Stream(Box<StreamBody>),
+    Taken,
+}
+
+/// A body whose bytes are all there, as [`Body::into_fixed`] gives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FixedBody {
+    /// Bytes in the program's image; empty for an empty body.
+    Static(&'static [u8]),
+    /// Shared bytes.
+    Bytes(Bytes),
+    /// Owned bytes.
+    Vec(Vec<u8>),
+}
+
+impl AsRef<[u8]> for FixedBody {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Static(bytes) => bytes,
+            Self::Bytes(bytes) => bytes,
+            Self::Vec(bytes) => bytes,
+        }
+    }
+}
+
+/// Where an incoming body's bytes come from: the connection that is reading it.
+///
+/// The connection and the [`Body`] share the source on one core, hence `&self`.
+pub trait BodySource {
+    /// The next non-empty piece of the body; `None` after its end.
+    ///
+    /// Registers the waker of `cx` when it returns `Pending`.
+    fn poll_chunk(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>>;
+
+    /// The number of bytes still to come, where the framing tells it.
+    fn remaining(&self) -> Option<u64>;
+}
+
+impl Body {
+    /// A body of no bytes.
+    pub const fn empty() -> Self {
+        Self { inner: Inner::Empty }
+    }
+
+    /// What is left where a body was taken away: reading it fails with [`BodyError::Taken`].
+    pub const fn taken() -> Self {
+        Self { inner: Inner::Taken }
+    }
+
+    /// A body of bytes in the program's image.
+    pub const fn from_static(bytes: &'static [u8]) -> Self {
+        Self { inner: Inner::Static(bytes) }
+    }
+
+    /// A body of unknown length, fed by a stream; it is sent with chunked framing.
+    pub fn stream<S>(stream: S) -> Self
+    where
+        S: Stream<Item = Result<Bytes, BoxError>> + 'static,
+    {
+        Self { inner: Inner::Stream(Box::new(StreamBody::new(Box::pin(stream), None))) }
+    }
+
+    /// A body of exactly `length` bytes, fed by a stream.
+    ///
+    /// Reading fails with [`BodyError::LengthMismatch`] when the stream yields more or fewer bytes.
+    pub fn sized_stream<S>(length: u64, stream: S) -> Self
+    where
+        S: Stream<Item = Result<Bytes, BoxError>> + 'static,
+    {
+        Self { inner: Inner::Stream(Box::new(StreamBody::new(Box::pin(stream), Some(length)))) }
+    }
+
+    /// A body that a connection is still receiving, of `length` bytes if its framing tells.
+    pub fn incoming(source: Rc<dyn BodySource>, length: Option<u64>) -> Self {
+        Self { inner: Inner::Incoming { source, length } }
+    }
+
+    /// The number of bytes still to be read, where it is known.
+    pub fn exact_length(&self) -> Option<u64> {
+        match &self.inner {
+            Inner::Empty | Inner::Taken => Some(0),
+            Inner::Static(bytes) => Some(bytes.len() as u64),
+            Inner::Bytes(bytes) => Some(bytes.len() as u64),
+            Inner::Vec(bytes) => Some(bytes.len() as u64),
+            Inner::Incoming { source, length } => length.and_then(|_| source.remaining()),
+            Inner::Stream(stream) => stream.remaining(),
+        }
+    }
+
+    /// Whether the body is known to have no bytes left.
+    pub fn is_empty(&self) -> bool {
+        self.exact_length() == Some(0)
+    }
+
+    /// Whether the body was taken away and this is the mark left in its place.
+    pub fn is_taken(&self) -> bool {
+        matches!(self.inner, Inner::Taken)
+    }
+
+    /// The whole body, if its bytes are already there.
+    pub fn as_fixed(&self) -> Option<&[u8]> {
+        match &self.inner {
+            Inner::Empty => Some(&[]),
+            Inner::Static(bytes) => Some(bytes),
+            Inner::Bytes(bytes) => Some(bytes),
+            Inner::Vec(bytes) => Some(bytes),
+            Inner::Incoming { .. } | Inner::Stream(_) | Inner::Taken => None,
+        }
+    }
+
+    /// The whole body by value, if its bytes are already there; otherwise the body itself.
+    pub fn into_fixed(self) -> Result<FixedBody, Self> {
+        match self.inner {
+            Inner::Empty => Ok(FixedBody::Static(&[])),
+            Inner::Static(bytes) => Ok(FixedBody::Static(bytes)),
+            Inner::Bytes(bytes) => Ok(FixedBody::Bytes(bytes)),
+            Inner::Vec(bytes) => Ok(FixedBody::Vec(bytes)),
+            inner => Err(Self { inner }),
+        }
+    }
+
+    /// Leaves [`Body::taken`] in this body's place and returns it.
+    pub fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::taken())
+    }
+
+    /// The next non-empty piece of the body; `None` at its end.
+    pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        let item = match &mut self.inner {
+            Inner::Incoming { source, .. } => match source.poll_chunk(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(item) => item,
+            },
+            Inner::Stream(stream) => match stream.poll_chunk(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(item) => item,
+            },
+            Inner::Taken => Some(Err(BodyError::Taken)),
+            _ => return Poll::Ready(self.take_fixed().map(Ok)),
+        };
+        if !matches!(item, Some(Ok(_))) {
+            self.inner = Inner::Empty;
+        }
+        Poll::Ready(item)
+    }
+
+    /// The next non-empty piece of the body; `None` at its end.
+    ///
+    /// Cancel safe: a piece is either returned or still to be read.
+    pub async fn chunk(&mut self) -> Option<Result<Bytes, BodyError>> {
+        poll_fn(|cx| self.poll_chunk(cx)).await
+    }
+
+    /// Reads the whole body, which may be at most `limit` bytes long.
+    ///
+    /// A body that arrives in one piece is returned without copying. What was read is lost if the future is
+    /// dropped. Fails with [`BodyError::TooLarge`] before reading if the length is known to exceed `limit`.
+    pub async fn collect(&mut self, limit: usize) -> Result<Bytes, BodyError> {
+        let too_large = BodyError::TooLarge { limit: limit as u64 };
+        let length = self.exact_length();
+        if length.is_some_and(|length| length > limit as u64) {
+            return Err(too_large);
+        }
+        let Some(first) = self.chunk().await.transpose()? else { return Ok(Bytes::new()) };
+        if first.len() > limit {
+            return Err(too_large);
+        }
+        let Some(second) = self.chunk().await.transpose()? else { return Ok(first) };
+        // A length that a peer declared reserves no more than a peer could make us hold anyway.
+        let reserve = length.map_or(0, |length| length.min(limit as u64) as usize).min(COLLECT_RESERVE);
+        let mut whole = Vec::with_capacity(reserve.max(first.len() + second.len()));
+        whole.extend_from_slice(&first);
+        let mut next = Some(second);
+        while let Some(chunk) = next {
+            if chunk.len() > limit - whole.len() {
+                return Err(too_large);
+            }
+            whole.extend_from_slice(&chunk);
+            next = self.chunk().await.transpose()?;
+        }
+        Ok(whole.into())
+    }
+
+    fn take_fixed(&mut self) -> Option<Bytes> {
+        let bytes = match std::mem::replace(&mut self.inner, Inner::Empty) {
+            Inner::Static(bytes) => Bytes::from_static(bytes),
+            Inner::Bytes(bytes) => bytes,
+            Inner::Vec(bytes) => bytes.into(),
+            _ => return None,
+        };
+        (!bytes.is_empty()).then_some(bytes)
+    }
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match &self.inner {
+            Inner::Empty => "Empty",
+            Inner::Static(_) | Inner::Bytes(_) | Inner::Vec(_) => "Fixed",
+            Inner::Incoming { .. } => "Incoming",
+            Inner::Stream(_) => "Stream",
+            Inner::Taken => "Taken",
+        };
+        f.debug_struct("Body").field("kind", &kind).field("length", &self.exact_length()).finish()
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Self {
+        Self::from_static(text.as_bytes())
+    }
+}
+
+impl From<&'static [u8]> for Body {
+    fn from(bytes: &'static [u8]) -> Self {
+        Self::from_static(bytes)
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Self::from(text.into_bytes())
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { inner: Inner::Vec(bytes) }
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self { inner: Inner::Bytes(bytes) }
+    }
+}
+
+impl From<FixedBody> for Body {
+    fn from(body: FixedBody) -> Self {
+        match body {
+            FixedBody::Static(bytes) => Self::from_static(bytes),
+            FixedBody::Bytes(bytes) => bytes.into(),
+            FixedBody::Vec(bytes) => bytes.into(),
+        }
+    }
+}
+
+impl From<()> for Body {
+    fn from((): ()) -> Self {
+        Self::empty()
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.poll_chunk(cx).map(|item| item.map(|chunk| chunk.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        // An incoming body with nothing left may still have to report a fault in what follows the data.
+        self.as_fixed().is_some_and(<[u8]>::is_empty)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.exact_length().map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}

@@ -1,0 +1,230 @@
+//! The head of a request, in memory that is used again for the next one.
+
+use std::cell::OnceCell;
+use std::fmt;
+use std::ops::Range;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
+
+use super::fields::FieldSpan;
+use super::target::{self, TargetParts};
+use super::{Fields, Framing};
+use crate::RequestError;
+
+/// A decoded request head: request line, fields, and what follows from them.
+///
+/// A connection keeps one and decodes into it again and again: its memory is reused, and a field block that
+/// equals the last one is recognised without parsing. [`Head::shrink`] gives the memory back, for
+/// connections that go idle.
+pub struct Head {
+    /// The field block with its closing empty line, then the request-target.
+    ///
+    /// The block comes first so that it can stay in place from one request to the next. The target is valid
+    /// UTF-8: [`Head::target`] relies on it.
+    pub(super) raw: Vec<u8>,
+    pub(super) block_len: u32,
+    pub(super) spans: Vec<FieldSpan>,
+    pub(super) map: OnceCell<Box<HeaderMap>>,
+    pub(super) method: Method,
+    pub(super) version: Version,
+    pub(super) parts: TargetParts,
+    pub(super) facts: Facts,
+}
+
+/// What the field block says about the message and the connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Facts {
+    pub(super) framing: Framing,
+    /// Index of the Host field plus 1; 0 if there is none.
+    pub(super) host: u16,
+    pub(super) keep_alive: bool,
+    pub(super) expect_continue: bool,
+}
+
+impl Head {
+    /// An empty head, to decode into; it owns no heap memory.
+    pub const fn new() -> Self {
+        Self {
+            raw: Vec::new(),
+            block_len: 0,
+            spans: Vec::new(),
+            map: OnceCell::new(),
+            method: Method::GET,
+            version: Version::HTTP_11,
+            parts: TargetParts { authority: 0..0, path: 0..0, has_query: false, server_wide: false },
+            facts: Facts { framing: Framing::None, host: 0, keep_alive: false, expect_continue: false },
+        }
+    }
+
+    /// A head made of its parts, as for [`RequestBuilder`](crate::RequestBuilder).
+    pub(crate) fn build(
+        method: Method,
+        version: Version,
+        target: String,
+        headers: &HeaderMap,
+    ) -> Result<Self, RequestError> {
+        let parts = match target::parse(&method, &target) {
+            Ok(parts) => parts,
+            Err(source) => return Err(RequestError::Target { target, source }),
+        };
+        let mut head = Self::new();
+        for (name, value) in headers {
+            head.push_field(name, value);
+        }
+        head.raw.extend_from_slice(b"\r\n");
+        head.block_len = u32::try_from(head.raw.len()).map_err(|_| RequestError::TooManyFields)?;
+        head.raw.extend_from_slice(target.as_bytes());
+        head.facts.host = head.position("host").map_or(0, |at| at as u16 + 1);
+        head.method = method;
+        head.version = version;
+        head.parts = parts;
+        Ok(head)
+    }
+
+    fn push_field(&mut self, name: &HeaderName, value: &HeaderValue) {
+        // An overflow shows in the block's length, which is checked at the end.
+        let at = self.raw.len() as u32;
+        self.spans.push(FieldSpan {
+            name: at,
+            name_len: name.as_str().len() as u16,
+            value: at + name.as_str().len() as u32 + 2,
+            value_len: value.len() as u32,
+        });
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            self.raw.extend_from_slice(part);
+        }
+    }
+
+    /// The method.
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The protocol version: HTTP/1.1 or HTTP/1.0.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The request-target as received.
+    pub fn target(&self) -> &str {
+        // SAFETY: all writers of `raw` (decoding and `build`) put nothing behind the block but a target that
+        // they hold as a `str` or have checked to be visible ASCII.
+        unsafe { str::from_utf8_unchecked(&self.raw[self.block_len as usize..]) }
+    }
+
+    /// The path of the target URI; see [`Request::path`](crate::Request::path).
+    pub fn path(&self) -> &str {
+        match self.part(&self.parts.path) {
+            "" if self.parts.server_wide => "*",
+            "" => "/",
+            path => path,
+        }
+    }
+
+    /// What follows the `?` of the target, if it has one.
+    pub fn query(&self) -> Option<&str> {
+        self.parts.has_query.then(|| &self.target()[self.parts.path.end as usize + 1..])
+    }
+
+    /// The authority of the target URI; see [`Request::authority`](crate::Request::authority).
+    pub fn authority(&self) -> Option<&str> {
+        if !self.parts.authority.is_empty() {
+            return Some(self.part(&self.parts.authority));
+        }
+        let host = self.spans.get((self.facts.host as usize).checked_sub(1)?)?;
+        str::from_utf8(host.value(self.block())).ok()
+    }
+
+    /// The value of the first field of this name, in any case.
+    pub fn field(&self, name: &str) -> Option<&[u8]> {
+        self.position(name).map(|at| self.spans[at].value(self.block()))
+    }
+
+    /// All fields as (name, value), in the order and case received.
+    pub fn fields(&self) -> Fields<'_> {
+        Fields::of_block(self.block(), &self.spans)
+    }
+
+    /// The fields as a header map, built on the first call and kept as long as the field block stays the same.
+    pub fn headers(&self) -> &HeaderMap {
+        self.map.get_or_init(|| Box::new(self.build_map()))
+    }
+
+    /// How the content is delimited.
+    pub fn framing(&self) -> Framing {
+        self.facts.framing
+    }
+
+    /// Whether the client wants the connection to stay open (RFC 9112 section 9.3).
+    pub fn keep_alive(&self) -> bool {
+        self.facts.keep_alive
+    }
+
+    /// Whether the client waits for a 100 response before it sends the content (RFC 9110 section 10.1.1).
+    pub fn expect_continue(&self) -> bool {
+        self.facts.expect_continue
+    }
+
+    /// Forgets what was decoded, and keeps the memory.
+    pub fn clear(&mut self) {
+        let (mut raw, mut spans) = (std::mem::take(&mut self.raw), std::mem::take(&mut self.spans));
+        raw.clear();
+        spans.clear();
+        *self = Self { raw, spans, ..Self::new() };
+    }
+
+    /// Forgets what was decoded, and frees the memory.
+    pub fn shrink(&mut self) {
+        *self = Self::new();
+    }
+
+    fn build_map(&self) -> HeaderMap {
+        // One copy of the block is shared by all values.
+        let block = Bytes::copy_from_slice(self.block());
+        let mut map = HeaderMap::with_capacity(self.spans.len());
+        for span in &self.spans {
+            let value = span.value as usize..(span.value + span.value_len) as usize;
+            let name = HeaderName::from_bytes(span.name(&block)).expect("a decoded field name is a token");
+            let value = HeaderValue::from_maybe_shared(block.slice(value))
+                .expect("a decoded field value has no control characters");
+            map.append(name, value);
+        }
+        map
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        let block = self.block();
+        self.spans.iter().position(|span| {
+            span.name_len as usize == name.len() && span.name(block).eq_ignore_ascii_case(name.as_bytes())
+        })
+    }
+
+    fn block(&self) -> &[u8] {
+        &self.raw[..self.block_len as usize]
+    }
+
+    fn part(&self, range: &Range<u32>) -> &str {
+        &self.target()[range.start as usize..range.end as usize]
+    }
+}
+
+impl Default for Head {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Field values may be secrets, so only their names are shown.
+        f.debug_struct("Head")
+            .field("method", &self.method)
+            .field("target", &self.target())
+            .field("version", &self.version)
+            .field("fields", &self.fields().map(|(name, _)| name).collect::<Vec<_>>())
+            .field("framing", &self.facts.framing)
+            .field("keep_alive", &self.facts.keep_alive)
+            .finish_non_exhaustive()
+    }
+}

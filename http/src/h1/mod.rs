@@ -1,0 +1,18 @@
+//! HTTP/1.1 as a sans-IO codec (RFC 9112): bytes in, values out; no socket, no clock.
+//!
+//! It is strict where requests are smuggled. Line ends are CRLF, never a bare LF; a head with contradictory
+//! framing is refused and the connection is to be closed after the answer. Every length has a bound, see
+//! [`Limits`].
+
+mod error;
+mod fields;
+mod framing;
+mod head;
+mod limits;
+mod target;
+
+pub use error::HeadError;
+pub use fields::Fields;
+pub use framing::Framing;
+pub use head::Head;
+pub use limits::Limits;

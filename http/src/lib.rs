@@ -1,0 +1,20 @@
+//! Covet's HTTP: the request and response types, and a sans-IO HTTP/1.1 codec.
+//!
+//! The types are single-core by design: a [`Request`] shares its parsed head through an `Rc`, so it never
+//! leaves the core that received it. The vocabulary is that of the [`http`], [`bytes`] and [`http_body`]
+//! crates, and every type converts to and from theirs.
+//!
+//! A request holds the field block as it was received. [`Request::field`] looks into it directly; a
+//! [`HeaderMap`] is built when [`Request::headers`] is first called, and not before.
+
+pub mod body;
+pub mod h1;
+pub mod request;
+pub mod response;
+pub mod service;
+
+pub use body::{Body, BodyError, BodySource, BoxError, FixedBody};
+pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
+pub use request::{PathParams, Request, RequestBuilder, RequestError};
+pub use response::{ContentType, Response};
+pub use service::{Service, service_fn};

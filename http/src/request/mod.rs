@@ -1,0 +1,186 @@
+//! The request type.
+
+mod builder;
+mod convert;
+mod params;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use http::{Extensions, HeaderMap, HeaderValue, Method, Version};
+
+pub use builder::{RequestBuilder, RequestError};
+pub use params::PathParams;
+
+use crate::Body;
+use crate::h1::{Fields, Head};
+
+/// A request: a head as received, and a body.
+///
+/// The head is shared with the connection that received it, so a request is cheap to make and to move, and
+/// stays on its core. Drop it when it is no longer needed: the connection then reuses the head's memory.
+#[derive(Debug)]
+pub struct Request {
+    head: Rc<Head>,
+    body: Body,
+    params: PathParams,
+    peer: Option<Rc<SocketAddr>>,
+    extra: Option<Box<Extra>>,
+}
+
+/// What few requests have, kept out of line so that the others stay small.
+#[derive(Debug, Default)]
+struct Extra {
+    /// The fields as changed by middleware; they hide those of the head.
+    headers: Option<HeaderMap>,
+    extensions: Extensions,
+}
+
+impl Request {
+    /// A request of a decoded head and a body.
+    pub fn new(head: Rc<Head>, body: Body) -> Self {
+        Self { head, body, params: PathParams::default(), peer: None, extra: None }
+    }
+
+    /// Starts building a request from its method and its request-target, such as `/users/7?full`.
+    pub fn builder<M>(method: M, target: impl Into<String>) -> RequestBuilder
+    where
+        Method: TryFrom<M>,
+    {
+        RequestBuilder::new(method, target.into())
+    }
+
+    /// The method.
+    pub fn method(&self) -> &Method {
+        self.head.method()
+    }
+
+    /// The protocol version.
+    pub fn version(&self) -> Version {
+        self.head.version()
+    }
+
+    /// The request-target as received (RFC 9112 section 3.2).
+    pub fn target(&self) -> &str {
+        self.head.target()
+    }
+
+    /// The path of the target URI, percent-encoded as received; never empty.
+    ///
+    /// It is `*` for the asterisk-form, and `/` for the authority-form of CONNECT.
+    pub fn path(&self) -> &str {
+        self.head.path()
+    }
+
+    /// What follows the `?` of the target, if it has one.
+    pub fn query(&self) -> Option<&str> {
+        self.head.query()
+    }
+
+    /// The authority of the target URI: that of the target if it has one, otherwise the Host field's value.
+    pub fn authority(&self) -> Option<&str> {
+        self.head.authority()
+    }
+
+    /// The value of the first field of this name, in any case.
+    ///
+    /// Looks into the received bytes: no header map is built.
+    pub fn field(&self, name: &str) -> Option<&[u8]> {
+        match self.changed_headers() {
+            Some(map) => map.get(name).map(HeaderValue::as_bytes),
+            None => self.head.field(name),
+        }
+    }
+
+    /// All fields as (name, value), in the order received, names in the case received.
+    ///
+    /// After [`Request::headers_mut`], in the order of that map and in lower case.
+    pub fn fields(&self) -> Fields<'_> {
+        match self.changed_headers() {
+            Some(map) => Fields::of_map(map),
+            None => self.head.fields(),
+        }
+    }
+
+    /// The fields as a header map, built on the first call.
+    pub fn headers(&self) -> &HeaderMap {
+        match self.changed_headers() {
+            Some(map) => map,
+            None => self.head.headers(),
+        }
+    }
+
+    /// The fields as a header map to be changed; the request owns a copy from then on.
+    ///
+    /// Changes are seen by all readers of the fields. They do not change how the body is framed.
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        let head = &self.head;
+        self.extra.get_or_insert_default().headers.get_or_insert_with(|| head.headers().clone())
+    }
+
+    /// The head that the request was made with.
+    pub fn head(&self) -> &Rc<Head> {
+        &self.head
+    }
+
+    /// The body.
+    pub fn body(&self) -> &Body {
+        &self.body
+    }
+
+    /// The body, to be read from.
+    pub fn body_mut(&mut self) -> &mut Body {
+        &mut self.body
+    }
+
+    /// Takes the body, leaving [`Body::taken`].
+    pub fn take_body(&mut self) -> Body {
+        self.body.take()
+    }
+
+    /// Replaces the body.
+    pub fn set_body(&mut self, body: impl Into<Body>) {
+        self.body = body.into();
+    }
+
+    /// The parameters that a router found in the path.
+    pub fn params(&self) -> &PathParams {
+        &self.params
+    }
+
+    /// Sets the parameters that a router found in the path.
+    pub fn set_params(&mut self, params: PathParams) {
+        self.params = params;
+    }
+
+    /// The value of one path parameter, percent-encoded as received.
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.params.get(self.path(), name)
+    }
+
+    /// The address of the peer, where the request came over a socket.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.peer.as_deref().copied()
+    }
+
+    /// Sets the address of the peer; a connection passes the same `Rc` to all its requests.
+    pub fn set_peer_addr(&mut self, peer: impl Into<Rc<SocketAddr>>) {
+        self.peer = Some(peer.into());
+    }
+
+    /// Values attached by layers for each other, if there ever were any.
+    pub fn extensions(&self) -> Option<&Extensions> {
+        self.extra.as_ref().map(|extra| &extra.extensions)
+    }
+
+    /// Values attached by layers for each other, to be changed.
+    pub fn extensions_mut(&mut self) -> &mut Extensions {
+        &mut self.extra.get_or_insert_default().extensions
+    }
+
+    fn changed_headers(&self) -> Option<&HeaderMap> {
+        self.extra.as_ref()?.headers.as_ref()
+    }
+}
