@@ -7,7 +7,7 @@ use contract::engine::Connection;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use glommio::net::{TcpListener, TcpStream};
 use glommio::{LocalExecutorBuilder, Placement};
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 async fn converse(mut stream: TcpStream) -> std::io::Result<()> {
     let mut connection = Connection::default();
@@ -48,13 +48,21 @@ fn listen(port: u16) -> std::io::Result<TcpListener> {
     Ok(listener)
 }
 
+/// glommio registers its buffers with each ring, which counts as locked memory. Where not even the hard limit is
+/// enough, it stops with a message of its own.
+fn lift_memlock() {
+    let unlimited = Rlimit { current: None, maximum: None };
+    if setrlimit(Resource::Memlock, unlimited).is_err() {
+        let maximum = getrlimit(Resource::Memlock).maximum;
+        if let Err(error) = setrlimit(Resource::Memlock, Rlimit { current: maximum, maximum }) {
+            eprintln!("memlock limit left as it is: {error}");
+        }
+    }
+}
+
 fn main() {
     let arguments = Arguments::from_process();
-    // glommio registers its buffers with each ring; where this is refused it stops with its own message.
-    let unlimited = Rlimit { current: None, maximum: None };
-    if let Err(error) = setrlimit(Resource::Memlock, unlimited) {
-        eprintln!("memlock limit left as it is: {error}");
-    }
+    lift_memlock();
     let executors: Vec<_> = (0..arguments.cores)
         .map(|cpu| {
             LocalExecutorBuilder::new(Placement::Fixed(cpu))
