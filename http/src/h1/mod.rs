@@ -9,6 +9,7 @@ mod fields;
 mod framing;
 mod head;
 mod limits;
+pub mod response;
 mod target;
 
 pub use error::HeadError;
