@@ -4,4 +4,8 @@
 //! tested without starting a process.
 
 pub mod cli;
+pub mod clock;
+pub mod load;
+pub mod record;
+pub mod stats;
 pub mod target;

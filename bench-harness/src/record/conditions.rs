@@ -1,0 +1,74 @@
+//! The conditions of a run, without which its numbers mean nothing.
+
+use std::fs;
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// Who decides when the next request is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(tag = "model", rename_all = "lowercase")]
+pub enum LoopModel {
+    /// Each connection sends when an answer has come; the server sets the pace.
+    Closed,
+    /// Requests are due at constant intervals, whatever the server does.
+    Open {
+        /// Requests per second, over all generator cores.
+        rate: f64,
+    },
+}
+
+/// Under what conditions a run was made.
+#[derive(Debug, Clone, Serialize)]
+pub struct Conditions {
+    /// What was asked for.
+    pub url: String,
+    /// The request method.
+    pub method: String,
+    /// Closed or open loop.
+    #[serde(rename = "loop")]
+    pub loop_model: LoopModel,
+    /// Connections, over all generator cores.
+    pub connections: usize,
+    /// Generator threads.
+    pub threads: usize,
+    /// Requests that may be in flight on a connection.
+    pub pipeline: usize,
+    /// The protocol's name and version.
+    pub protocol: &'static str,
+    /// Time before the measured window.
+    #[serde(serialize_with = "seconds")]
+    pub warmup: Duration,
+    /// Length of the measured window asked for; the record's `elapsed` is what it was.
+    #[serde(serialize_with = "seconds")]
+    pub duration: Duration,
+    /// After this long without an answer a request is given up.
+    #[serde(serialize_with = "seconds")]
+    pub timeout: Duration,
+    /// The CPU of each generator thread, in order; shorter than `threads` never, repeated when they share.
+    pub generator_cpus: Vec<usize>,
+    /// The CPUs of the server, where the caller knows them.
+    pub server_cpus: Option<Vec<usize>>,
+    /// The kernel's release.
+    pub kernel: String,
+    /// The CPU's name.
+    pub cpu_model: String,
+}
+
+pub(super) fn seconds<S: serde::Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(value.as_secs_f64())
+}
+
+/// The release of the running kernel, as `uname -r` prints it.
+pub fn kernel_release() -> String {
+    rustix::system::uname().release().to_string_lossy().into_owned()
+}
+
+/// The name of the first CPU in /proc/cpuinfo, or `unknown` where it has none.
+pub fn cpu_model() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    text.lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(key, _)| matches!(key.trim(), "model name" | "Processor" | "cpu model"))
+        .map_or_else(|| "unknown".to_owned(), |(_, value)| value.trim().to_owned())
+}

@@ -1,0 +1,145 @@
+//! The checks that a run must pass before its numbers mean anything.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::{LoopModel, RunRecord};
+
+/// Above this the generator may have been the bottleneck.
+const BUSY_LIMIT: f64 = 0.85;
+/// How far λ·W/c may be from 1.
+const CLOSURE_TOLERANCE: f64 = 0.03;
+
+/// What a check came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GuardOutcome {
+    /// Nothing speaks against the numbers.
+    Passed,
+    /// The numbers hold with the caveat in the detail.
+    Warning,
+    /// The numbers prove nothing: the run is invalid.
+    Failed,
+}
+
+/// One check of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guard {
+    /// A short name, stable for programs.
+    pub name: &'static str,
+    /// What it came to.
+    pub outcome: GuardOutcome,
+    /// What was found, in one phrase.
+    pub detail: String,
+}
+
+impl RunRecord {
+    /// All checks that apply to this run, passed or not.
+    pub fn guards(&self) -> Vec<Guard> {
+        let mut guards = vec![self.responses(), self.oversubscription()];
+        match self.conditions.loop_model {
+            LoopModel::Closed => guards.extend([self.closure(), self.saturation()]),
+            LoopModel::Open { rate } => guards.extend([self.punctuality(), self.overload(rate)]),
+        }
+        guards
+    }
+
+    /// Whether no check failed.
+    pub fn is_valid(&self) -> bool {
+        self.guards().iter().all(|guard| guard.outcome != GuardOutcome::Failed)
+    }
+
+    fn responses(&self) -> Guard {
+        let errors = self.errors.total();
+        let outcome = match (self.completed, errors) {
+            (0, _) => GuardOutcome::Failed,
+            (_, 0) => GuardOutcome::Passed,
+            _ => GuardOutcome::Warning,
+        };
+        let detail = if self.completed == 0 {
+            format!(
+                "no valid response, {errors} errors, {} requests without an answer",
+                self.in_flight_at_end
+            )
+        } else {
+            format!("{} valid responses, {errors} errors", self.completed)
+        };
+        Guard { name: "responses", outcome, detail }
+    }
+
+    fn oversubscription(&self) -> Guard {
+        let cpus: BTreeSet<usize> = self.conditions.generator_cpus.iter().copied().collect();
+        let threads = self.conditions.threads;
+        let outcome = if threads > cpus.len() { GuardOutcome::Failed } else { GuardOutcome::Passed };
+        let detail = format!("{threads} generator threads on {} CPUs", cpus.len());
+        Guard { name: "oversubscription", outcome, detail }
+    }
+
+    fn closure(&self) -> Guard {
+        let slots = (self.conditions.connections * self.conditions.pipeline) as f64;
+        // A request counts where it ends, so a window that holds few requests per slot is off by up to one.
+        let granularity = slots / self.completed.max(1) as f64;
+        let tolerance = CLOSURE_TOLERANCE.max(granularity);
+        let off = (self.little_closure - 1.0).abs();
+        let outcome =
+            if self.completed > 0 && off > tolerance { GuardOutcome::Failed } else { GuardOutcome::Passed };
+        let detail = format!(
+            "Little's law: rate x mean latency / slots = {:.3}, allowed 1 ± {tolerance:.3}",
+            self.little_closure
+        );
+        Guard { name: "closure", outcome, detail }
+    }
+
+    fn saturation(&self) -> Guard {
+        let busiest = self.busiest();
+        let (outcome, detail) = if busiest > BUSY_LIMIT {
+            let detail = format!(
+                "the generator was {:.0} % busy, so the rate may be its limit and not the server's",
+                busiest * 100.0
+            );
+            (GuardOutcome::Warning, detail)
+        } else {
+            (GuardOutcome::Passed, format!("the generator was {:.0} % busy", busiest * 100.0))
+        };
+        Guard { name: "saturation", outcome, detail }
+    }
+
+    fn punctuality(&self) -> Guard {
+        let Some(late) = &self.generator_lateness else {
+            return Guard {
+                name: "punctuality",
+                outcome: GuardOutcome::Passed,
+                detail: "no request was due".to_owned(),
+            };
+        };
+        let (late_p99, late_tail) = (late.quantile(0.99), late.quantile(0.999));
+        let dominated = late_p99 > Duration::from_millis(1) && late_p99 * 2 > self.quantile(0.99);
+        let coloured = late_p99 * 20 > self.quantile(0.5) || late_tail * 10 > self.quantile(0.999);
+        let (outcome, note) = match (dominated, coloured) {
+            (true, _) => (GuardOutcome::Failed, ": the latency is mostly the generator's own"),
+            (_, true) => {
+                (GuardOutcome::Warning, ": compare it with the percentiles before trusting their tail")
+            }
+            _ => (GuardOutcome::Passed, ""),
+        };
+        let detail = format!("generator late by p99 {late_p99:.1?}, p99.9 {late_tail:.1?}{note}");
+        Guard { name: "punctuality", outcome, detail }
+    }
+
+    fn overload(&self, rate: f64) -> Guard {
+        let due = rate * self.elapsed.as_secs_f64();
+        let growing = self.intervals.windows(2).filter(|pair| pair[1].backlog > pair[0].backlog).count();
+        let overloaded = self.queued_at_end as f64 > 0.005 * due && growing * 2 >= self.intervals.len();
+        let (outcome, detail) = if overloaded {
+            let detail = format!(
+                "{} requests were due and unsent at the end: the server sustains {:.0}/s of {rate:.0}/s, and the \
+                 percentiles grow with the length of the run",
+                self.queued_at_end,
+                self.rate()
+            );
+            (GuardOutcome::Warning, detail)
+        } else {
+            (GuardOutcome::Passed, format!("{} requests due and unsent at the end", self.queued_at_end))
+        };
+        Guard { name: "overload", outcome, detail }
+    }
+}

@@ -1,0 +1,105 @@
+//! The record as JSON.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+
+use super::{GuardOutcome, Hist, REPORTED_QUANTILES, RunRecord};
+
+/// The name and version of the JSON form; the number changes when a field changes its meaning or goes away.
+pub const SCHEMA: &str = "covet-bench.run/1";
+
+impl RunRecord {
+    /// Everything in the record as one JSON object: times in seconds, latencies in nanoseconds, histograms also in
+    /// the HdrHistogram V2 encoding as base64.
+    pub fn to_json(&self) -> Value {
+        let guards: Vec<Value> = self
+            .guards()
+            .into_iter()
+            .map(|guard| {
+                let outcome = match guard.outcome {
+                    GuardOutcome::Passed => "passed",
+                    GuardOutcome::Warning => "warning",
+                    GuardOutcome::Failed => "failed",
+                };
+                json!({ "name": guard.name, "outcome": outcome, "detail": guard.detail })
+            })
+            .collect();
+        let intervals: Vec<Value> = self
+            .intervals
+            .iter()
+            .map(|interval| {
+                json!({
+                    "start_s": interval.start.as_secs_f64(),
+                    "length_s": interval.length.as_secs_f64(),
+                    "completed": interval.completed,
+                    "p50_ns": nanos(interval.p50),
+                    "p99_ns": nanos(interval.p99),
+                    "backlog": interval.backlog,
+                })
+            })
+            .collect();
+        json!({
+            "schema": SCHEMA,
+            "valid": self.is_valid(),
+            "guards": guards,
+            "conditions": self.conditions,
+            "elapsed_s": self.elapsed.as_secs_f64(),
+            "rate": self.rate(),
+            "requests": {
+                "in_flight_at_start": self.in_flight_at_start,
+                "sent": self.sent,
+                "completed": self.completed,
+                "failed": self.failed,
+                "in_flight_at_end": self.in_flight_at_end,
+                "queued_at_end": self.queued_at_end,
+                "max_queued": self.max_queued,
+            },
+            "bytes": { "in": self.bytes_in, "out": self.bytes_out },
+            "status": {
+                "1xx": self.status[1], "2xx": self.status[2], "3xx": self.status[3],
+                "4xx": self.status[4], "5xx": self.status[5], "other": self.status[0],
+            },
+            "errors": self.errors,
+            "errors_total": self.errors.total(),
+            "reconnects": self.reconnects,
+            "response": hist(&self.response),
+            "service": hist(&self.service),
+            "lateness": self.lateness.as_ref().map(hist),
+            "generator_lateness": self.generator_lateness.as_ref().map(hist),
+            "censored": hist(&self.censored),
+            "generator": {
+                "cpu_s": self.generator_cpu.as_secs_f64(),
+                "cpu_us_per_request": self.cpu_per_request().as_secs_f64() * 1e6,
+                "busy": self.busy,
+            },
+            "little_closure": self.little_closure,
+            "intervals": intervals,
+        })
+    }
+}
+
+fn hist(hist: &Hist) -> Value {
+    let count = hist.len();
+    let mut quantiles = Map::new();
+    for (q, name) in REPORTED_QUANTILES {
+        if count as f64 * (1.0 - q) >= 10.0 - 1e-6 {
+            quantiles.insert(name.to_owned(), json!(nanos(hist.quantile(q))));
+        }
+    }
+    json!({
+        "count": count,
+        "overflow": hist.overflow(),
+        "min_ns": if count == 0 { 0 } else { hist.min() },
+        "mean_ns": hist.mean(),
+        "max_ns": hist.max(),
+        "quantiles_ns": quantiles,
+        "hdr_v2_base64": STANDARD.encode(hist.to_v2()),
+    })
+}
+
+fn nanos(value: Duration) -> u64 {
+    u64::try_from(value.as_nanos()).unwrap_or(u64::MAX)
+}

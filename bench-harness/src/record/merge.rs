@@ -1,0 +1,161 @@
+//! From the records of cores to the record of a run.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Conditions, Errors, Hist, Interval, RunRecord};
+
+/// One core's part of one second.
+#[derive(Debug)]
+pub(crate) struct CoreInterval {
+    /// Which second of the window, from 0.
+    pub(crate) index: usize,
+    /// How long the core's second was.
+    pub(crate) length: Duration,
+    /// Validated responses in it.
+    pub(crate) completed: u64,
+    /// Requests due and unsent at its end.
+    pub(crate) backlog: u64,
+    /// Response times in it, timeouts included.
+    pub(crate) response: Hist,
+}
+
+/// What one core counted in the measured window; the fields mean what they mean in [`RunRecord`].
+#[derive(Debug, Default)]
+pub(crate) struct CoreRecord {
+    pub(crate) elapsed: Duration,
+    pub(crate) cpu: Duration,
+    pub(crate) sent: u64,
+    pub(crate) completed: u64,
+    pub(crate) failed: u64,
+    pub(crate) in_flight_at_start: u64,
+    pub(crate) in_flight_at_end: u64,
+    pub(crate) queued_at_end: u64,
+    pub(crate) max_queued: u64,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    pub(crate) status: [u64; 6],
+    pub(crate) errors: Errors,
+    pub(crate) reconnects: u64,
+    pub(crate) service_sum: Duration,
+    /// Slot time in which a connection was not open: connecting, or waiting to try again.
+    pub(crate) away: Duration,
+    /// `None` in a closed loop, where it equals the response time.
+    pub(crate) service: Option<Hist>,
+    pub(crate) lateness: Option<Hist>,
+    pub(crate) generator_lateness: Option<Hist>,
+    pub(crate) censored: Hist,
+}
+
+/// Takes intervals as cores hand them over, and gives out each second once all cores have.
+#[derive(Debug)]
+pub(crate) struct Merger {
+    cores: usize,
+    open: BTreeMap<usize, Vec<CoreInterval>>,
+    intervals: Vec<Interval>,
+    response: Hist,
+}
+
+impl Merger {
+    /// A merger for a run on this many cores.
+    pub(crate) fn new(cores: usize) -> Self {
+        Self { cores, open: BTreeMap::new(), intervals: Vec::new(), response: Hist::new() }
+    }
+
+    /// Takes one core's part of a second; returns the second when that was its last part.
+    pub(crate) fn add(&mut self, part: CoreInterval) -> Option<&Interval> {
+        let index = part.index;
+        let parts = self.open.entry(index).or_default();
+        parts.push(part);
+        if parts.len() < self.cores {
+            return None;
+        }
+        self.close(index);
+        self.intervals.last()
+    }
+
+    fn close(&mut self, index: usize) {
+        let Some(parts) = self.open.remove(&index) else { return };
+        let mut response = Hist::new();
+        for part in &parts {
+            response.add(&part.response);
+        }
+        self.response.add(&response);
+        self.intervals.push(Interval {
+            start: Duration::from_secs(index as u64),
+            length: parts.iter().map(|part| part.length).max().unwrap_or_default(),
+            completed: parts.iter().map(|part| part.completed).sum(),
+            p50: response.quantile(0.5),
+            p99: response.quantile(0.99),
+            backlog: parts.iter().map(|part| part.backlog).sum(),
+        });
+    }
+
+    /// The record of the run, from what the cores counted.
+    pub(crate) fn finish(mut self, conditions: Conditions, cores: &[CoreRecord]) -> RunRecord {
+        // A run that ends by count ends on each core in its own second.
+        while let Some(&index) = self.open.keys().next() {
+            self.close(index);
+        }
+        let elapsed = cores.iter().map(|core| core.elapsed).max().unwrap_or_default();
+        let sum = |field: fn(&CoreRecord) -> u64| cores.iter().map(field).sum::<u64>();
+        let mut errors = Errors::default();
+        let mut censored = Hist::new();
+        let mut status = [0; 6];
+        for core in cores {
+            errors.merge(&core.errors);
+            censored.add(&core.censored);
+            for (total, count) in status.iter_mut().zip(core.status) {
+                *total += count;
+            }
+        }
+        let service = merged(cores, |core| core.service.as_ref()).unwrap_or_else(|| self.response.clone());
+        let little_closure = closure(&conditions, cores);
+        RunRecord {
+            elapsed,
+            sent: sum(|core| core.sent),
+            completed: sum(|core| core.completed),
+            failed: sum(|core| core.failed),
+            in_flight_at_start: sum(|core| core.in_flight_at_start),
+            in_flight_at_end: sum(|core| core.in_flight_at_end),
+            queued_at_end: sum(|core| core.queued_at_end),
+            max_queued: sum(|core| core.max_queued),
+            bytes_in: sum(|core| core.bytes_in),
+            bytes_out: sum(|core| core.bytes_out),
+            reconnects: sum(|core| core.reconnects),
+            status,
+            errors,
+            response: self.response,
+            service,
+            lateness: merged(cores, |core| core.lateness.as_ref()),
+            generator_lateness: merged(cores, |core| core.generator_lateness.as_ref()),
+            censored,
+            generator_cpu: cores.iter().map(|core| core.cpu).sum(),
+            busy: cores.iter().map(|core| ratio(core.cpu, core.elapsed)).collect(),
+            intervals: self.intervals,
+            little_closure,
+            conditions,
+        }
+    }
+}
+
+fn merged(cores: &[CoreRecord], field: fn(&CoreRecord) -> Option<&Hist>) -> Option<Hist> {
+    let mut all: Option<Hist> = None;
+    for hist in cores.iter().filter_map(field) {
+        all.get_or_insert_with(Hist::new).add(hist);
+    }
+    all
+}
+
+/// λ·W/c with c as the slots that were open on average.
+fn closure(conditions: &Conditions, cores: &[CoreRecord]) -> f64 {
+    let slots = (conditions.connections * conditions.pipeline) as f64 / cores.len().max(1) as f64;
+    let in_use: f64 = cores.iter().map(|core| core.service_sum.as_secs_f64()).sum();
+    let open: f64 =
+        cores.iter().map(|core| core.elapsed.as_secs_f64() * slots - core.away.as_secs_f64()).sum();
+    if open > 0.0 { in_use / open } else { 0.0 }
+}
+
+fn ratio(part: Duration, whole: Duration) -> f64 {
+    if whole.is_zero() { 0.0 } else { part.as_secs_f64() / whole.as_secs_f64() }
+}

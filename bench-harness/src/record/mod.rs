@@ -1,0 +1,146 @@
+//! What a run recorded: counts, histograms, intervals, and the conditions they were taken under.
+//!
+//! Latency has three clocks: the *intended* start, the *submission* and the *end*. The response time runs from
+//! intended to end, the service time from submission to end, the lateness from intended to submission. A closed
+//! loop intends nothing, so its response and service times are the same.
+
+mod conditions;
+mod errors;
+mod guards;
+mod hist;
+mod json;
+mod merge;
+
+use std::time::Duration;
+
+pub use conditions::{Conditions, LoopModel, cpu_model, kernel_release};
+pub use errors::{ErrorClass, Errors};
+pub use guards::{Guard, GuardOutcome};
+pub use hist::{Hist, MAX_NANOS};
+pub use json::SCHEMA;
+pub(crate) use merge::{CoreInterval, CoreRecord, Merger};
+
+/// The quantiles that are reported where the data bear them.
+pub const REPORTED_QUANTILES: [(f64, &str); 6] =
+    [(0.5, "p50"), (0.75, "p75"), (0.9, "p90"), (0.99, "p99"), (0.999, "p99.9"), (0.9999, "p99.99")];
+
+/// One second of the measured window; the last one may be shorter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Interval {
+    /// When it began, counted from the start of the window.
+    pub start: Duration,
+    /// How long it was.
+    pub length: Duration,
+    /// Validated responses in it.
+    pub completed: u64,
+    /// Median response time; zero when there was no response.
+    pub p50: Duration,
+    /// 99th percentile of the response time; zero when there was no response.
+    pub p99: Duration,
+    /// Requests that were due and not yet sent at its end; zero in a closed loop.
+    pub backlog: u64,
+}
+
+/// The record of one run.
+///
+/// Requests are never lost: `in_flight_at_start + sent = completed + failed + in_flight_at_end`.
+#[derive(Debug, Clone)]
+pub struct RunRecord {
+    /// What was run, and where.
+    pub conditions: Conditions,
+    /// The measured window's actual length.
+    pub elapsed: Duration,
+    /// Requests sent within the window.
+    pub sent: u64,
+    /// Validated responses that ended within the window.
+    pub completed: u64,
+    /// Requests that ended within the window without a validated response.
+    pub failed: u64,
+    /// Requests sent before the window and not ended when it began.
+    pub in_flight_at_start: u64,
+    /// Requests sent and not ended when the window closed.
+    pub in_flight_at_end: u64,
+    /// Requests that were due before the window closed and never sent; zero in a closed loop.
+    pub queued_at_end: u64,
+    /// The most requests that were ever due and not yet sent.
+    pub max_queued: u64,
+    /// Bytes received, heads included.
+    pub bytes_in: u64,
+    /// Bytes sent, heads included.
+    pub bytes_out: u64,
+    /// Final responses by the first digit of their status; index 0 counts what begins with 6 to 9.
+    pub status: [u64; 6],
+    /// What went wrong.
+    pub errors: Errors,
+    /// Connections opened again after the server closed or broke them.
+    pub reconnects: u64,
+    /// Response time of completed requests, and of timed-out ones at the time they had waited (a lower bound).
+    pub response: Hist,
+    /// Service time, recorded like `response`.
+    pub service: Hist,
+    /// How late each request was sent, waiting for a free connection included; open loop only.
+    pub lateness: Option<Hist>,
+    /// The part of the lateness that is the generator's own: a connection was free and the request was sent late.
+    pub generator_lateness: Option<Hist>,
+    /// Ages, from their intended start, of the requests in flight or queued when the window closed.
+    pub censored: Hist,
+    /// CPU time of all generator threads within the window.
+    pub generator_cpu: Duration,
+    /// CPU time over wall time of each generator thread.
+    pub busy: Vec<f64>,
+    /// The window second by second.
+    pub intervals: Vec<Interval>,
+    /// λ·W over the slots that were open: 1 when no time of a closed loop escaped the measurement; in an open
+    /// loop, the mean part of the slots that was in use.
+    pub little_closure: f64,
+}
+
+impl RunRecord {
+    /// Validated responses per second.
+    pub fn rate(&self) -> f64 {
+        let seconds = self.elapsed.as_secs_f64();
+        if seconds > 0.0 { self.completed as f64 / seconds } else { 0.0 }
+    }
+
+    /// The response time at quantile `q` (0 to 1), timeouts at their lower bound, requests without an end left out.
+    pub fn quantile(&self, q: f64) -> Duration {
+        self.response.quantile(q)
+    }
+
+    /// The bounds of the response time at quantile `q` when requests without an end are counted.
+    ///
+    /// The lower bound takes them, and timeouts, at the age they had; the upper bound takes them as endless, so it
+    /// is `None` where the quantile falls among them.
+    pub fn quantile_bounds(&self, q: f64) -> (Duration, Option<Duration>) {
+        let mut lower = self.response.clone();
+        lower.add(&self.censored);
+        let total = lower.len();
+        let ended = self.response.len().saturating_sub(self.errors.timeout);
+        let rank = ((q * total as f64).ceil() as u64).max(1);
+        let upper = (rank <= ended && ended > 0)
+            .then(|| self.response.quantile(rank as f64 / self.response.len() as f64));
+        (lower.quantile(q), upper)
+    }
+
+    /// Whether enough requests lie beyond quantile `q` for it to mean anything: n(1-q) ≥ 10.
+    pub fn bears(&self, q: f64) -> bool {
+        // The tolerance keeps 1 - 0.9 from making 100 requests too few for p90.
+        self.response.len() as f64 * (1.0 - q) >= 10.0 - 1e-6
+    }
+
+    /// CPU time of the generator for each completed request; zero when nothing completed.
+    pub fn cpu_per_request(&self) -> Duration {
+        if self.completed == 0 {
+            return Duration::ZERO;
+        }
+        Duration::from_secs_f64(self.generator_cpu.as_secs_f64() / self.completed as f64)
+    }
+
+    /// The busiest generator thread's CPU time over wall time.
+    pub fn busiest(&self) -> f64 {
+        self.busy.iter().copied().fold(0.0, f64::max)
+    }
+}
+
+#[cfg(test)]
+mod tests;

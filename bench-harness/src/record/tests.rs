@@ -1,0 +1,188 @@
+use super::*;
+use proptest::prelude::*;
+
+fn conditions(loop_model: LoopModel) -> Conditions {
+    Conditions {
+        url: "http://127.0.0.1:1/".to_owned(),
+        method: "GET".to_owned(),
+        loop_model,
+        connections: 4,
+        threads: 2,
+        pipeline: 1,
+        protocol: "HTTP/1.1",
+        warmup: Duration::ZERO,
+        duration: Duration::from_secs(2),
+        timeout: Duration::from_secs(1),
+        generator_cpus: vec![0, 1],
+        server_cpus: None,
+        kernel: kernel_release(),
+        cpu_model: cpu_model(),
+    }
+}
+
+/// A record of two cores that each completed `completed` requests of `latency` in two seconds.
+fn record(loop_model: LoopModel, completed: u64, latency: Duration) -> RunRecord {
+    let mut merger = Merger::new(2);
+    for index in 0..2 {
+        for _core in 0..2 {
+            let mut response = Hist::new();
+            response.record(latency, completed / 2);
+            merger.add(CoreInterval {
+                index,
+                length: Duration::from_secs(1),
+                completed: completed / 2,
+                backlog: 0,
+                response,
+            });
+        }
+    }
+    let core = || CoreRecord {
+        elapsed: Duration::from_secs(2),
+        cpu: Duration::from_secs(1),
+        sent: completed,
+        completed,
+        service_sum: latency * u32::try_from(completed).unwrap(),
+        ..CoreRecord::default()
+    };
+    merger.finish(conditions(loop_model), &[core(), core()])
+}
+
+fn outcome(record: &RunRecord, name: &str) -> GuardOutcome {
+    record.guards().into_iter().find(|guard| guard.name == name).expect("the guard applies").outcome
+}
+
+#[test]
+fn a_sound_closed_run_passes_every_guard() {
+    // Two slots per core at 1 ms each: 4,000 requests in two seconds.
+    let record = record(LoopModel::Closed, 4000, Duration::from_millis(1));
+    assert_eq!(record.completed, 8000);
+    assert!((record.rate() - 4000.0).abs() < 1e-9);
+    assert!((record.little_closure - 1.0).abs() < 1e-9, "{}", record.little_closure);
+    assert_eq!(record.intervals.len(), 2);
+    assert_eq!(record.intervals[1].completed, 4000);
+    assert_eq!(record.cpu_per_request(), Duration::from_micros(250));
+    assert!(
+        record.guards().iter().all(|guard| guard.outcome == GuardOutcome::Passed),
+        "{:?}",
+        record.guards()
+    );
+    assert!(record.is_valid());
+}
+
+#[test]
+fn time_that_escapes_the_measurement_makes_a_run_invalid() {
+    let record = record(LoopModel::Closed, 4000, Duration::from_micros(900));
+    assert_eq!(outcome(&record, "closure"), GuardOutcome::Failed);
+    assert!(!record.is_valid());
+}
+
+#[test]
+fn time_without_a_connection_does_not_count_against_closure() {
+    let mut merger = Merger::new(1);
+    merger.add(CoreInterval {
+        index: 0,
+        length: Duration::from_secs(1),
+        completed: 0,
+        backlog: 0,
+        response: Hist::new(),
+    });
+    let core = CoreRecord {
+        elapsed: Duration::from_secs(1),
+        completed: 1000,
+        service_sum: Duration::from_secs(3),
+        away: Duration::from_secs(1),
+        ..CoreRecord::default()
+    };
+    let record = merger.finish(conditions(LoopModel::Closed), &[core]);
+    assert!((record.little_closure - 1.0).abs() < 1e-9);
+}
+
+#[test]
+fn more_threads_than_cpus_make_a_run_invalid() {
+    let mut record = record(LoopModel::Closed, 4000, Duration::from_millis(1));
+    record.conditions.generator_cpus = vec![1, 1];
+    assert_eq!(outcome(&record, "oversubscription"), GuardOutcome::Failed);
+}
+
+#[test]
+fn a_run_without_a_valid_response_is_invalid() {
+    let record = record(LoopModel::Closed, 0, Duration::ZERO);
+    assert_eq!(outcome(&record, "responses"), GuardOutcome::Failed);
+}
+
+#[test]
+fn a_late_generator_makes_an_open_run_invalid() {
+    let mut record = record(LoopModel::Open { rate: 4000.0 }, 4000, Duration::from_millis(30));
+    let mut late = Hist::new();
+    late.record(Duration::from_millis(29), 8000);
+    record.generator_lateness = Some(late);
+    assert_eq!(outcome(&record, "punctuality"), GuardOutcome::Failed);
+}
+
+#[test]
+fn a_growing_backlog_is_called_overload() {
+    let mut record = record(LoopModel::Open { rate: 8000.0 }, 4000, Duration::from_millis(1));
+    record.queued_at_end = 8000;
+    record.intervals[0].backlog = 4000;
+    record.intervals[1].backlog = 8000;
+    assert_eq!(outcome(&record, "overload"), GuardOutcome::Warning);
+}
+
+#[test]
+fn requests_without_an_end_widen_the_quantiles() {
+    let mut record = record(LoopModel::Closed, 450, Duration::from_millis(1));
+    record.censored.record(Duration::from_millis(500), 100);
+    let (lower, upper) = record.quantile_bounds(0.5);
+    assert_eq!(upper, Some(lower), "the median does not fall among them");
+    let (lower, upper) = record.quantile_bounds(0.95);
+    assert!(lower > Duration::from_millis(499) && upper.is_none(), "{lower:?} {upper:?}");
+}
+
+#[test]
+fn only_quantiles_with_ten_requests_beyond_them_are_borne() {
+    let record = record(LoopModel::Closed, 50, Duration::from_millis(1));
+    assert!(record.bears(0.9) && !record.bears(0.99));
+}
+
+#[test]
+fn json_names_its_schema_and_carries_the_histogram() {
+    let record = record(LoopModel::Open { rate: 2000.0 }, 4000, Duration::from_millis(1));
+    let json = record.to_json();
+    assert_eq!(json["schema"], SCHEMA);
+    assert_eq!(json["valid"], true);
+    assert_eq!(json["conditions"]["loop"]["model"], "open");
+    assert_eq!(json["conditions"]["loop"]["rate"], 2000.0);
+    assert_eq!(json["requests"]["completed"], 8000);
+    assert!(json["response"]["quantiles_ns"]["p99.9"].is_null(), "8 requests lie beyond p99.9");
+    let p50 = json["response"]["quantiles_ns"]["p50"].as_u64().unwrap();
+    assert!((999_000..=1_001_000).contains(&p50), "{p50}");
+    assert!(json["response"]["hdr_v2_base64"].as_str().unwrap().starts_with("HISTE"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn parts_of_seconds_merge_in_any_order(
+        mut parts in prop::collection::vec((0_usize..5, 1_u64..1_000_000_000), 0..16),
+        seed in any::<u64>(),
+    ) {
+        let merge = |parts: &[(usize, u64)]| {
+            let mut merger = Merger::new(usize::MAX);
+            for &(index, nanos) in parts {
+                let mut response = Hist::new();
+                response.record(Duration::from_nanos(nanos), 1);
+                let length = Duration::from_secs(1);
+                merger.add(CoreInterval { index, length, completed: 1, backlog: 0, response });
+            }
+            merger.finish(conditions(LoopModel::Closed), &[])
+        };
+        let first = merge(&parts);
+        let shift = if parts.is_empty() { 0 } else { (seed % parts.len() as u64) as usize };
+        parts.rotate_left(shift);
+        let second = merge(&parts);
+        prop_assert_eq!(&first.intervals, &second.intervals);
+        prop_assert_eq!(&*first.response, &*second.response);
+        prop_assert_eq!(first.response.len(), parts.len() as u64);
+    }
+}
