@@ -1,4 +1,10 @@
-//! How a message's content is delimited (RFC 9112 section 6).
+//! What the fields say about the message and the connection (RFC 9112 sections 3.2, 6 and 9.3).
+
+use http::Version;
+
+use super::HeadError;
+use super::fields::FieldSpan;
+use super::target::is_authority;
 
 /// How the content of a request is delimited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +30,162 @@ impl Framing {
             Self::None => Some(0),
             Self::Length(length) => Some(length),
             Self::Chunked => None,
+        }
+    }
+}
+
+/// What the field block says about the message and the connection.
+///
+/// It follows from the block and the version alone, so it holds for every request that has the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Facts {
+    pub(super) framing: Framing,
+    /// Index of the Host field plus 1; 0 if there is none.
+    pub(super) host: u16,
+    pub(super) keep_alive: bool,
+    pub(super) expect_continue: bool,
+}
+
+/// Applies the rules of framing, Host, Connection and Expect to a field block.
+pub(super) fn facts(block: &[u8], spans: &[FieldSpan], version: Version) -> Result<Facts, HeadError> {
+    let mut host = 0;
+    let mut length = ContentLength::default();
+    let mut coding = TransferEncoding::default();
+    let mut connection = Connection::default();
+    let mut expects = false;
+    for (at, span) in spans.iter().enumerate() {
+        let name = span.name(block);
+        // The length tells most names apart from these without a look at their bytes.
+        match name.len() {
+            4 if name.eq_ignore_ascii_case(b"host") => {
+                if host != 0 {
+                    return Err(HeadError::HostRepeated);
+                }
+                let value = str::from_utf8(span.value(block)).map_err(|_| HeadError::Host)?;
+                if !is_authority(value, false) {
+                    return Err(HeadError::Host);
+                }
+                host = at as u16 + 1;
+            }
+            6 if name.eq_ignore_ascii_case(b"expect") => {
+                for member in list(span.value(block)).filter(|member| !member.is_empty()) {
+                    if !member.eq_ignore_ascii_case(b"100-continue") {
+                        return Err(HeadError::Expectation);
+                    }
+                    expects = true;
+                }
+            }
+            10 if name.eq_ignore_ascii_case(b"connection") => connection.add(span.value(block)),
+            14 if name.eq_ignore_ascii_case(b"content-length") => length.add(block, *span)?,
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => coding.add(span.value(block))?,
+            _ => {}
+        }
+    }
+    if host == 0 && version == Version::HTTP_11 {
+        return Err(HeadError::HostMissing);
+    }
+    Ok(Facts {
+        framing: coding.framing(length, version)?,
+        host,
+        keep_alive: !connection.close && (version == Version::HTTP_11 || connection.keep_alive),
+        // An HTTP/1.0 client would take the 100 for the answer (RFC 9110 section 10.1.1).
+        expect_continue: expects && version == Version::HTTP_11,
+    })
+}
+
+/// The members of a comma-separated list, without the blanks around them.
+fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
+}
+
+/// All that was said about the content's length; it must be the same everywhere, to the byte.
+#[derive(Default)]
+struct ContentLength {
+    value: Option<u64>,
+    digits: (u32, u32),
+}
+
+impl ContentLength {
+    fn add(&mut self, block: &[u8], span: FieldSpan) -> Result<(), HeadError> {
+        for member in list(span.value(block)) {
+            let start = member.as_ptr() as usize - block.as_ptr() as usize;
+            let digits = (start as u32, member.len() as u32);
+            match self.value {
+                None => {
+                    self.value = Some(decimal(member).ok_or(HeadError::ContentLength)?);
+                    self.digits = digits;
+                }
+                Some(_) => {
+                    let (first, len) = (self.digits.0 as usize, self.digits.1 as usize);
+                    if &block[first..first + len] != member {
+                        return Err(HeadError::ContentLength);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A decimal number of digits only, below 2^64.
+fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |number, byte| {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 { None } else { number.checked_mul(10)?.checked_add(u64::from(digit)) }
+    })
+}
+
+/// The transfer codings, over all fields of the name.
+#[derive(Default)]
+struct TransferEncoding {
+    present: bool,
+    chunked: bool,
+    others: bool,
+}
+
+impl TransferEncoding {
+    fn add(&mut self, value: &[u8]) -> Result<(), HeadError> {
+        self.present = true;
+        for member in list(value) {
+            // Chunked comes last and once, so nothing may follow it.
+            if member.is_empty() || self.chunked {
+                return Err(HeadError::TransferEncoding);
+            }
+            match member.eq_ignore_ascii_case(b"chunked") {
+                true => self.chunked = true,
+                false => self.others = true,
+            }
+        }
+        Ok(())
+    }
+
+    fn framing(self, length: ContentLength, version: Version) -> Result<Framing, HeadError> {
+        match (self.present, length.value) {
+            (false, None) => Ok(Framing::None),
+            (false, Some(length)) => Ok(Framing::Length(length)),
+            (true, Some(_)) => Err(HeadError::AmbiguousFraming),
+            // A coding in HTTP/1.0 is a sign of a broken intermediary (RFC 9112 section 6.1).
+            (true, None) if version == Version::HTTP_10 || !self.chunked => Err(HeadError::TransferEncoding),
+            (true, None) if self.others => Err(HeadError::UnsupportedCoding),
+            (true, None) => Ok(Framing::Chunked),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Connection {
+    close: bool,
+    keep_alive: bool,
+}
+
+impl Connection {
+    fn add(&mut self, value: &[u8]) {
+        for member in list(value) {
+            self.close |= member.eq_ignore_ascii_case(b"close");
+            self.keep_alive |= member.eq_ignore_ascii_case(b"keep-alive");
         }
     }
 }

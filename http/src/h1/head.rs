@@ -8,9 +8,15 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
 use super::fields::FieldSpan;
+use super::framing::Facts;
+use super::request_line::RequestLine;
+use super::scan::Scan;
 use super::target::{self, TargetParts};
-use super::{Fields, Framing};
+use super::{Fields, Framing, Limits};
 use crate::RequestError;
+
+/// Bytes set aside for the target behind a field block.
+const TARGET_RESERVE: usize = 32;
 
 /// A decoded request head: request line, fields, and what follows from them.
 ///
@@ -22,24 +28,17 @@ pub struct Head {
     ///
     /// The block comes first so that it can stay in place from one request to the next. The target is valid
     /// UTF-8: [`Head::target`] relies on it.
-    pub(super) raw: Vec<u8>,
-    pub(super) block_len: u32,
+    raw: Vec<u8>,
+    block_len: u32,
     pub(super) spans: Vec<FieldSpan>,
-    pub(super) map: OnceCell<Box<HeaderMap>>,
-    pub(super) method: Method,
-    pub(super) version: Version,
-    pub(super) parts: TargetParts,
+    map: OnceCell<Box<HeaderMap>>,
+    method: Method,
+    version: Version,
+    parts: TargetParts,
     pub(super) facts: Facts,
-}
-
-/// What the field block says about the message and the connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Facts {
-    pub(super) framing: Framing,
-    /// Index of the Host field plus 1; 0 if there is none.
-    pub(super) host: u16,
-    pub(super) keep_alive: bool,
-    pub(super) expect_continue: bool,
+    /// Whether `spans` and `facts` are what decoding this block in this version gives.
+    decoded: bool,
+    pub(super) scan: Scan,
 }
 
 impl Head {
@@ -54,7 +53,40 @@ impl Head {
             version: Version::HTTP_11,
             parts: TargetParts { authority: 0..0, path: 0..0, has_query: false, server_wide: false },
             facts: Facts { framing: Framing::None, host: 0, keep_alive: false, expect_continue: false },
+            decoded: false,
+            scan: Scan { examined: 0, line_start: 0, lines: 0 },
         }
+    }
+
+    /// The length of the block at the start of `rest`, if it is the last decoded one, in the same version.
+    #[inline]
+    pub(super) fn remembered(&self, line: &RequestLine<'_>, rest: &[u8], limits: &Limits) -> Option<usize> {
+        let known = self.decoded
+            && self.version == line.version
+            && self.spans.len() <= limits.fields
+            && rest.starts_with(self.block());
+        known.then_some(self.block_len as usize)
+    }
+
+    /// Takes over the block that `spans` and `facts` are of.
+    pub(super) fn set_block(&mut self, block: &[u8]) {
+        self.raw.clear();
+        // Exact, as an idle connection may keep the memory; targets are mostly shorter than this.
+        self.raw.reserve_exact(block.len() + TARGET_RESERVE);
+        self.raw.extend_from_slice(block);
+        self.block_len = block.len() as u32;
+        self.map.take();
+        self.decoded = true;
+    }
+
+    /// Takes over the request line, behind the block that is there.
+    #[inline]
+    pub(super) fn set_line(&mut self, line: RequestLine<'_>) {
+        self.raw.truncate(self.block_len as usize);
+        self.raw.extend_from_slice(line.target);
+        self.method = line.method;
+        self.version = line.version;
+        self.parts = line.parts;
     }
 
     /// A head made of its parts, as for [`RequestBuilder`](crate::RequestBuilder).

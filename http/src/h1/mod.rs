@@ -4,14 +4,18 @@
 //! framing is refused and the connection is to be closed after the answer. Every length has a bound, see
 //! [`Limits`].
 
+mod decode;
 mod error;
 mod fields;
 mod framing;
 mod head;
 mod limits;
+mod request_line;
 pub mod response;
+mod scan;
 mod target;
 
+pub use decode::{Decoded, decode_request};
 pub use error::HeadError;
 pub use fields::Fields;
 pub use framing::Framing;
