@@ -1,0 +1,124 @@
+//! Endpoints: handlers and middleware with their types erased, and the reuse of their futures' memory.
+//!
+//! The future of an `async fn` needs memory of its own, because it must not move once it was
+//! polled. An endpoint keeps the blocks of its finished futures and builds the next ones in them,
+//! so a route allocates once per request *in flight at the same time*, not once per request.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use covet_http::{Request, Response};
+
+/// How many idle blocks an endpoint keeps. More requests than this may run at once; the blocks
+/// that are too many are freed when their requests end.
+const SPARE_BLOCKS: usize = 16;
+
+/// Something that answers requests, its type erased.
+pub(crate) struct Endpoint {
+    new_block: Box<dyn Fn() -> Box<dyn Block>>,
+    spare: RefCell<Vec<Box<dyn Block>>>,
+}
+
+/// The memory of one future, and the means to build the future in it.
+trait Block {
+    /// Builds the future for `request`.
+    fn start(&mut self, request: Request);
+    /// Polls the future; once it is ready it is dropped.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response>;
+    /// Drops the future, if it is still there.
+    fn clear(&mut self);
+}
+
+struct FutureBlock<C, Fut> {
+    call: C,
+    future: Pin<Box<Option<Fut>>>,
+}
+
+impl<C, Fut> Block for FutureBlock<C, Fut>
+where
+    C: Fn(Request) -> Fut,
+    Fut: Future<Output = Response>,
+{
+    #[inline]
+    fn start(&mut self, request: Request) {
+        self.future.set(Some((self.call)(request)));
+    }
+
+    #[inline]
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response> {
+        let future =
+            self.future.as_mut().as_pin_mut().expect("a block is polled only between start and ready");
+        let response = std::task::ready!(future.poll(cx));
+        self.future.set(None);
+        Poll::Ready(response)
+    }
+
+    fn clear(&mut self) {
+        self.future.set(None);
+    }
+}
+
+impl Endpoint {
+    /// An endpoint that answers with the futures that `call` makes.
+    pub(crate) fn new<C, Fut>(call: C) -> Self
+    where
+        C: Fn(Request) -> Fut + Clone + 'static,
+        Fut: Future<Output = Response> + 'static,
+    {
+        let new_block =
+            move || Box::new(FutureBlock { call: call.clone(), future: Box::pin(None) }) as Box<dyn Block>;
+        Self { new_block: Box::new(new_block), spare: RefCell::default() }
+    }
+
+    #[inline]
+    pub(crate) fn call(&self, request: Request) -> RouteFuture<'_> {
+        let spare = self.spare.borrow_mut().pop();
+        let mut block = spare.unwrap_or_else(|| (self.new_block)());
+        block.start(request);
+        RouteFuture { home: self, block: Some(block) }
+    }
+}
+
+/// The answer to one request by a [`Router`](crate::Router).
+///
+/// Dropping it drops the handler's future, which cancels what the handler was waiting for.
+pub(crate) struct RouteFuture<'r> {
+    home: &'r Endpoint,
+    block: Option<Box<dyn Block>>,
+}
+
+impl RouteFuture<'_> {
+    #[inline]
+    fn give_back(&mut self) {
+        if let Some(block) = self.block.take() {
+            let mut spare = self.home.spare.borrow_mut();
+            if spare.len() < SPARE_BLOCKS {
+                spare.push(block);
+            }
+        }
+    }
+}
+
+impl Future for RouteFuture<'_> {
+    type Output = Response;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
+        let block = self.block.as_mut().expect("a future is not polled after it was ready");
+        let response = std::task::ready!(block.poll(cx));
+        self.give_back();
+        Poll::Ready(response)
+    }
+}
+
+impl Drop for RouteFuture<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(block) = &mut self.block {
+            block.clear();
+            self.give_back();
+        }
+    }
+}

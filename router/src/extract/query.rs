@@ -1,0 +1,42 @@
+//! The `Query` extractor.
+
+use covet_http::Request;
+use serde::de::DeserializeOwned;
+
+use super::FromRequest;
+use crate::error::{Error, Result};
+use crate::state::RouteContext;
+
+/// The query of the target, deserialised as `application/x-www-form-urlencoded`.
+///
+/// No query is an empty one, so a type whose fields are all optional is always there. Fails with
+/// 400.
+///
+/// ```
+/// use covet_router::{Query, Router, test_client::TestClient};
+/// use serde::Deserialize;
+///
+/// #[derive(Deserialize)]
+/// struct Page { #[serde(default)] from: u64, size: Option<u64> }
+///
+/// async fn list(Query(page): Query<Page>) -> String {
+///     format!("{}+{}", page.from, page.size.unwrap_or(10))
+/// }
+///
+/// let client = TestClient::new(Router::new().get("/", list));
+/// assert_eq!(client.get("/").send().text(), "0+10");
+/// assert_eq!(client.get("/?size=5&from=20").send().text(), "20+5");
+/// assert_eq!(client.get("/?size=many").send().status(), 400);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Query<T>(pub T);
+
+impl<S, T: DeserializeOwned> FromRequest<S> for Query<T> {
+    #[inline]
+    async fn from_request(request: &mut Request, _: &RouteContext<S>) -> Result<Self> {
+        match serde_urlencoded::from_str(request.query().unwrap_or_default()) {
+            Ok(value) => Ok(Self(value)),
+            Err(error) => Err(Error::bad_request(format!("the query is not valid: {error}"))),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Middleware: async functions around handlers.
+//!
+//! A middleware is an `async fn(Request, Next) -> Result<Response>`. It may look at the request or
+//! change it, answer by itself, or hand it on with [`Next::run`] and look at the response.
+//!
+//! # What it covers, and in which order
+//! [`Router::layer`](crate::Router::layer) covers everything that the router answers: its routes,
+//! whether added before or after, those of the routers nested and merged into it, its 404 and its
+//! 405. [`MethodRouter::layer`](crate::MethodRouter::layer) covers one path.
+//!
+//! Of several layers **the last added is the outermost**: it sees the request first and the
+//! response last. The layers of an enclosing router lie around those of the routers nested or
+//! merged into it, and these around those of a single path.
+//!
+//! Routing comes first: a middleware finds the parameters of the path in
+//! [`Request::params`](covet_http::Request::params), and changing the target does not change the
+//! route.
+//!
+//! # Errors
+//! What [`Next::run`] gives is always a response: an error of the handler has passed the error hook
+//! by then, so that a middleware which adds a field adds it to error answers too. An `Err` that the
+//! middleware itself returns passes the same hook.
+//!
+//! ```
+//! use covet_http::{HeaderValue, Request, Response, StatusCode};
+//! use covet_router::{Error, Next, Result, Router, get, test_client::TestClient};
+//!
+//! async fn no_sniffing(request: Request, next: Next) -> Result<Response> {
+//!     let mut response = next.run(request).await;
+//!     response.headers_mut().insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+//!     Ok(response)
+//! }
+//!
+//! async fn staff_only(request: Request, next: Next) -> Result<Response> {
+//!     if request.field("x-staff").is_none() {
+//!         return Err(Error::new(StatusCode::FORBIDDEN));
+//!     }
+//!     Ok(next.run(request).await)
+//! }
+//!
+//! let router = Router::new()
+//!     .get("/", async || "hello")
+//!     .route("/admin", get(async || "admin").layer(staff_only))
+//!     .layer(no_sniffing);
+//! let client = TestClient::new(router);
+//!
+//! assert_eq!(client.get("/admin").send().status(), 403);
+//! for path in ["/", "/admin", "/nowhere"] {
+//!     assert_eq!(client.get(path).send().header("x-content-type-options"), Some("nosniff"));
+//! }
+//! ```
+
+use std::rc::Rc;
+
+use covet_http::{Body, Request, Response};
+
+use crate::endpoint::Endpoint;
+use crate::error::{ErrorHook, Result};
+use crate::extract::without_body;
+use crate::state::Settings;
+
+/// The rest of the way to the handler: the inner layers and the handler itself.
+#[derive(Clone)]
+pub struct Next {
+    inner: Rc<Endpoint>,
+}
+
+impl Next {
+    /// Hands the request on, and gives the response that comes back.
+    ///
+    /// Dropping the future cancels what lies further in.
+    pub async fn run(self, request: Request) -> Response {
+        self.inner.call(request).await
+    }
+}
+
+/// A middleware with its type erased: it makes an outer endpoint of an inner one.
+#[derive(Clone)]
+pub(crate) struct Layer(Rc<dyn Fn(Endpoint, &Settings) -> Endpoint>);
+
+struct Layered<M> {
+    middleware: Rc<M>,
+    inner: Rc<Endpoint>,
+    on_error: Option<ErrorHook>,
+}
+
+impl Layer {
+    pub(crate) fn new<M>(middleware: M) -> Self
+    where
+        M: AsyncFn(Request, Next) -> Result<Response> + 'static,
+    {
+        let middleware = Rc::new(middleware);
+        Self(Rc::new(move |inner, settings| {
+            let layered = Rc::new(Layered {
+                middleware: middleware.clone(),
+                inner: Rc::new(inner),
+                on_error: settings.on_error.clone(),
+            });
+            Endpoint::new(move |request| answer(layered.clone(), request))
+        }))
+    }
+
+    pub(crate) fn wrap(&self, inner: Endpoint, settings: &Settings) -> Endpoint {
+        (self.0)(inner, settings)
+    }
+}
+
+async fn answer<M>(layered: Rc<Layered<M>>, request: Request) -> Response
+where
+    M: AsyncFn(Request, Next) -> Result<Response>,
+{
+    // The hook and the log want to see a request, and the middleware takes this one.
+    let seen = match &layered.on_error {
+        Some(_) => without_body(&request),
+        None => Request::new(request.head().clone(), Body::taken()),
+    };
+    let next = Next { inner: layered.inner.clone() };
+    match (layered.middleware)(request, next).await {
+        Ok(response) => response,
+        Err(error) => error.answer(layered.on_error.as_ref(), &seen),
+    }
+}
