@@ -3,3 +3,4 @@
 pub mod accounting;
 pub mod child;
 pub mod peers;
+pub mod reference;

@@ -1,0 +1,103 @@
+//! The reference service: the routes that Covet is measured by, kept so that any tool can be pointed at them.
+//!
+//! | Request | Answer |
+//! |---|---|
+//! | `GET /plaintext` | `Hello, World!`, 13 bytes |
+//! | `GET /json` | `{"message":"Hello, World!"}`, serialised for each request |
+//! | `GET /user/{id}` | the id |
+//! | `POST /echo` | the request's body, whatever its framing, streamed |
+//! | `GET`, `HEAD`, `OPTIONS` `/` | `OK` |
+//! | `POST`, `PUT`, `PATCH` `/` | the request's body |
+//! | `GET /headers` | the request's fields as received, one `Name: value` on a line |
+//! | `GET /204`, `GET /304` | that status, without a body |
+//! | `GET /big?n=BYTES` | that many zero bytes, streamed from one shared block |
+//!
+//! Anything else is 404; another method on one of these paths is 405 with `Allow`.
+
+mod streams;
+
+use covet_http::{Body, Request, Response, StatusCode};
+use covet_router::{Json, Path, Query, Result, Router};
+use serde::{Deserialize, Serialize};
+
+use streams::{Block, echoed};
+
+const HELLO: &str = "Hello, World!";
+const TEXT: &str = "text/plain";
+const BINARY: &str = "application/octet-stream";
+
+#[derive(Serialize)]
+struct Message {
+    message: &'static str,
+}
+
+#[derive(Deserialize)]
+struct Size {
+    n: u64,
+}
+
+/// The reference service's routes.
+pub fn router() -> Router {
+    let block = Block::zeros();
+    Router::new()
+        .get("/plaintext", plaintext)
+        .get("/json", json)
+        .get("/user/{id}", user)
+        .post("/echo", echo)
+        .get("/", root)
+        .options("/", root)
+        .post("/", echo)
+        .put("/", echo)
+        .patch("/", echo)
+        .get("/headers", headers)
+        .get("/204", async || bare(StatusCode::NO_CONTENT))
+        .get("/304", async || bare(StatusCode::NOT_MODIFIED))
+        .get("/big", move |Query(Size { n }): Query<Size>| {
+            let body = block.repeated(n);
+            async move { typed(BINARY, body) }
+        })
+}
+
+async fn plaintext() -> Response {
+    typed(TEXT, Body::from_static(HELLO.as_bytes()))
+}
+
+async fn json() -> Json<Message> {
+    Json(Message { message: HELLO })
+}
+
+async fn user(Path(id): Path<String>) -> Response {
+    typed(TEXT, Body::from(id))
+}
+
+async fn root() -> Response {
+    typed(TEXT, Body::from_static(b"OK"))
+}
+
+async fn echo(body: Body) -> Result<Response> {
+    Ok(typed(BINARY, echoed(body).await?))
+}
+
+async fn headers(request: Request) -> Response {
+    let mut lines = Vec::with_capacity(256);
+    for (name, value) in request.fields() {
+        lines.extend_from_slice(name.as_bytes());
+        lines.extend_from_slice(b": ");
+        lines.extend_from_slice(value);
+        lines.push(b'\n');
+    }
+    typed(TEXT, Body::from(lines))
+}
+
+fn typed(content_type: &'static str, body: Body) -> Response {
+    let mut response = Response::new(body);
+    response.set_content_type(content_type);
+    response
+}
+
+fn bare(status: StatusCode) -> Response {
+    Response::with_status(status)
+}
+
+#[cfg(test)]
+mod tests;
