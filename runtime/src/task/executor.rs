@@ -1,0 +1,261 @@
+//! The run queue of one core.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::mem::ManuallyDrop;
+use std::panic::Location;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Waker};
+
+use super::inbox::Inbox;
+use super::raw::{self, CANCELLED, COMPLETE, JOINED, QUEUED, RemoteTask, TaskRef};
+use super::{JoinError, JoinHandle};
+use crate::sync_types::Arc;
+
+/// Executors are told apart by a number that is never used twice, so that a waker which outlives its core can't
+/// take a later one for its own.
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+thread_local! {
+    static CURRENT: Cell<(u64, *const Executor)> = const { Cell::new((0, std::ptr::null())) };
+}
+
+/// Runs the tasks of one thread, first in, first out.
+pub(crate) struct Executor {
+    id: u64,
+    queue: RefCell<VecDeque<TaskRef>>,
+    first: Cell<Option<TaskRef>>,
+    live: Cell<usize>,
+    inbox: Arc<Inbox>,
+    arrivals: RefCell<Vec<RemoteTask>>,
+}
+
+/// While it lives, wakes on this thread go straight to the executor's queue.
+pub(crate) struct Entered {
+    before: (u64, *const Executor),
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        CURRENT.set(self.before);
+    }
+}
+
+/// Queues the task if this thread is its home. The flag check makes a second wake free.
+#[inline]
+pub(super) fn schedule_if_home(home: u64, task: TaskRef) -> bool {
+    let (id, executor) = CURRENT.get();
+    if id != home {
+        return false;
+    }
+    // SAFETY: `Entered` keeps CURRENT pointing to a live executor on this very thread, and ids are unique, so
+    // this is the task's home. The caller holds a reference to the task.
+    unsafe { (*executor).schedule(task) };
+    true
+}
+
+/// Whether this thread runs the executor with this identity.
+#[inline]
+pub(super) fn is_home(home: u64) -> bool {
+    CURRENT.get().0 == home
+}
+
+impl Executor {
+    pub(crate) fn new(inbox: Arc<Inbox>) -> Executor {
+        Executor {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            queue: RefCell::new(VecDeque::with_capacity(256)),
+            first: Cell::new(None),
+            live: Cell::new(0),
+            inbox,
+            arrivals: RefCell::new(Vec::new()),
+        }
+    }
+
+    /// Makes this the executor of the thread until the guard is dropped.
+    ///
+    /// # Safety
+    /// The executor stays at its address until the guard is dropped, and the guard is dropped on this thread.
+    pub(crate) unsafe fn enter(&self) -> Entered {
+        Entered { before: CURRENT.replace((self.id, self)) }
+    }
+
+    pub(crate) fn spawn<F>(&self, future: F, at: &'static Location<'static>) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        let task = raw::allocate(future, self.id, self.inbox.clone(), at);
+        // SAFETY: freshly allocated: both references are ours to hand on.
+        unsafe {
+            self.link(task);
+            self.schedule(task);
+            JoinHandle::new(task, self.id)
+        }
+    }
+
+    /// Tasks that are spawned and not yet finished.
+    pub(crate) fn live(&self) -> usize {
+        self.live.get()
+    }
+
+    pub(crate) fn has_ready(&self) -> bool {
+        !self.queue.borrow().is_empty()
+    }
+
+    /// # Safety
+    /// The task is alive and this thread is its home.
+    pub(super) unsafe fn schedule(&self, task: TaskRef) {
+        // SAFETY: forwarded.
+        let flags = unsafe { &task.header().flags };
+        if flags.get() & (QUEUED | COMPLETE) == 0 {
+            flags.set(flags.get() | QUEUED);
+            self.queue.borrow_mut().push_back(task);
+        }
+    }
+
+    /// Moves what other threads woke into the run queue.
+    pub(crate) fn collect_arrivals(&self) {
+        let mut arrivals = self.arrivals.take();
+        self.inbox.take(&mut arrivals);
+        for arrival in arrivals.drain(..) {
+            let task = arrival.task();
+            // SAFETY: `arrival` holds a reference; this is the home thread, as the inbox belongs to it.
+            unsafe {
+                task.clear_remote_woken();
+                self.schedule(task);
+            }
+        }
+        self.arrivals.replace(arrivals);
+    }
+
+    /// Polls at most `budget` tasks, and only those that were ready at the start: a task that wakes itself comes
+    /// after the others and after the ring.
+    pub(crate) fn run(&self, budget: usize) -> usize {
+        let ready = self.queue.borrow().len().min(budget);
+        for _ in 0..ready {
+            let Some(task) = self.queue.borrow_mut().pop_front() else { break };
+            // SAFETY: a queued task is kept by the executor's reference (see `retire`), and this is its home.
+            unsafe { self.poll(task) };
+        }
+        ready
+    }
+
+    /// # Safety
+    /// The task came from the queue of this executor.
+    unsafe fn poll(&self, task: TaskRef) {
+        // SAFETY: the executor's reference keeps the task until `retire`.
+        unsafe {
+            let flags = &task.header().flags;
+            flags.set(flags.get() & !QUEUED);
+            if flags.get() & COMPLETE != 0 {
+                // It was woken during its last poll and stayed in the queue: only now can it go.
+                task.release();
+                return;
+            }
+            if flags.get() & CANCELLED == 0 {
+                // The waker borrows the executor's reference: no count is touched for a poll.
+                let waker = ManuallyDrop::new(Waker::from_raw(task.raw_waker()));
+                match task.poll(&mut Context::from_waker(&waker)) {
+                    Ok(false) if flags.get() & CANCELLED == 0 => return,
+                    Ok(false) => task.finish(JoinError::Cancelled),
+                    Ok(true) => {}
+                    Err(payload) => report_panic(&*payload, task.header().spawned_at),
+                }
+            } else {
+                task.finish(JoinError::Cancelled);
+            }
+            self.retire(task);
+        }
+    }
+
+    /// Ends a task whose future is gone: hands its output on and gives the executor's reference up.
+    ///
+    /// # Safety
+    /// The task is live and its outcome is stored.
+    unsafe fn retire(&self, task: TaskRef) {
+        // SAFETY: the executor's reference keeps the task.
+        unsafe {
+            let flags = &task.header().flags;
+            flags.set(flags.get() | COMPLETE);
+            self.unlink(task);
+            if flags.get() & JOINED == 0 {
+                task.drop_output();
+            }
+            task.wake_joiner();
+            if flags.get() & QUEUED == 0 {
+                task.release();
+            }
+        }
+    }
+
+    /// Drops every future, in the order of spawning backwards, and all that they own.
+    ///
+    /// Tasks spawned by destructors on the way are dropped as well.
+    pub(crate) fn cancel_all(&self) {
+        while let Some(task) = self.first.get() {
+            // SAFETY: linked tasks are live, and none is being polled: the loop that polls has ended.
+            unsafe {
+                let flags = &task.header().flags;
+                flags.set(flags.get() | CANCELLED);
+                task.finish(JoinError::Cancelled);
+                self.retire(task);
+            }
+        }
+        loop {
+            let Some(task) = self.queue.borrow_mut().pop_front() else { break };
+            // SAFETY: only finished tasks are left, each kept by the reference that `retire` left behind.
+            unsafe {
+                let flags = &task.header().flags;
+                flags.set(flags.get() & !QUEUED);
+                task.release();
+            }
+        }
+        self.inbox.close();
+    }
+
+    /// # Safety
+    /// The task is alive and not linked.
+    unsafe fn link(&self, task: TaskRef) {
+        // SAFETY: forwarded; every linked task is alive.
+        unsafe {
+            task.header().next.set(self.first.get());
+            if let Some(next) = self.first.get() {
+                next.header().prev.set(Some(task));
+            }
+        }
+        self.first.set(Some(task));
+        self.live.set(self.live.get() + 1);
+    }
+
+    /// # Safety
+    /// The task is alive and linked into this executor's list.
+    unsafe fn unlink(&self, task: TaskRef) {
+        // SAFETY: forwarded; every linked task is alive.
+        unsafe {
+            let (prev, next) = (task.header().prev.take(), task.header().next.take());
+            match prev {
+                Some(prev) => prev.header().next.set(next),
+                None => self.first.set(next),
+            }
+            if let Some(next) = next {
+                next.header().prev.set(prev);
+            }
+        }
+        self.live.set(self.live.get() - 1);
+    }
+}
+
+impl Drop for Executor {
+    fn drop(&mut self) {
+        self.cancel_all();
+    }
+}
+
+/// Logs a panic that was stopped at the border of its task.
+pub(super) fn report_panic(payload: &(dyn Any + Send), place: impl std::fmt::Display) {
+    let message = JoinError::panic_text(payload);
+    tracing::error!(%message, %place, "a task panicked; the core goes on");
+}

@@ -1,0 +1,122 @@
+use std::any::Any;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::executor::schedule_if_home;
+use super::raw::{CANCELLED, COMPLETE, JOINED, TaskRef};
+
+/// Waits for a task's output.
+///
+/// Dropping the handle detaches the task, which goes on running; [`JoinHandle::cancel`] ends it. Awaiting is
+/// cancel-safe. The handle stays on the core of its task.
+///
+/// # Panics
+/// Awaiting again after it has returned `Ready` panics, as with any future.
+#[must_use = "a dropped handle detaches its task: say so with `.detach()`"]
+pub struct JoinHandle<T> {
+    task: TaskRef,
+    home: u64,
+    output: PhantomData<*mut T>,
+}
+
+/// Why a task has no output.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// It was cancelled, by its handle or because its core shut down.
+    #[error("the task was cancelled")]
+    Cancelled,
+    /// It panicked, with this message.
+    #[error("the task panicked: {0}")]
+    Panicked(String),
+}
+
+impl JoinError {
+    pub(super) fn panic_text(payload: &(dyn Any + Send)) -> String {
+        if let Some(text) = payload.downcast_ref::<&str>() {
+            (*text).to_owned()
+        } else if let Some(text) = payload.downcast_ref::<String>() {
+            text.clone()
+        } else {
+            "(a payload that is not text)".to_owned()
+        }
+    }
+}
+
+impl<T> JoinHandle<T> {
+    /// # Safety
+    /// The caller passes on one reference to a task whose output is a `T`.
+    pub(super) unsafe fn new(task: TaskRef, home: u64) -> JoinHandle<T> {
+        JoinHandle { task, home, output: PhantomData }
+    }
+
+    /// Lets the task run on its own; the same as dropping the handle, but said aloud.
+    pub fn detach(self) {}
+
+    /// Asks for the end of the task: its future is dropped at its next turn, and the handle returns
+    /// [`JoinError::Cancelled`]. A task that has finished is left as it is.
+    pub fn cancel(&self) {
+        // SAFETY: the handle holds a reference, and being !Send it is on the home thread.
+        let flags = unsafe { &self.task.header().flags };
+        if flags.get() & COMPLETE == 0 {
+            flags.set(flags.get() | CANCELLED);
+            schedule_if_home(self.home, self.task);
+        }
+    }
+
+    /// The outcome, if the task has ended.
+    pub(crate) fn outcome(self) -> Option<Result<T, JoinError>> {
+        let mut slot = None;
+        if self.is_finished() {
+            // SAFETY: as in `poll`.
+            unsafe { self.task.take_output((&raw mut slot).cast()) };
+        }
+        slot
+    }
+
+    /// Whether the task has ended, in whatever way.
+    pub fn is_finished(&self) -> bool {
+        // SAFETY: as in `cancel`.
+        unsafe { self.task.header() }.flags.get() & COMPLETE != 0
+    }
+}
+
+impl<T> Future for JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // SAFETY: as in `cancel`; the slot has the type that `new` vouched for.
+        unsafe {
+            if self.is_finished() {
+                let mut slot: Option<Result<T, JoinError>> = None;
+                self.task.take_output((&raw mut slot).cast());
+                return Poll::Ready(slot.expect("a join handle is not polled again after it was ready"));
+            }
+            self.task.set_join_waker(Some(cx.waker().clone()));
+        }
+        Poll::Pending
+    }
+}
+
+impl<T> Drop for JoinHandle<T> {
+    fn drop(&mut self) {
+        // SAFETY: as in `cancel`; the handle's reference is given up last.
+        unsafe {
+            let flags = &self.task.header().flags;
+            flags.set(flags.get() & !JOINED);
+            self.task.set_join_waker(None);
+            if flags.get() & COMPLETE != 0 {
+                self.task.drop_output();
+            }
+            self.task.release();
+        }
+    }
+}
+
+impl<T> std::fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("JoinHandle").field("finished", &self.is_finished()).finish()
+    }
+}

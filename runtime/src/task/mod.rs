@@ -1,0 +1,23 @@
+//! Tasks: futures that a core runs to completion.
+//!
+//! A task never leaves the core that spawned it, so it may hold `Rc` and `RefCell` across awaits. Its waker may
+//! go anywhere: waking on the home core queues the task with two plain writes, waking from another thread goes
+//! through the core's inbox.
+
+mod executor;
+mod inbox;
+mod join;
+mod raw;
+mod yield_now;
+
+pub(crate) use executor::Executor;
+pub(crate) use inbox::Inbox;
+pub(crate) use raw::is_home_waker;
+pub use join::{JoinError, JoinHandle};
+pub use yield_now::{YieldNow, yield_now};
+
+#[cfg(all(test, not(loom)))]
+mod tests;
+
+#[cfg(all(test, loom))]
+mod loom_tests;
