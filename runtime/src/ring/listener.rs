@@ -1,0 +1,143 @@
+//! A listening socket: one multishot accept, and the connections that wait to be taken.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::task::{Context, Poll, Waker};
+
+use io_uring::{opcode, squeue, types};
+
+use super::driver::Driver;
+use super::token::{self, Key, Kind};
+use crate::error::core_is_gone;
+
+/// Accepted connections that may wait for a slow acceptor before accepting stops and the backlog takes over.
+const QUEUE_LIMIT: usize = 1024;
+
+pub(crate) struct ListenerSlot {
+    generation: u32,
+    socket: OwnedFd,
+    held: bool,
+    armed: bool,
+    stopping: bool,
+    error: Option<i32>,
+    accepted: VecDeque<OwnedFd>,
+    waker: Option<Waker>,
+}
+
+impl Driver {
+    pub(crate) fn adopt_listener(&mut self, socket: OwnedFd) -> io::Result<Key> {
+        if self.is_closed() {
+            return Err(core_is_gone());
+        }
+        let generation = self.next_generation();
+        let index = self.listeners.insert(ListenerSlot {
+            generation,
+            socket,
+            held: true,
+            armed: false,
+            stopping: false,
+            error: None,
+            accepted: VecDeque::new(),
+            waker: None,
+        }) as u32;
+        Ok(Key { index, generation })
+    }
+
+    fn listener(&mut self, key: Key) -> Option<&mut ListenerSlot> {
+        self.listeners.get_mut(key.index as usize).filter(|slot| slot.generation == key.generation)
+    }
+
+    pub(crate) fn poll_accept(&mut self, key: Key, cx: &mut Context<'_>) -> Poll<io::Result<OwnedFd>> {
+        let Some(slot) = self.listener(key) else { return Poll::Ready(Err(core_is_gone())) };
+        if let Some(socket) = slot.accepted.pop_front() {
+            return Poll::Ready(Ok(socket));
+        }
+        if let Some(code) = slot.error.take() {
+            return Poll::Ready(Err(io::Error::from_raw_os_error(code)));
+        }
+        let mut old = slot.waker.replace(cx.waker().clone());
+        let entry = (!slot.armed).then(|| {
+            opcode::AcceptMulti::new(types::Fd(slot.socket.as_raw_fd())).flags(libc::SOCK_CLOEXEC).build()
+        });
+        slot.armed = true;
+        self.after.discard(&mut old);
+        if let Some(entry) = entry {
+            // SAFETY: a multishot accept takes no address, so the entry points to nothing.
+            unsafe { self.push(entry.user_data(key.token(Kind::Accept))) };
+        }
+        Poll::Pending
+    }
+
+    pub(super) fn on_accept(&mut self, key: Key, result: i32, more: bool) {
+        // SAFETY: a completion that is not negative carries a new descriptor, which nobody else owns. Adopting it
+        // first means that it is closed on every way out of here.
+        let socket = (result >= 0).then(|| unsafe { OwnedFd::from_raw_fd(result) });
+        let Some(slot) = self.listener(key) else { return };
+        if !more {
+            slot.armed = false;
+            slot.stopping = false;
+        }
+        if !slot.held {
+            drop(socket);
+            return self.free_listener_if_done(key);
+        }
+        match socket {
+            Some(socket) => {
+                slot.accepted.push_back(socket);
+                if slot.accepted.len() >= QUEUE_LIMIT && slot.armed && !slot.stopping {
+                    slot.stopping = true;
+                    self.cancel_accept(key);
+                }
+            }
+            None => match -result {
+                // The peer gave up before it was accepted, or accepting was stopped by us: nothing to report.
+                libc::ECONNABORTED | libc::EINTR | libc::EAGAIN | libc::ECANCELED | libc::EPROTO => {}
+                error => slot.error = Some(error),
+            },
+        }
+        if let Some(slot) = self.listeners.get_mut(key.index as usize) {
+            self.after.wake(&mut slot.waker);
+        }
+    }
+
+    fn cancel_accept(&mut self, key: Key) {
+        let entry = opcode::AsyncCancel::new(key.token(Kind::Accept))
+            .build()
+            .flags(squeue::Flags::SKIP_SUCCESS)
+            .user_data(token::UNWATCHED);
+        // SAFETY: the entry points to nothing.
+        unsafe { self.push_silent(entry) };
+    }
+
+    /// The handle is gone: connections that nobody took are closed, now and as they arrive.
+    pub(crate) fn drop_listener(&mut self, key: Key) {
+        let Some(slot) = self.listener(key) else { return };
+        slot.held = false;
+        slot.accepted.clear();
+        let mut waker = slot.waker.take();
+        let armed = slot.armed;
+        self.after.discard(&mut waker);
+        if armed {
+            self.cancel_accept(key);
+        }
+        self.free_listener_if_done(key);
+    }
+
+    fn free_listener_if_done(&mut self, key: Key) {
+        if self.listener(key).is_some_and(|slot| !slot.held && !slot.armed) {
+            self.listeners.remove(key.index as usize);
+        }
+    }
+
+    pub(super) fn drop_listeners(&mut self) {
+        let keys: Vec<Key> = self
+            .listeners
+            .iter()
+            .map(|(index, slot)| Key { index: index as u32, generation: slot.generation })
+            .collect();
+        for key in keys {
+            self.drop_listener(key);
+        }
+    }
+}

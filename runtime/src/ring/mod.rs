@@ -1,0 +1,29 @@
+//! The io_uring driver of one core.
+//!
+//! One rule holds everything together: **the kernel owns what it was lent until the last completion**. Each
+//! operation's buffers and descriptor live in a slot of the driver, not in the future that waits for it; dropping
+//! the future asks for cancellation and leaves the slot to the driver, which frees it when the kernel says that
+//! it is done.
+//!
+//! - `setup`: flags, probed from the best down
+//! - `provided`, `recv_buf`: the receive buffers that the kernel picks from
+//! - `stream`: a connection's multishot receive and its send
+//! - `listener`: multishot accept
+//! - `operation`: everything that completes once
+//! - `driver`: submission, completion, shutdown
+
+mod driver;
+mod listener;
+mod operation;
+mod provided;
+mod recv_buf;
+mod setup;
+mod stream;
+mod token;
+
+pub(crate) use driver::{Driver, Wait};
+pub(crate) use operation::{Message, Operation, Payload};
+pub use recv_buf::RecvBuf;
+pub(crate) use setup::{RingSizes, explain};
+pub(crate) use stream::shutdown_now;
+pub(crate) use token::Key;

@@ -1,0 +1,212 @@
+//! Operations that complete once: connect, shutdown, vectored send, poll and the like.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use io_uring::{opcode, squeue};
+use socket2::SockAddr;
+
+use super::driver::Driver;
+use super::token::{self, Key, Kind};
+use crate::buf::SendBuf;
+use crate::cores::context::CoreState;
+use crate::error::core_is_gone;
+
+/// What an operation lends to the kernel; it comes back with the result.
+pub(crate) enum Payload {
+    /// Nothing.
+    None,
+    /// The address to connect to.
+    Address(Box<SockAddr>),
+    /// A vector whose spare capacity is being filled.
+    Fill(Vec<u8>),
+    /// Buffers to send in one go.
+    Message(Box<Message>),
+}
+
+/// A message header and all it points to.
+pub(crate) struct Message {
+    buffers: Vec<SendBuf>,
+    vectors: Vec<libc::iovec>,
+    header: libc::msghdr,
+}
+
+/// The most vectors that one call takes (IOV_MAX).
+const MAX_VECTORS: usize = 1024;
+
+impl Message {
+    pub(crate) fn new(buffers: Vec<SendBuf>) -> Message {
+        // SAFETY: msghdr is plain C data, and all zeroes mean no address, no vectors, no control data.
+        let header = unsafe { std::mem::zeroed() };
+        Message { buffers, vectors: Vec::new(), header }
+    }
+
+    /// Points the vectors at what follows the first `sent` bytes.
+    pub(crate) fn point_past(&mut self, sent: usize) {
+        let mut skip = sent;
+        self.vectors.clear();
+        for buffer in &self.buffers {
+            let bytes = buffer.as_ref();
+            let skipped = skip.min(bytes.len());
+            skip -= skipped;
+            let rest = &bytes[skipped..];
+            if !rest.is_empty() && self.vectors.len() < MAX_VECTORS {
+                self.vectors
+                    .push(libc::iovec { iov_base: rest.as_ptr().cast_mut().cast(), iov_len: rest.len() });
+            }
+        }
+    }
+
+    /// The header, with its vectors at their present address. Call it once the message is where it will stay.
+    pub(crate) fn header(&mut self) -> *const libc::msghdr {
+        self.header.msg_iov = self.vectors.as_mut_ptr();
+        self.header.msg_iovlen = self.vectors.len();
+        &raw const self.header
+    }
+
+    pub(crate) fn into_buffers(self) -> Vec<SendBuf> {
+        self.buffers
+    }
+}
+
+pub(super) struct OperationSlot {
+    generation: u32,
+    state: State,
+    payload: Payload,
+}
+
+enum State {
+    Waiting(Option<Waker>),
+    Done(i32),
+    /// The future is gone; the driver waits for the kernel alone.
+    Abandoned,
+}
+
+impl Driver {
+    /// Starts an operation made by `entry`, which may point into the payload.
+    fn start(&mut self, mut payload: Payload, entry: impl FnOnce(&mut Payload) -> squeue::Entry) -> Key {
+        let entry = entry(&mut payload);
+        let generation = self.next_generation();
+        let index =
+            self.operations.insert(OperationSlot { generation, state: State::Waiting(None), payload }) as u32;
+        let key = Key { index, generation };
+        // SAFETY: the entry points into the payload, whose parts are all on the heap, so that moving it into the
+        // slot moved none of them; the slot keeps it until the completion.
+        unsafe { self.push(entry.user_data(key.token(Kind::Operation))) };
+        key
+    }
+
+    pub(super) fn on_operation(&mut self, key: Key, result: i32) {
+        let Some(slot) = self.operations.get_mut(key.index as usize) else { return };
+        if slot.generation != key.generation {
+            return;
+        }
+        match std::mem::replace(&mut slot.state, State::Done(result)) {
+            State::Waiting(mut waker) => self.after.wake(&mut waker),
+            State::Done(_) => {}
+            State::Abandoned => {
+                let slot = self.operations.remove(key.index as usize);
+                self.discard_payload(slot.payload);
+            }
+        }
+    }
+
+    fn discard_payload(&mut self, payload: Payload) {
+        if let Payload::Message(message) = payload {
+            self.after.drop.extend(message.buffers);
+        }
+    }
+}
+
+/// The future of a one-shot operation: the kernel's result and the payload.
+///
+/// Dropped before it is ready, it asks the kernel to cancel; the payload stays with the driver until it has.
+#[must_use = "futures do nothing unless awaited"]
+pub(crate) struct Operation {
+    core: Rc<CoreState>,
+    key: Option<Key>,
+}
+
+impl Operation {
+    pub(crate) fn start(
+        core: &Rc<CoreState>,
+        payload: Payload,
+        entry: impl FnOnce(&mut Payload) -> squeue::Entry,
+    ) -> Result<Operation, (io::Error, Payload)> {
+        let mut driver = core.driver.borrow_mut();
+        if driver.is_closed() {
+            return Err((core_is_gone(), payload));
+        }
+        let key = driver.start(payload, entry);
+        drop(driver);
+        Ok(Operation { core: core.clone(), key: Some(key) })
+    }
+}
+
+impl Future for Operation {
+    type Output = (io::Result<u32>, Payload);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let key = this.key.expect("an operation is not polled again after it was ready");
+        let mut driver = this.core.driver.borrow_mut();
+        let Some(slot) = driver.operations.get_mut(key.index as usize) else {
+            // Only a closed driver loses slots: it leaked them rather than free what the kernel held.
+            this.key = None;
+            return Poll::Ready((Err(core_is_gone()), Payload::None));
+        };
+        match &mut slot.state {
+            State::Done(result) => {
+                let result = *result;
+                let slot = driver.operations.remove(key.index as usize);
+                this.key = None;
+                let result =
+                    u32::try_from(result).map_err(|_| io::Error::from_raw_os_error(result.wrapping_neg()));
+                Poll::Ready((result, slot.payload))
+            }
+            State::Waiting(waker) => {
+                match waker {
+                    Some(waker) if waker.will_wake(cx.waker()) => {}
+                    _ => *waker = Some(cx.waker().clone()),
+                }
+                Poll::Pending
+            }
+            State::Abandoned => unreachable!("only a dropped future abandons its slot"),
+        }
+    }
+}
+
+impl Drop for Operation {
+    fn drop(&mut self) {
+        let Some(key) = self.key.take() else { return };
+        let mut guard = self.core.driver.borrow_mut();
+        let driver = &mut *guard;
+        let Some(slot) = driver.operations.get_mut(key.index as usize) else { return };
+        let state = std::mem::replace(&mut slot.state, State::Abandoned);
+        let payload = match state {
+            State::Done(_) => Some(driver.operations.remove(key.index as usize).payload),
+            State::Waiting(_) | State::Abandoned => {
+                let cancel = opcode::AsyncCancel::new(key.token(Kind::Operation))
+                    .build()
+                    .flags(squeue::Flags::SKIP_SUCCESS)
+                    .user_data(token::UNWATCHED);
+                // SAFETY: the entry points to nothing.
+                unsafe { driver.push_silent(cancel) };
+                None
+            }
+        };
+        drop(guard);
+        // The old waker and the payload may run foreign code when dropped: not inside the borrow.
+        drop((state_waker(state), payload));
+    }
+}
+
+fn state_waker(state: State) -> Option<Waker> {
+    match state {
+        State::Waiting(waker) => waker,
+        State::Done(_) | State::Abandoned => None,
+    }
+}

@@ -1,0 +1,117 @@
+//! Making a ring: the best set of flags that the kernel takes.
+
+use std::io;
+
+use io_uring::IoUring;
+use rustix::process::{Resource, getrlimit};
+
+use crate::error::StartError;
+
+/// Sizes of one core's ring.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RingSizes {
+    /// Submission queue entries; the completion queue has eight times as many.
+    pub(crate) entries: u32,
+    pub(crate) recv_buffers: u16,
+    pub(crate) recv_buffer_size: u32,
+}
+
+/// How far down the ladder the kernel made us go, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rung {
+    /// DEFER_TASKRUN without the indirection array: Linux 6.6.
+    DeferNoArray,
+    /// DEFER_TASKRUN: Linux 6.1.
+    Defer,
+    /// COOP_TASKRUN: Linux 6.0, the first with multishot receive.
+    Coop,
+}
+
+const LADDER: [Rung; 3] = [Rung::DeferNoArray, Rung::Defer, Rung::Coop];
+
+/// A completion queue larger than the submission queue leaves room for multishot operations, which complete many
+/// times for one submission.
+const COMPLETIONS_PER_ENTRY: u32 = 8;
+
+pub(crate) fn make_ring(sizes: RingSizes) -> Result<(IoUring, Rung), StartError> {
+    for rung in LADDER {
+        let mut builder = IoUring::builder();
+        builder
+            .setup_cqsize(sizes.entries.saturating_mul(COMPLETIONS_PER_ENTRY).clamp(256, 65_536))
+            .setup_clamp()
+            .setup_submit_all()
+            .setup_single_issuer()
+            .setup_taskrun_flag()
+            .dontfork();
+        match rung {
+            Rung::DeferNoArray => builder.setup_defer_taskrun().setup_no_sqarray(),
+            Rung::Defer => builder.setup_defer_taskrun(),
+            Rung::Coop => builder.setup_coop_taskrun(),
+        };
+        match builder.build(sizes.entries) {
+            Ok(ring) if ring.params().is_feature_nodrop() && ring.params().is_feature_ext_arg() => {
+                return Ok((ring, rung));
+            }
+            Ok(_) => break,
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
+            Err(error) => return Err(explain(error)),
+        }
+    }
+    Err(StartError::KernelTooOld { release: release(), feature: "an io_uring with task-run flags" })
+}
+
+pub(super) fn release() -> String {
+    rustix::system::uname().release().to_string_lossy().into_owned()
+}
+
+/// Puts the kernel's answer into words that lead to a remedy.
+pub(crate) fn explain(source: io::Error) -> StartError {
+    match source.raw_os_error() {
+        Some(libc::EPERM | libc::EACCES) => StartError::RingRefused { hint: refusal_hint(), source },
+        Some(libc::ENOSYS) => StartError::RingRefused {
+            hint: "the system call does not exist here: a seccomp profile hides it, or the kernel was built \
+                   without CONFIG_IO_URING"
+                .into(),
+            source,
+        },
+        Some(libc::ENOMEM) => {
+            StartError::Memory { limit: "RLIMIT_MEMLOCK", value: limit(Resource::Memlock), source }
+        }
+        Some(libc::EMFILE | libc::ENFILE) => {
+            StartError::Descriptors { value: limit(Resource::Nofile), source }
+        }
+        _ => StartError::Io { step: "make an io_uring", source },
+    }
+}
+
+fn limit(resource: Resource) -> String {
+    getrlimit(resource).current.map_or_else(|| "unlimited".into(), |value| value.to_string())
+}
+
+fn refusal_hint() -> String {
+    const KNOB: &str = "/proc/sys/kernel/io_uring_disabled";
+    match std::fs::read_to_string(KNOB).as_deref().map(str::trim) {
+        Ok("1") => "kernel.io_uring_disabled is 1: run `sysctl kernel.io_uring_disabled=0`, or put the user into \
+                    the group named by kernel.io_uring_group"
+            .into(),
+        Ok("2") => "kernel.io_uring_disabled is 2: run `sysctl kernel.io_uring_disabled=0`".into(),
+        _ => "a seccomp profile or security module forbids it (Docker's default profile does): run the container \
+              with a profile that allows io_uring_setup, io_uring_enter and io_uring_register"
+            .into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_its_remedy() {
+        let text = explain(io::Error::from_raw_os_error(libc::EPERM)).to_string();
+        assert!(text.contains("seccomp") || text.contains("sysctl"), "{text}");
+        let text = explain(io::Error::from_raw_os_error(libc::ENOMEM)).to_string();
+        assert!(text.contains("RLIMIT_MEMLOCK") && text.contains("ulimit -l"), "{text}");
+        let text = explain(io::Error::from_raw_os_error(libc::EMFILE)).to_string();
+        assert!(text.contains("RLIMIT_NOFILE") && text.contains("ulimit -n"), "{text}");
+    }
+}
