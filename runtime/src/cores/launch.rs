@@ -1,0 +1,394 @@
+//! Starting cores, and waiting for their end.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::os::fd::{AsFd, OwnedFd};
+use std::panic::Location;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::event::{EventfdFlags, eventfd};
+
+use super::context::{self, CoreState};
+use super::set::{self, CoreSet};
+use super::shutdown::{ShutdownHandle, ShutdownState, Signal};
+use super::signals::SignalWatch;
+use super::turn::{self, Ended, Until};
+use crate::buf::Pool;
+use crate::error::StartError;
+use crate::ring::{Driver, RingSizes};
+use crate::task::{Executor, Inbox, JoinError};
+use crate::time::Wheel;
+
+/// How long a signal leaves to requests in flight, unless the builder says otherwise.
+const SIGNAL_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Settings for a [`Runtime`].
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until `start` or `block_on`"]
+pub struct Builder {
+    cores: Option<CoreSet>,
+    thread_name: String,
+    sizes: RingSizes,
+    signals: Option<Duration>,
+}
+
+impl Default for Builder {
+    fn default() -> Builder {
+        Builder {
+            cores: None,
+            thread_name: "covet".into(),
+            sizes: RingSizes { entries: 1024, recv_buffers: 512, recv_buffer_size: 4096 },
+            signals: None,
+        }
+    }
+}
+
+impl Builder {
+    /// Which cores to run on; all by default.
+    pub fn cores(mut self, cores: CoreSet) -> Builder {
+        self.cores = Some(cores);
+        self
+    }
+
+    /// The beginning of the threads' names, which end in the number of their CPU. The kernel keeps 15 bytes.
+    pub fn thread_name(mut self, name: &str) -> Builder {
+        self.thread_name = name.to_owned();
+        self
+    }
+
+    /// Entries of each core's submission queue, rounded up to a power of two: 1,024 by default. What does not fit
+    /// is handed over in a second call, so this is a matter of speed only.
+    pub fn ring_entries(mut self, entries: u32) -> Builder {
+        self.sizes.entries = entries.clamp(8, 32_768);
+        self
+    }
+
+    /// How many receive buffers each core has (8 to 32,768, rounded up to a power of two) and their size in bytes
+    /// (256 to 16 MiB): 512 of 4 KiB by default. They are mapped when the core starts.
+    pub fn recv_buffers(mut self, count: u16, size: u32) -> Builder {
+        self.sizes.recv_buffers = count;
+        self.sizes.recv_buffer_size = size;
+        self
+    }
+
+    /// Whether SIGINT and SIGTERM shut the runtime down, with 30 seconds for what is in flight; a second signal
+    /// does not wait. Off by default: signals belong to the process, not to a library.
+    pub fn handle_signals(mut self, handle: bool) -> Builder {
+        self.signals = handle.then_some(SIGNAL_DEADLINE);
+        self
+    }
+
+    /// As [`Builder::handle_signals`], with a deadline of one's own.
+    pub fn shutdown_on_signals(mut self, deadline: Duration) -> Builder {
+        self.signals = Some(deadline);
+        self
+    }
+
+    /// Starts one pinned thread per core, and on each runs the future that `factory` makes there.
+    ///
+    /// A core ends when that future and every task spawned on it have finished, or at the deadline of a shutdown.
+    /// Returns when all cores run.
+    ///
+    /// # Errors
+    /// When a core does not exist, a ring can't be made, or a thread can't be started; then no core is left
+    /// running.
+    pub fn start<F, Fut>(self, factory: F) -> Result<Runtime, StartError>
+    where
+        F: Fn(Core) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + 'static,
+    {
+        let cpus = self.cores.clone().unwrap_or_else(CoreSet::all).resolve()?;
+        let signal = Signal::new();
+        let handle = ShutdownHandle(signal.clone());
+        let factory = Arc::new(factory);
+        let mut runtime = Runtime { threads: Vec::new(), handle: handle.clone(), signals: None };
+        let (report, reports) = mpsc::channel();
+        for (index, &cpu) in cpus.iter().enumerate() {
+            let (factory, signal, report) = (factory.clone(), signal.clone(), report.clone());
+            let core = Core { index, cpu: Some(cpu), count: cpus.len() };
+            let sizes = self.sizes;
+            let spawned = thread::Builder::new().name(format!("{}-{cpu}", self.thread_name)).spawn(move || {
+                core_thread(core, sizes, &signal, &report, move |core| (*factory)(core))
+            });
+            match spawned {
+                Ok(thread) => runtime.threads.push(thread),
+                Err(source) => {
+                    drop(runtime.abandon());
+                    return Err(StartError::Io { step: "start a core's thread", source });
+                }
+            }
+        }
+        drop(report);
+        let failed = reports.into_iter().take(cpus.len()).find_map(Result::err);
+        if let Some(error) = failed {
+            drop(runtime.abandon());
+            return Err(error);
+        }
+        if let Some(deadline) = self.signals {
+            match SignalWatch::start(handle, deadline) {
+                Ok(watch) => runtime.signals = Some(watch),
+                Err(source) => {
+                    drop(runtime.abandon());
+                    return Err(StartError::Io { step: "listen for signals", source });
+                }
+            }
+        }
+        Ok(runtime)
+    }
+
+    /// Runs one core on the calling thread until `future` is ready; tasks left over are cancelled.
+    ///
+    /// The thread is pinned only if exactly one core was chosen, and keeps its affinity afterwards.
+    ///
+    /// # Errors
+    /// As for [`Builder::start`]; also if a signal shut the core down first.
+    ///
+    /// # Panics
+    /// On a thread that already is a core. If the future panics, so does this.
+    pub fn block_on<F: Future>(self, future: F) -> Result<F::Output, StartError> {
+        assert!(context::current().is_none(), "block_on inside a core would stop the core: await instead");
+        let mut cpu = None;
+        if let Some(cores) = &self.cores {
+            if let [only] = cores.resolve()?[..] {
+                set::pin(only)?;
+                cpu = Some(only);
+            }
+        }
+        let signal = Signal::new();
+        let core = make_core(self.sizes, &signal)?;
+        let _watch = match self.signals {
+            Some(deadline) => Some(
+                SignalWatch::start(ShutdownHandle(signal), deadline)
+                    .map_err(StartError::io("listen for signals"))?,
+            ),
+            None => None,
+        };
+        let output = Rc::new(RefCell::new(None));
+        let slot = output.clone();
+        let body = async move {
+            let value = future.await;
+            *slot.borrow_mut() = Some(value);
+        };
+        let panicked = run_core(&core, cpu, Until::MainIsDone, body)?;
+        match (output.take(), panicked) {
+            (Some(value), _) => Ok(value),
+            (None, Some(text)) => panic!("{text}"),
+            (None, None) => Err(StartError::ShutDown),
+        }
+    }
+}
+
+/// Runs a future to completion on a core of its own, on the calling thread: [`Builder::block_on`] with the default
+/// settings.
+///
+/// # Errors
+/// When the ring can't be made.
+///
+/// # Panics
+/// On a thread that already is a core, and when the future panics.
+pub fn block_on<F: Future>(future: F) -> Result<F::Output, StartError> {
+    Builder::default().block_on(future)
+}
+
+/// Where a factory is being run.
+#[derive(Debug, Clone)]
+pub struct Core {
+    index: usize,
+    cpu: Option<usize>,
+    count: usize,
+}
+
+impl Core {
+    /// Its place among the runtime's cores, from 0.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// The CPU that it is pinned to.
+    pub fn cpu(&self) -> Option<usize> {
+        self.cpu
+    }
+
+    /// How many cores the runtime has.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+}
+
+/// Threads that each run a core.
+///
+/// Dropping it begins a shutdown without patience and waits for the threads; [`Runtime::join`] waits without
+/// asking for anything.
+#[must_use = "dropping a runtime shuts it down: call `join` to let it run"]
+pub struct Runtime {
+    threads: Vec<thread::JoinHandle<Option<String>>>,
+    handle: ShutdownHandle,
+    signals: Option<SignalWatch>,
+}
+
+/// Cores whose main future did not end well.
+#[derive(Debug, thiserror::Error)]
+#[error("{} of {cores} cores failed: {}", failures.len(), failures.join("; "))]
+pub struct JoinFailure {
+    /// How many cores there were.
+    pub cores: usize,
+    /// What each of those that failed said.
+    pub failures: Vec<String>,
+}
+
+impl Runtime {
+    /// Settings for a new runtime.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Begins the shutdown; see [`ShutdownHandle::shutdown`].
+    pub fn shutdown(&self, deadline: Duration) {
+        self.handle.shutdown(deadline);
+    }
+
+    /// A handle that can shut the runtime down from anywhere.
+    pub fn shutdown_handle(&self) -> ShutdownHandle {
+        self.handle.clone()
+    }
+
+    /// Waits until every core has ended.
+    ///
+    /// # Errors
+    /// When a core's main future panicked or its ring failed; the message says which and why.
+    pub fn join(mut self) -> Result<(), JoinFailure> {
+        self.wait()
+    }
+
+    fn wait(&mut self) -> Result<(), JoinFailure> {
+        let cores = self.threads.len();
+        let failures: Vec<String> = self
+            .threads
+            .drain(..)
+            .filter_map(|thread| thread.join().unwrap_or_else(|_| Some("a core's thread panicked".into())))
+            .collect();
+        self.signals = None;
+        if failures.is_empty() { Ok(()) } else { Err(JoinFailure { cores, failures }) }
+    }
+
+    fn abandon(&mut self) -> Result<(), JoinFailure> {
+        self.handle.shutdown(Duration::ZERO);
+        self.wait()
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        if !self.threads.is_empty() {
+            if let Err(error) = self.abandon() {
+                tracing::error!(%error, "a runtime was dropped");
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runtime").field("cores", &self.threads.len()).finish()
+    }
+}
+
+/// The life of a core's thread; returns what went wrong.
+fn core_thread<Fut: Future<Output = ()> + 'static>(
+    info: Core,
+    sizes: RingSizes,
+    signal: &Arc<Signal>,
+    report: &mpsc::Sender<Result<(), StartError>>,
+    factory: impl FnOnce(Core) -> Fut,
+) -> Option<String> {
+    let cpu = info.cpu;
+    let made = cpu.map_or(Ok(()), set::pin).and_then(|()| make_core(sizes, signal));
+    let core = match made {
+        Ok(core) => core,
+        Err(error) => {
+            let _ = report.send(Err(error));
+            return None;
+        }
+    };
+    let _ = report.send(Ok(()));
+    // The factory runs inside the main task, where its panic is caught and its handles find their core.
+    let outcome = run_core(&core, cpu, Until::AllAreDone, async move { factory(info).await });
+    let name = || cpu.map_or_else(|| "a core".to_owned(), |cpu| format!("core {cpu}"));
+    match outcome {
+        Ok(None) => None,
+        Ok(Some(panic)) => Some(format!("{}: its main future panicked: {panic}", name())),
+        Err(error) => Some(format!("{}: {error}", name())),
+    }
+}
+
+fn make_core(sizes: RingSizes, signal: &Arc<Signal>) -> Result<Rc<CoreState>, StartError> {
+    let event = eventfd(0, EventfdFlags::CLOEXEC)
+        .map_err(|error| crate::ring::explain(error.into()))?;
+    let waker: OwnedFd = event.try_clone().map_err(crate::ring::explain)?;
+    let inbox = Arc::new(Inbox::new(Box::new(move || {
+        // Only a counter at its maximum could refuse, and then the core is about to wake anyway.
+        let _ = rustix::io::write(waker.as_fd(), &1u64.to_ne_bytes());
+    })));
+    let driver = Driver::new(sizes, event)?;
+    signal.subscribe(inbox.clone());
+    let now = Instant::now();
+    Ok(Rc::new(CoreState {
+        executor: Executor::new(inbox),
+        driver: RefCell::new(driver),
+        wheel: RefCell::new(Wheel::new(now)),
+        pool: Pool::default(),
+        shutdown: ShutdownState::new(signal.clone()),
+        now: Cell::new(now),
+    }))
+}
+
+/// Runs a core from its main future to the closed ring; returns the message if that future panicked.
+fn run_core<F: Future<Output = ()>>(
+    core: &Rc<CoreState>,
+    cpu: Option<usize>,
+    until: Until,
+    main: F,
+) -> Result<Option<String>, StartError> {
+    let entered = context::enter(core);
+    // SAFETY: the executor is inside an Rc that lives longer than the guard, which is dropped on this thread.
+    let executing = unsafe { core.executor.enter() };
+    let teardown = Teardown { core };
+    let main: Pin<Box<dyn Future<Output = ()> + '_>> = Box::pin(main);
+    // SAFETY: the task's future does not outlive this function: `teardown`, which runs also when this unwinds,
+    // drops every future of the executor before it returns.
+    let main: Pin<Box<dyn Future<Output = ()> + 'static>> = unsafe { std::mem::transmute(main) };
+    let main = core.executor.spawn(main, Location::caller());
+    let ended = turn::run(core, &main, until).map_err(StartError::io("enter the ring"))?;
+    if ended == Ended::Deadline {
+        tracing::warn!(?cpu, tasks = core.executor.live(), "the shutdown deadline passed: cancelling what runs");
+    }
+    let panicked = match main.outcome() {
+        Some(Err(JoinError::Panicked(text))) => Some(text),
+        _ => None,
+    };
+    drop(teardown);
+    drop((executing, entered));
+    Ok(panicked)
+}
+
+/// Ends a core: futures first, as they hold streams and operations, then the ring.
+struct Teardown<'a> {
+    core: &'a Rc<CoreState>,
+}
+
+impl Drop for Teardown<'_> {
+    fn drop(&mut self) {
+        self.core.executor.cancel_all();
+        let mut after = {
+            let mut driver = self.core.driver.borrow_mut();
+            driver.close();
+            driver.take_after()
+        };
+        after.run();
+    }
+}

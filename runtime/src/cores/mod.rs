@@ -1,0 +1,12 @@
+//! Cores: which there are, a pinned thread and a loop for each, and their end.
+
+pub(crate) mod context;
+mod launch;
+mod set;
+pub mod shutdown;
+mod signals;
+mod turn;
+
+pub use launch::{Builder, Core, JoinFailure, Runtime, block_on};
+pub use set::CoreSet;
+pub use shutdown::ShutdownHandle;

@@ -1,0 +1,140 @@
+//! Shutting down as a protocol: a request, a time to finish, an end.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use super::context;
+use crate::task::Inbox;
+
+/// What all cores of a runtime know of its end.
+pub(crate) struct Signal {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    deadline: Option<Instant>,
+    cores: Vec<Arc<Inbox>>,
+}
+
+impl Signal {
+    pub(super) fn new() -> Arc<Signal> {
+        Arc::new(Signal { state: Mutex::default() })
+    }
+
+    pub(super) fn subscribe(&self, inbox: Arc<Inbox>) {
+        self.lock().cores.push(inbox);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.lock().deadline
+    }
+
+    fn request(&self, deadline: Instant) {
+        let mut state = self.lock();
+        let earlier = state.deadline.is_none_or(|known| deadline < known);
+        if earlier {
+            state.deadline = Some(deadline);
+            state.cores.iter().for_each(|core| core.notify());
+        }
+    }
+}
+
+/// Asks a runtime to shut down, from any thread.
+#[derive(Clone)]
+pub struct ShutdownHandle(pub(super) Arc<Signal>);
+
+impl ShutdownHandle {
+    /// Begins the shutdown of every core: [`requested`] resolves, and what still runs after `deadline` is
+    /// cancelled. Asking again can only bring the deadline nearer. Returns at once; `Runtime::join` waits.
+    pub fn shutdown(&self, deadline: Duration) {
+        // A deadline too far to be represented is as good as a century.
+        let now = Instant::now();
+        let end = now.checked_add(deadline).unwrap_or(now + Duration::from_secs(100 * 365 * 86_400));
+        self.0.request(end);
+    }
+
+    /// Whether a shutdown was asked for.
+    pub fn is_requested(&self) -> bool {
+        self.0.deadline().is_some()
+    }
+}
+
+impl std::fmt::Debug for ShutdownHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ShutdownHandle").field("requested", &self.is_requested()).finish()
+    }
+}
+
+/// One core's view of the shutdown.
+pub(crate) struct ShutdownState {
+    pub(super) signal: Arc<Signal>,
+    pub(super) deadline: Cell<Option<Instant>>,
+    waiters: RefCell<Vec<Waker>>,
+}
+
+impl ShutdownState {
+    pub(super) fn new(signal: Arc<Signal>) -> ShutdownState {
+        ShutdownState { signal, deadline: Cell::new(None), waiters: RefCell::default() }
+    }
+
+    /// Looks at the shared signal; called when the core was woken from outside.
+    pub(super) fn refresh(&self) {
+        let deadline = self.signal.deadline();
+        if deadline != self.deadline.get() {
+            self.deadline.set(deadline);
+            self.waiters.take().into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+/// Resolves when the shutdown of this core begins; at once if it has begun.
+///
+/// A server stops accepting then, finishes what is in flight and returns. Cancel-safe.
+///
+/// # Panics
+/// When polled outside a core.
+pub fn requested() -> Requested {
+    Requested(())
+}
+
+/// Whether the shutdown of this core has begun. `false` outside a core.
+pub fn is_requested() -> bool {
+    context::with(|core| core.shutdown.deadline.get().is_some()).unwrap_or(false)
+}
+
+/// The time left until this core is stopped, once its shutdown has begun.
+pub fn time_left() -> Option<Duration> {
+    context::with(|core| core.shutdown.deadline.get())
+        .flatten()
+        .map(|end| end.saturating_duration_since(Instant::now()))
+}
+
+/// The future of [`requested`].
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub struct Requested(());
+
+impl Future for Requested {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let core = context::expect_current("shutdown::requested");
+        if core.shutdown.deadline.get().is_some() {
+            return Poll::Ready(());
+        }
+        let mut waiters = core.shutdown.waiters.borrow_mut();
+        if !waiters.iter().any(|waker| waker.will_wake(cx.waker())) {
+            waiters.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+}

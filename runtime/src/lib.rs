@@ -1,0 +1,80 @@
+//! Covet's runtime: one pinned thread, one executor and one io_uring per core.
+//!
+//! Nothing is shared between cores on the hot path. Tasks never move, so they may hold `Rc` and `RefCell` across
+//! awaits; a connection lives where it was accepted; timers, buffers and the ring belong to the core.
+//!
+//! ```no_run
+//! use covet_runtime::{Runtime, net::TcpListener, shutdown, spawn};
+//! use std::time::Duration;
+//!
+//! let runtime = Runtime::builder()
+//!     .handle_signals(true)
+//!     .start(|core| async move {
+//!         let listener = TcpListener::bind(([127, 0, 0, 1], 7000).into()).expect("port 7000 is free");
+//!         println!("core {} echoes", core.index());
+//!         spawn(async move {
+//!             while let Ok(stream) = listener.accept().await {
+//!                 spawn(async move {
+//!                     while let Ok(bytes) = stream.recv().await {
+//!                         if bytes.is_empty() || stream.write_all(bytes.to_vec()).await.0.is_err() {
+//!                             break;
+//!                         }
+//!                     }
+//!                 })
+//!                 .detach();
+//!             }
+//!         })
+//!         .detach();
+//!         shutdown::requested().await;
+//!     })?;
+//! runtime.join()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What the kernel must have
+//! Linux 6.0 with io_uring allowed; from 6.1 the ring runs completions only when the core asks for them, which is
+//! what makes it fast. [`StartError`] says what is missing and what to do.
+//!
+//! # Ownership and cancellation
+//! What the kernel was lent (a buffer, a descriptor) stays with the driver until the kernel gives it back. Dropping
+//! a future never frees memory that the kernel may still write to, and never leaks a descriptor: the operation is
+//! cancelled and its slot is freed at its last completion.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("covet-runtime is built on io_uring and runs on Linux only");
+
+pub mod buf;
+mod cores;
+mod error;
+pub mod net;
+mod ring;
+mod sync_types;
+mod task;
+pub mod time;
+
+use std::future::Future;
+use std::panic::Location;
+
+pub use cores::{Builder, Core, CoreSet, JoinFailure, Runtime, ShutdownHandle, block_on, shutdown};
+pub use error::StartError;
+pub use task::{JoinError, JoinHandle, YieldNow, yield_now};
+
+/// Starts a task on this core.
+///
+/// It runs until its future is ready, whether the handle is kept or not; [`JoinHandle::cancel`] ends it early. A
+/// panic stays inside the task. At most one allocation, which holds the future and then its output.
+///
+/// # Panics
+/// Outside a core.
+#[track_caller]
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    let at = Location::caller();
+    match cores::context::current() {
+        Some(core) => core.executor.spawn(future, at),
+        None => panic!("spawn needs a Covet core: call it inside Runtime::start or block_on"),
+    }
+}

@@ -1,0 +1,117 @@
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use socket2::SockRef;
+
+use super::{ListenOptions, TcpStream};
+use crate::cores::context::{self, CoreState};
+use crate::ring::Key;
+
+/// A listening TCP socket of this core.
+///
+/// Bind the same address on every core: with SO_REUSEPORT, the default, each gets a queue of its own and the
+/// kernel spreads connections over them.
+///
+/// ```
+/// use covet_runtime::{block_on, net::{TcpListener, TcpStream}};
+///
+/// block_on(async {
+///     let listener = TcpListener::bind("127.0.0.1:0".parse()?)?;
+///     let client = TcpStream::connect(listener.local_addr()?).await?;
+///     let server = listener.accept().await?;
+///     let (sent, _) = client.write_all("hello").await;
+///     sent?;
+///     assert_eq!(&server.recv().await?[..], b"hello");
+///     Ok::<(), Box<dyn std::error::Error>>(())
+/// })??;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct TcpListener {
+    core: Rc<CoreState>,
+    key: Key,
+    address: SocketAddr,
+}
+
+impl TcpListener {
+    /// Listens on an address with the default [`ListenOptions`].
+    ///
+    /// # Errors
+    /// The address is in use or not this machine's, its port is privileged, or no descriptor is left.
+    ///
+    /// # Panics
+    /// Outside a core.
+    #[track_caller]
+    pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+        TcpListener::bind_with(address, &ListenOptions::default())
+    }
+
+    /// Listens on an address.
+    ///
+    /// # Errors
+    /// As for [`TcpListener::bind`].
+    ///
+    /// # Panics
+    /// Outside a core.
+    #[track_caller]
+    pub fn bind_with(address: SocketAddr, options: &ListenOptions) -> io::Result<TcpListener> {
+        TcpListener::from_socket(options.listen(address)?)
+    }
+
+    /// Takes over a socket that listens already.
+    ///
+    /// # Errors
+    /// When it has no IP address.
+    ///
+    /// # Panics
+    /// Outside a core.
+    #[track_caller]
+    pub fn from_socket(socket: OwnedFd) -> io::Result<TcpListener> {
+        let core = context::expect_current("a TcpListener");
+        let address = SockRef::from(&socket)
+            .local_addr()?
+            .as_socket()
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not an IP socket"))?;
+        let key = core.driver.borrow_mut().adopt_listener(socket)?;
+        Ok(TcpListener { core, key, address })
+    }
+
+    /// The address it listens on, with the port that the kernel chose if 0 was asked for.
+    ///
+    /// # Errors
+    /// None at present; the signature is that of the standard library.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.address)
+    }
+
+    /// Waits for a connection. One multishot operation accepts them all. Cancel-safe: a connection that was
+    /// accepted meanwhile is returned by the next call.
+    ///
+    /// # Errors
+    /// EMFILE and ENFILE when descriptors run out, ENOMEM and ENOBUFS when memory does: the connection stays in
+    /// the backlog, so wait a little and call again. A peer that gave up before it was accepted is no error.
+    pub async fn accept(&self) -> io::Result<TcpStream> {
+        poll_fn(|cx| self.poll_accept(cx)).await
+    }
+
+    /// The poll form of [`TcpListener::accept`].
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
+        let accepted = self.core.driver.borrow_mut().poll_accept(self.key, cx);
+        accepted.map(|socket| TcpStream::adopt(&self.core, socket?))
+    }
+}
+
+impl Drop for TcpListener {
+    fn drop(&mut self) {
+        self.core.driver.borrow_mut().drop_listener(self.key);
+    }
+}
+
+impl std::fmt::Debug for TcpListener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TcpListener").field("address", &self.address).finish()
+    }
+}

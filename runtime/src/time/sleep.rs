@@ -1,0 +1,79 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use super::TimerKey;
+use crate::cores::context::{self, CoreState};
+
+/// Waits for a length of time, counted from the call.
+///
+/// A length too large to be represented waits for ever (nine years). Cancel-safe: dropping it takes the timer out.
+///
+/// # Panics
+/// Outside a core.
+#[track_caller]
+pub fn sleep(length: Duration) -> Sleep {
+    let now = Instant::now();
+    sleep_until(now.checked_add(length).unwrap_or(now + Duration::from_secs(9 * 365 * 86_400)))
+}
+
+/// Waits until a point in time. One in the past is over at the core's next look at its timers.
+///
+/// # Panics
+/// Outside a core.
+#[track_caller]
+pub fn sleep_until(deadline: Instant) -> Sleep {
+    let core = context::expect_current("a timer");
+    let key = core.wheel.borrow_mut().insert(deadline);
+    Sleep { core, key, deadline }
+}
+
+/// The future of [`sleep`] and [`sleep_until`]. It can be set anew as often as one likes.
+pub struct Sleep {
+    core: Rc<CoreState>,
+    key: TimerKey,
+    deadline: Instant,
+}
+
+impl Sleep {
+    /// When it ends.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Sets a new end. To move the end further away costs one store, so that a time limit may be renewed for
+    /// every request.
+    #[inline]
+    pub fn reset(&mut self, deadline: Instant) {
+        self.deadline = deadline;
+        self.core.wheel.borrow_mut().reset(self.key, deadline);
+    }
+
+    /// Whether it is over.
+    pub fn is_elapsed(&self) -> bool {
+        self.core.wheel.borrow().has_fired(self.key)
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.core.wheel.borrow_mut().poll(self.key, cx.waker()) { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        let waker = self.core.wheel.borrow_mut().remove(self.key);
+        drop(waker);
+    }
+}
+
+impl std::fmt::Debug for Sleep {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sleep").field("deadline", &self.deadline).finish()
+    }
+}

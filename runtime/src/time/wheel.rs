@@ -1,0 +1,338 @@
+//! A hierarchical timing wheel (Varghese and Lauck, SOSP 1987): insert, move and cancel in constant time.
+//!
+//! Eight levels of 64 slots; a tick is 1.024 µs, so the wheel spans nine years. A timer sits at the level of the
+//! highest bit in which its deadline differs from the wheel's time, and moves down as that time comes near: at
+//! most seven moves in its life, and none if it is cancelled before.
+
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+
+const LEVELS: usize = 8;
+const SLOT_BITS: u32 = 6;
+const SLOTS: usize = 1 << SLOT_BITS;
+/// A tick is 2^10 nanoseconds.
+const TICK_SHIFT: u32 = 10;
+const MAX_TICK: u64 = (1 << (SLOT_BITS as u64 * LEVELS as u64)) - 1;
+const NONE: u32 = u32::MAX;
+
+pub(crate) struct Wheel {
+    start: Instant,
+    /// All timers due before this tick have fired.
+    tick: u64,
+    occupied: [u64; LEVELS],
+    heads: Box<[[u32; SLOTS]; LEVELS]>,
+    timers: Slab<Timer>,
+}
+
+struct Timer {
+    /// When it is due.
+    due: u64,
+    /// When the wheel will look at it: no later than `due`. A timer that is moved back stays where it is, which
+    /// makes a connection's "not yet" cost one store per request.
+    filed: u64,
+    prev: u32,
+    next: u32,
+    level: u8,
+    slot: u8,
+    linked: bool,
+    waker: Option<Waker>,
+}
+
+/// Names a timer of a wheel until [`Wheel::remove`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TimerKey(u32);
+
+impl Wheel {
+    pub(crate) fn new(start: Instant) -> Wheel {
+        Wheel {
+            start,
+            tick: 0,
+            occupied: [0; LEVELS],
+            heads: Box::new([[NONE; SLOTS]; LEVELS]),
+            timers: Slab::new(),
+        }
+    }
+
+    /// The first tick that is not before `at`: a timer never fires early.
+    fn tick_at_or_after(&self, at: Instant) -> u64 {
+        let nanos = at.saturating_duration_since(self.start).as_nanos();
+        let ticks = nanos.div_ceil(1 << TICK_SHIFT);
+        u64::try_from(ticks).unwrap_or(u64::MAX).min(MAX_TICK)
+    }
+
+    pub(crate) fn insert(&mut self, deadline: Instant) -> TimerKey {
+        let due = self.tick_at_or_after(deadline);
+        let index = self.timers.insert(Timer {
+            due,
+            filed: due,
+            prev: NONE,
+            next: NONE,
+            level: 0,
+            slot: 0,
+            linked: false,
+            waker: None,
+        }) as u32;
+        self.link(index);
+        TimerKey(index)
+    }
+
+    /// Gives a timer a new deadline, whether it has fired or not.
+    #[inline]
+    pub(crate) fn reset(&mut self, key: TimerKey, deadline: Instant) {
+        let due = self.tick_at_or_after(deadline);
+        let timer = &mut self.timers[key.0 as usize];
+        timer.due = due;
+        if timer.linked && timer.filed <= due {
+            return;
+        }
+        if timer.linked {
+            self.unlink(key.0);
+        }
+        self.timers[key.0 as usize].filed = due;
+        self.link(key.0);
+    }
+
+    /// Takes a timer out; the waker is returned so that it is dropped outside any borrow.
+    pub(crate) fn remove(&mut self, key: TimerKey) -> Option<Waker> {
+        if self.timers[key.0 as usize].linked {
+            self.unlink(key.0);
+        }
+        self.timers.remove(key.0 as usize).waker
+    }
+
+    /// Whether the timer has fired; if not, `waker` will be woken when it does.
+    pub(crate) fn poll(&mut self, key: TimerKey, waker: &Waker) -> bool {
+        let timer = &mut self.timers[key.0 as usize];
+        if !timer.linked {
+            return true;
+        }
+        if !timer.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            timer.waker = Some(waker.clone());
+        }
+        false
+    }
+
+    pub(crate) fn has_fired(&self, key: TimerKey) -> bool {
+        !self.timers[key.0 as usize].linked
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.occupied.iter().all(|&slots| slots == 0)
+    }
+
+    /// A time until which nothing can be due: the wheel wants to be looked at then.
+    pub(crate) fn next_look(&self) -> Option<Instant> {
+        self.next_occupied()
+            .map(|(_, _, tick)| self.start + Duration::from_nanos(tick.max(self.tick) << TICK_SHIFT))
+    }
+
+    /// Fires everything that is due at `now`, in order of deadline up to the resolution of a tick.
+    pub(crate) fn advance(&mut self, now: Instant, fired: &mut Vec<Waker>) {
+        let nanos = now.saturating_duration_since(self.start).as_nanos();
+        let now = u64::try_from(nanos >> TICK_SHIFT).unwrap_or(u64::MAX).min(MAX_TICK);
+        while let Some((level, slot, tick)) = self.next_occupied() {
+            if tick > now {
+                break;
+            }
+            self.tick = self.tick.max(tick);
+            let mut index = std::mem::replace(&mut self.heads[level][slot], NONE);
+            self.occupied[level] &= !(1 << slot);
+            while index != NONE {
+                let timer = &mut self.timers[index as usize];
+                let next = timer.next;
+                timer.linked = false;
+                if timer.due <= now {
+                    fired.extend(timer.waker.take());
+                } else {
+                    timer.filed = timer.due;
+                    self.link(index);
+                }
+                index = next;
+            }
+        }
+        self.tick = self.tick.max(now);
+    }
+
+    /// The earliest occupied slot: its level, its number and the tick at which it begins.
+    fn next_occupied(&self) -> Option<(usize, usize, u64)> {
+        for level in 0..LEVELS {
+            let slots = self.occupied[level];
+            if slots == 0 {
+                continue;
+            }
+            let shift = SLOT_BITS * level as u32;
+            let here = (self.tick >> shift) as u32 & (SLOTS as u32 - 1);
+            // Slots are searched from the present one on: those before it belong to the next round, which `link`
+            // never fills, as such a deadline differs in a higher bit and sits at a higher level.
+            let ahead = slots.rotate_right(here).trailing_zeros();
+            let slot = (here + ahead) as usize % SLOTS;
+            let round = self.tick & !((1u64 << (shift + SLOT_BITS)) - 1);
+            return Some((level, slot, round | (slot as u64) << shift));
+        }
+        None
+    }
+
+    fn link(&mut self, index: u32) {
+        // What is already due goes to the present slot of the lowest level, and fires at the next look.
+        let filed = self.timers[index as usize].filed.max(self.tick);
+        let differing = filed ^ self.tick;
+        let level = (63 - (differing | 1).leading_zeros()) / SLOT_BITS;
+        let slot = (filed >> (SLOT_BITS * level)) as usize & (SLOTS - 1);
+        let head = &mut self.heads[level as usize][slot];
+        let next = std::mem::replace(head, index);
+        self.occupied[level as usize] |= 1 << slot;
+        if next != NONE {
+            self.timers[next as usize].prev = index;
+        }
+        let timer = &mut self.timers[index as usize];
+        timer.prev = NONE;
+        timer.next = next;
+        timer.level = level as u8;
+        timer.slot = slot as u8;
+        timer.linked = true;
+    }
+
+    fn unlink(&mut self, index: u32) {
+        let timer = &mut self.timers[index as usize];
+        timer.linked = false;
+        let (prev, next) = (timer.prev, timer.next);
+        let (level, slot) = (usize::from(timer.level), usize::from(timer.slot));
+        if next != NONE {
+            self.timers[next as usize].prev = prev;
+        }
+        if prev != NONE {
+            self.timers[prev as usize].next = next;
+        } else {
+            self.heads[level][slot] = next;
+            if next == NONE {
+                self.occupied[level] &= !(1 << slot);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn micros(n: u64) -> Duration {
+        Duration::from_micros(n)
+    }
+
+    #[test]
+    fn fires_at_its_time_and_not_before() {
+        let start = Instant::now();
+        for after in [0, 1, 63, 64, 65, 1_000, 65_536, 1 << 20, 1 << 30] {
+            let mut wheel = Wheel::new(start);
+            let mut fired = Vec::new();
+            let key = wheel.insert(start + micros(after));
+            if after > 2 {
+                wheel.advance(start + micros(after - 2), &mut fired);
+                assert!(!wheel.has_fired(key), "{after} µs fired early");
+            }
+            wheel.advance(start + micros(after + 2), &mut fired);
+            assert!(wheel.has_fired(key), "{after} µs did not fire");
+            assert!(wheel.is_empty());
+        }
+    }
+
+    #[test]
+    fn next_look_is_never_after_the_deadline() {
+        let start = Instant::now();
+        let mut wheel = Wheel::new(start);
+        wheel.insert(start + micros(5_000_000));
+        let mut looks = 0;
+        let mut fired = Vec::new();
+        while let Some(look) = wheel.next_look() {
+            assert!(look <= start + micros(5_000_002));
+            wheel.advance(look, &mut fired);
+            looks += 1;
+            assert!(looks <= LEVELS);
+        }
+    }
+
+    #[test]
+    fn a_deadline_moved_back_costs_no_move() {
+        let start = Instant::now();
+        let mut wheel = Wheel::new(start);
+        let key = wheel.insert(start + micros(1_000));
+        for n in 2..100 {
+            wheel.reset(key, start + micros(1_000 * n));
+        }
+        let mut fired = Vec::new();
+        wheel.advance(start + micros(50_000), &mut fired);
+        assert!(!wheel.has_fired(key));
+        wheel.advance(start + micros(99_002), &mut fired);
+        assert!(wheel.has_fired(key));
+        wheel.reset(key, start + micros(200_000));
+        assert!(!wheel.has_fired(key));
+        wheel.reset(key, start + micros(150_000));
+        wheel.advance(start + micros(150_002), &mut fired);
+        assert!(wheel.has_fired(key));
+    }
+
+    /// The wheel against a sorted list, over thousands of random operations.
+    #[test]
+    fn agrees_with_a_sorted_list() {
+        let start = Instant::now();
+        let mut wheel = Wheel::new(start);
+        let mut model: Vec<(TimerKey, u64)> = Vec::new();
+        let mut fired = Vec::new();
+        let mut now = 0u64;
+        let mut seed = 0x9E37_79B9_7F4A_7C15u64;
+        let mut random = move |below: u64| {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            seed % below
+        };
+        for _ in 0..20_000 {
+            match random(4) {
+                0 => {
+                    let range = 1 << random(34);
+                    let due = now + random(range);
+                    model.push((wheel.insert(start + Duration::from_nanos(due)), due));
+                }
+                1 if !model.is_empty() => {
+                    let (key, _) = model.swap_remove(random(model.len() as u64) as usize);
+                    wheel.remove(key);
+                }
+                2 if !model.is_empty() => {
+                    let range = 1 << random(34);
+                    let due = now + random(range);
+                    let chosen = random(model.len() as u64) as usize;
+                    let entry = &mut model[chosen];
+                    wheel.reset(entry.0, start + Duration::from_nanos(due));
+                    entry.1 = due;
+                }
+                _ => {
+                    let range = 1 << random(30);
+                    now += random(range);
+                    wheel.advance(start + Duration::from_nanos(now), &mut fired);
+                }
+            }
+            for &(key, due) in &model {
+                let ticks = |nanos: u64| nanos >> TICK_SHIFT;
+                if due > now {
+                    assert!(!wheel.has_fired(key), "early: due {due}, now {now}");
+                } else if ticks(now) > ticks(due) + 1 {
+                    // A timer that was set into the past fires at the next look, not at once.
+                    if wheel.has_fired(key) {
+                        continue;
+                    }
+                    wheel.advance(start + Duration::from_nanos(now), &mut fired);
+                    assert!(wheel.has_fired(key), "late: due {due}, now {now}");
+                }
+            }
+            model.retain(|&(key, _)| {
+                let gone = wheel.has_fired(key);
+                if gone {
+                    wheel.remove(key);
+                }
+                !gone
+            });
+        }
+    }
+}

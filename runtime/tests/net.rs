@@ -1,0 +1,245 @@
+//! TCP on the ring, against itself and against the standard library.
+
+use std::cell::Cell;
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::rc::Rc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use covet_runtime::net::{TcpListener, TcpStream};
+use covet_runtime::{block_on, spawn, time, yield_now};
+
+fn local() -> std::net::SocketAddr {
+    ([127, 0, 0, 1], 0).into()
+}
+
+async fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind(local()).unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    (client, listener.accept().await.unwrap())
+}
+
+async fn receive_all(stream: &TcpStream) -> Vec<u8> {
+    let mut all = Vec::new();
+    loop {
+        let bytes = stream.recv().await.unwrap();
+        if bytes.is_empty() {
+            return all;
+        }
+        all.extend_from_slice(&bytes);
+    }
+}
+
+#[test]
+fn bytes_and_half_close() {
+    block_on(async {
+        let (client, server) = pair().await;
+        assert!(client.write_all("question").await.0.is_ok());
+        client.shutdown(Shutdown::Write).await.unwrap();
+        assert_eq!(receive_all(&server).await, b"question");
+        assert!(server.recv().await.unwrap().is_empty(), "the end stays the end");
+        assert!(server.write_all(b"answer".to_vec()).await.0.is_ok());
+        drop(server);
+        assert_eq!(receive_all(&client).await, b"answer");
+    })
+    .unwrap();
+}
+
+#[test]
+fn owned_reads_go_straight_or_through_the_shared_buffers() {
+    block_on(async {
+        let (client, server) = pair().await;
+        client.write_all("abcdef").await.0.unwrap();
+        let (count, buffer) = server.read(Vec::with_capacity(4)).await;
+        assert_eq!((count.unwrap(), &buffer[..]), (4, &b"abcd"[..]));
+        let (count, mut buffer) = server.read(buffer).await;
+        assert_eq!((count.unwrap(), buffer.len()), (0, 4), "no spare capacity, no bytes");
+        buffer.reserve_exact(8);
+        assert_eq!(&server.recv().await.unwrap()[..], b"ef");
+        client.write_all("0123456789").await.0.unwrap();
+        let (count, buffer) = server.read(Vec::with_capacity(3)).await;
+        assert_eq!((count.unwrap(), &buffer[..]), (3, &b"012"[..]));
+        assert_eq!(&server.recv().await.unwrap()[..], b"3456789");
+    })
+    .unwrap();
+}
+
+#[test]
+fn vectored_sends_keep_their_order() {
+    block_on(async {
+        let (client, server) = pair().await;
+        let big = vec![7u8; 3 << 20];
+        let reader = spawn(async move { receive_all(&server).await });
+        let (sent, buffers) =
+            client.write_vectored(vec!["head ".into(), big.clone().into(), "".into(), " tail".into()]).await;
+        sent.unwrap();
+        assert_eq!(buffers.len(), 4);
+        drop(client);
+        let got = reader.await.unwrap();
+        assert_eq!(got.len(), 5 + big.len() + 5);
+        assert!(got.starts_with(b"head \x07") && got.ends_with(b"\x07 tail"));
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_slow_reader_holds_its_peer_back_and_loses_nothing() {
+    block_on(async {
+        let (client, server) = pair().await;
+        let sent = Rc::new(Cell::new(0usize));
+        let count = sent.clone();
+        let writer = spawn(async move {
+            for n in 0..4096u32 {
+                client.write_all(n.to_be_bytes().repeat(1024)).await.0.unwrap();
+                count.set(count.get() + 4096);
+            }
+        });
+        assert_eq!(&server.recv().await.unwrap()[..4], &[0; 4]);
+        time::sleep(Duration::from_millis(300)).await;
+        let stuck_at = sent.get();
+        assert!(stuck_at < 4096 * 4096, "nothing held the writer back");
+        time::sleep(Duration::from_millis(200)).await;
+        assert!(sent.get() - stuck_at < 1 << 20, "the writer went on without a reader");
+        let rest = receive_all(&server).await;
+        writer.await.unwrap();
+        let last = u32::from_be_bytes(rest[rest.len() - 4..].try_into().unwrap());
+        assert_eq!(last, 4095);
+        for (a, b) in rest.chunks(4).zip(rest.chunks(4).skip(1)).skip(1) {
+            if a.len() == 4 && b.len() == 4 && rest.len() % 4 == 0 {
+                let (a, b) =
+                    (u32::from_be_bytes(a.try_into().unwrap()), u32::from_be_bytes(b.try_into().unwrap()));
+                assert!(b == a || b == a + 1, "{a} then {b}");
+            }
+        }
+    })
+    .unwrap();
+}
+
+#[test]
+fn submitted_sends_complete_behind_our_back() {
+    block_on(async {
+        let (client, server) = pair().await;
+        client.submit_send("one").unwrap();
+        client.flush().await.unwrap();
+        assert!(!client.is_sending());
+        client.submit_send(vec![1u8; 8 << 20]).unwrap();
+        assert!(client.submit_send("two").is_err(), "one at a time");
+        let reader = spawn(async move { receive_all(&server).await.len() });
+        client.flush().await.unwrap();
+        drop(client);
+        assert_eq!(reader.await.unwrap(), 3 + (8 << 20));
+    })
+    .unwrap();
+}
+
+#[test]
+fn errors_arrive() {
+    block_on(async {
+        let listener = TcpListener::bind(local()).unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        time::sleep(Duration::from_millis(20)).await;
+        let refused = TcpStream::connect(address).await.unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+
+        let (client, server) = pair().await;
+        server.set_reset_on_close().unwrap();
+        drop(server);
+        let reset = client.recv().await.unwrap_err();
+        assert_eq!(reset.kind(), std::io::ErrorKind::ConnectionReset);
+        assert!(client.write_all("x").await.0.is_err());
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    block_on(async {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let error = TcpListener::bind(taken.local_addr().unwrap()).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+        assert!(error.to_string().contains(&taken.local_addr().unwrap().to_string()), "{error}");
+    })
+    .unwrap();
+}
+
+#[test]
+fn speaks_with_the_standard_library() {
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    let thread = thread::spawn(move || {
+        let (mut stream, _) = server.accept().unwrap();
+        let mut text = [0; 4];
+        stream.read_exact(&mut text).unwrap();
+        stream.write_all(&text).unwrap();
+    });
+    block_on(async move {
+        let stream = TcpStream::connect(address).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), address);
+        stream.write_all("echo").await.0.unwrap();
+        assert_eq!(receive_all(&stream).await, b"echo");
+    })
+    .unwrap();
+    thread.join().unwrap();
+}
+
+#[test]
+fn many_connections_at_once() {
+    block_on(async {
+        let listener = TcpListener::bind(local()).unwrap();
+        let address = listener.local_addr().unwrap();
+        spawn(async move {
+            while let Ok(stream) = listener.accept().await {
+                spawn(async move {
+                    loop {
+                        let bytes = stream.recv().await.unwrap();
+                        if bytes.is_empty() {
+                            return;
+                        }
+                        stream.write_all(bytes.to_vec()).await.0.unwrap();
+                    }
+                })
+                .detach();
+            }
+        })
+        .detach();
+        let clients: Vec<_> = (0..600u32)
+            .map(|n| {
+                spawn(async move {
+                    let stream = TcpStream::connect(address).await.unwrap();
+                    for round in 0..20u32 {
+                        stream.submit_send(format!("{n} says {round}")).unwrap();
+                        let answer = stream.recv().await.unwrap();
+                        assert_eq!(answer[..], *format!("{n} says {round}").as_bytes());
+                        yield_now().await;
+                    }
+                })
+            })
+            .collect();
+        for client in clients {
+            client.await.unwrap();
+        }
+    })
+    .unwrap();
+}
+
+#[test]
+fn streams_outlive_their_core_harmlessly() {
+    let (stream, bytes, mut sleep) = block_on(async {
+        let (client, server) = pair().await;
+        client.write_all("kept").await.0.unwrap();
+        (client, server.recv().await.unwrap(), time::sleep(Duration::from_secs(60)))
+    })
+    .unwrap();
+    assert_eq!(&bytes[..], b"kept");
+    assert!(stream.peer_addr().is_err());
+    assert!(stream.submit_send("late").is_err());
+    sleep.reset(Instant::now());
+    block_on(async move {
+        assert!(stream.recv().await.is_err());
+        drop(stream);
+    })
+    .unwrap();
+    drop(bytes);
+}
