@@ -40,7 +40,7 @@ use crate::state::RouteContext;
 /// # The body is taken once
 /// Only one extractor of a handler may take the body ([`FromRequest::TAKES_BODY`]): `Json`,
 /// `Form`, `Bytes`, `String`, `Body`, or the whole `Request`. A second one is refused when the
-/// program is compiled:
+/// program is built (`cargo check` alone does not see it):
 ///
 /// ```compile_fail
 /// use covet_router::{Json, Router};

@@ -76,7 +76,9 @@ impl Next {
 
 /// A middleware with its type erased: it makes an outer endpoint of an inner one.
 #[derive(Clone)]
-pub(crate) struct Layer(Rc<dyn Fn(Endpoint, &Settings) -> Endpoint>);
+pub(crate) struct Layer(Rc<Wrap>);
+
+type Wrap = dyn Fn(Endpoint, &Settings) -> Endpoint;
 
 struct Layered<M> {
     middleware: Rc<M>,
