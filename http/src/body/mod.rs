@@ -115,7 +115,9 @@ impl Body {
     /// The number of bytes still to be read, where it is known.
     pub fn exact_length(&self) -> Option<u64> {
         match &self.inner {
-            Inner::Empty | Inner::Taken => Some(0),
+            Inner::Empty => Some(0),
+            // Nothing is known of it but that reading fails.
+            Inner::Taken => None,
             Inner::Static(bytes) => Some(bytes.len() as u64),
             Inner::Bytes(bytes) => Some(bytes.len() as u64),
             Inner::Vec(bytes) => Some(bytes.len() as u64),

@@ -4,7 +4,9 @@
 //! framing is refused and the connection is to be closed after the answer. Every length has a bound, see
 //! [`Limits`].
 
+pub mod date;
 mod decode;
+pub mod encode;
 mod error;
 mod fields;
 mod framing;
@@ -15,7 +17,9 @@ pub mod response;
 mod scan;
 mod target;
 
+pub use date::DateCache;
 pub use decode::{Decoded, decode_request};
+pub use encode::{Encoded, Exchange, ResponseEncoder};
 pub use error::HeadError;
 pub use fields::Fields;
 pub use framing::Framing;
