@@ -6,6 +6,7 @@
 pub mod build;
 pub mod contest;
 pub mod mode;
+pub mod pace;
 pub mod table;
 
 use std::path::{Path, PathBuf};
