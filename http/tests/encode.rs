@@ -39,7 +39,8 @@ fn encoder() -> ResponseEncoder {
 fn encode(response: &Response, exchange: Exchange) -> (String, Encoded) {
     let mut out = b"before".to_vec();
     let encoded = encoder().encode(response, exchange, &mut out);
-    (String::from_utf8(out).unwrap().strip_prefix("before").unwrap().to_owned(), encoded)
+    let text = String::from_utf8(out).expect("the head is ASCII");
+    (text.strip_prefix("before").expect("the head is appended").to_owned(), encoded)
 }
 
 fn text(response: &Response, exchange: Exchange) -> String {
@@ -226,7 +227,7 @@ fn headers() -> impl Strategy<Value = HeaderMap> {
         select(vec!["0", "5", "+5", "1, 1", "chunked", "gzip", "close", "keep-alive", "upgrade, close", ""])
             .prop_map(HeaderValue::from_static),
         prop::collection::vec(prop_oneof![0x20_u8..0x7f, 0x80_u8..=0xff, Just(b'\t')], 0..20)
-            .prop_map(|bytes| HeaderValue::from_bytes(&bytes).unwrap()),
+            .prop_map(|bytes| HeaderValue::from_bytes(&bytes).expect("these bytes are legal")),
     ];
     prop::collection::vec((name, value), 0..6).prop_map(|fields| {
         fields.into_iter().map(|(name, value)| (HeaderName::from_static(name), value)).collect()

@@ -4,6 +4,7 @@
 //! framing is refused and the connection is to be closed after the answer. Every length has a bound, see
 //! [`Limits`].
 
+mod chunked;
 pub mod date;
 mod decode;
 pub mod encode;
@@ -17,6 +18,7 @@ pub mod response;
 mod scan;
 mod target;
 
+pub use chunked::{ChunkError, ChunkEvent, ChunkedDecoder};
 pub use date::DateCache;
 pub use decode::{Decoded, decode_request};
 pub use encode::{Encoded, Exchange, ResponseEncoder};
