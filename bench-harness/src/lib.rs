@@ -7,5 +7,7 @@ pub mod cli;
 pub mod clock;
 pub mod load;
 pub mod record;
+pub mod report;
 pub mod stats;
 pub mod target;
+pub mod verdict;

@@ -1,0 +1,316 @@
+//! The sections of the page.
+
+use std::fmt::Write;
+
+use crate::report::model::{Check, Clock, Condition, LayerResult, Outcome, Percentile, Report};
+use crate::report::quantity::{grouped, percent, percentile, seconds, short, three_digits};
+use crate::report::svg::latency::{Series, chart};
+use crate::report::svg::{NARROW, Size, WIDE, escape, rates};
+use crate::stats::{Bearing, Interval};
+use crate::verdict::Verdict;
+
+/// The colour that a verdict has.
+fn tone(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Confirmed => "good",
+        Verdict::Refuted | Verdict::Invalid => "bad",
+        Verdict::Inconclusive | Verdict::NotReproducibleHere | Verdict::MisSpecified => "warn",
+    }
+}
+
+fn tag(class: &str, label: &str) -> String {
+    format!("<span class=\"tag {class}\">{}</span>", escape(label))
+}
+
+/// Title, verdict and where the claim stands written.
+pub(super) fn head(report: &Report) -> String {
+    let claim = &report.claim;
+    let mut out = format!("<h1>{}</h1>\n", escape(&claim.name));
+    let _ = writeln!(
+        out,
+        "<p class=\"soft\">Measured {} in {:.0} s by covet-bench</p>",
+        escape(&report.started),
+        report.elapsed_s
+    );
+    let _ = writeln!(
+        out,
+        "<div class=\"verdict {}\"><strong>{}</strong>{}</div>",
+        tone(report.overall.verdict),
+        report.overall.verdict.label(),
+        escape(&report.overall.reason)
+    );
+    for note in &report.notes {
+        let _ = writeln!(out, "<p>{}</p>", escape(note));
+    }
+    out
+}
+
+/// The table of layers and their rates as charts.
+pub(super) fn layers(report: &Report) -> String {
+    let mut out = "<h2>Verdict in each layer</h2>\n<table class=\"stack\"><thead><tr><th>Layer</th>\
+        <th class=\"n\">Rate/s</th><th class=\"n\">95 % interval</th><th class=\"n\">Runs</th>\
+        <th class=\"n\">CPU µs/op</th><th>Verdict</th></tr></thead><tbody>\n"
+        .to_owned();
+    for layer in &report.layers {
+        let verdict = layer.judgement.verdict;
+        let _ = writeln!(
+            out,
+            "<tr><td class=\"lead\">{}</td>{}{}{}{}<td data-name=\"Verdict\">{}</td></tr>",
+            escape(&layer.reading.to_string()),
+            number("Rate/s", &layer.rate.map_or("-".to_owned(), |rate| grouped(rate.estimate))),
+            number("95 % interval", &layer.rate.map_or("-".to_owned(), |rate| bounds(&rate))),
+            number("Runs", &layer.runs.len().to_string()),
+            number("CPU µs/op", &layer.median(|r| r.server_cpu_us).map_or("-".to_owned(), three_digits)),
+            tag(tone(verdict), verdict.label()),
+        );
+    }
+    out.push_str(
+        "</tbody></table>\n<p class=\"soft small\">CPU µs/op: CPU time of the subject for one operation, by the \
+         kernel's accounting, median of the runs. Interval: Student's t on the logarithms of the runs.</p>\n",
+    );
+    let wide = rates::against(report.claim.value, &report.layers, WIDE.width);
+    let narrow = rates::against(report.claim.value, &report.layers, NARROW.width);
+    figure(&mut out, wide, narrow);
+    out
+}
+
+fn number(name: &str, value: &str) -> String {
+    format!("<td class=\"n\" data-name=\"{name}\">{}</td>", escape(value))
+}
+
+fn bounds(interval: &Interval) -> String {
+    format!("{} – {}", short(interval.lower), short(interval.upper))
+}
+
+fn figure(out: &mut String, wide: Option<String>, narrow: Option<String>) {
+    if let (Some(wide), Some(narrow)) = (wide, narrow) {
+        let _ = writeln!(
+            out,
+            "<div class=\"card\"><div class=\"wide\">{wide}</div><div class=\"narrow\">{narrow}</div></div>"
+        );
+    }
+}
+
+/// Latency at constant arrivals, and of the closed loops.
+pub(super) fn latency(report: &Report) -> String {
+    let mut out = String::new();
+    if let Some(latency) = &report.latency {
+        let _ = writeln!(out, "<h2>{}</h2>", escape(&latency.title));
+        out.push_str(&conditions(&latency.conditions));
+        let series: Vec<Series<'_>> = latency
+            .clocks
+            .iter()
+            .map(|clock| Series { name: clock.name, merged: &clock.merged, runs: &clock.runs })
+            .collect();
+        let label = "Latency by percentile at constant arrivals";
+        figure(&mut out, chart(label, &series, WIDE), chart(label, &series, NARROW));
+        out.push_str("<p class=\"soft small\">Thick: all runs together. Thin: each run. ");
+        for clock in &latency.clocks {
+            let _ = write!(out, "{}: {}. ", escape(clock.name), escape(clock.meaning));
+        }
+        out.push_str("</p>\n");
+        percentiles(&mut out, &latency.clocks);
+        checks(&mut out, &latency.checks);
+    }
+    let names: Vec<String> = report
+        .layers
+        .iter()
+        .map(|layer| layer.reading.depth.map_or(String::new(), |depth| format!("depth {depth}")))
+        .collect();
+    let series: Vec<Series<'_>> = report
+        .layers
+        .iter()
+        .zip(&names)
+        .filter_map(|(layer, name)| {
+            Some(Series { name: name.as_str(), merged: layer.merged.as_ref()?, runs: &layer.curves })
+        })
+        .collect();
+    if !series.is_empty() {
+        out.push_str(
+            "<h2>Latency at full load</h2>\n<p class=\"soft\">Closed loop: every connection always waits for an \
+             answer, so this is a property of the load as much as of the server.</p>\n",
+        );
+        let label = "Latency by percentile in a closed loop";
+        figure(&mut out, chart(label, &series, WIDE), chart(label, &series, NARROW));
+    }
+    out
+}
+
+fn percentiles(out: &mut String, clocks: &[Clock]) {
+    let Some(first) = clocks.first() else { return };
+    out.push_str("<table><thead><tr><th>Percentile</th>");
+    for clock in clocks {
+        let _ = write!(out, "<th class=\"n\">{}</th>", escape(clock.name));
+    }
+    out.push_str("</tr></thead><tbody>\n");
+    for (i, row) in first.percentiles.iter().enumerate() {
+        let _ = write!(out, "<tr><td>{}</td>", percentile(row.q));
+        for clock in clocks {
+            let _ = write!(out, "<td class=\"n\">{}</td>", cell(&clock.percentiles[i]));
+        }
+        out.push_str("</tr>\n");
+    }
+    out.push_str("<tr><td>max</td>");
+    for clock in clocks {
+        let _ = write!(out, "<td class=\"n\">{}</td>", seconds(clock.max_ns as f64 / 1e9));
+    }
+    out.push_str("</tr>\n</tbody></table>\n");
+}
+
+/// The value above its interval, or why there is none.
+fn cell(percentile: &Percentile) -> String {
+    let withheld = |word: &str, why: &str| format!("<span class=\"soft\" title=\"{why}\">{word}</span>");
+    match (percentile.value_ns, percentile.bearing) {
+        (Some(nanos), _) => {
+            let interval = percentile.interval.map_or(String::new(), |v| {
+                format!(
+                    "<br><span class=\"soft small\">{} – {}</span>",
+                    seconds(v.lower / 1e9),
+                    seconds(v.upper / 1e9)
+                )
+            });
+            format!("{}{interval}", seconds(nanos as f64 / 1e9))
+        }
+        (None, Bearing::Unsteady) => {
+            withheld("unsteady", "the runs disagree about how many requests lie above")
+        }
+        (None, _) => withheld("too few", "fewer than ten requests lie above"),
+    }
+}
+
+/// Each layer: reason, conditions, runs and checks.
+pub(super) fn details(report: &Report) -> String {
+    let mut out = "<h2>How each layer was measured</h2>\n".to_owned();
+    for layer in &report.layers {
+        let _ = writeln!(
+            out,
+            "<div class=\"card\"><h3>{} {}</h3><p>{}</p>",
+            escape(&layer.reading.to_string()),
+            tag(tone(layer.judgement.verdict), layer.judgement.verdict.label()),
+            escape(&layer.judgement.reason)
+        );
+        let _ = writeln!(out, "<p class=\"soft\">Measured: {}</p>", escape(&layer.subject));
+        out.push_str(&conditions(&layer.conditions));
+        if let Some(feasibility) = layer.feasibility {
+            let sentence = feasibility.sentence(report.claim.value);
+            if !layer.judgement.reason.contains(&sentence) {
+                let _ = writeln!(out, "<p class=\"soft small\">Arithmetic: {}.</p>", escape(&sentence));
+            }
+        }
+        runs(&mut out, layer);
+        checks(&mut out, &layer.checks);
+        out.push_str("</div>\n");
+    }
+    out
+}
+
+fn runs(out: &mut String, layer: &LayerResult) {
+    const CHART: Size = Size { width: 358.0, height: 190.0 };
+    if let Some(svg) = rates::runs(layer, CHART) {
+        let _ = writeln!(out, "<div style=\"max-width:440px\">{svg}</div>");
+    }
+    if layer.runs.is_empty() {
+        return;
+    }
+    out.push_str(
+        "<details><summary>All runs</summary><table class=\"stack\"><thead><tr><th>Run</th><th class=\"n\">Rate/s</th>\
+         <th class=\"n\">Subject µs/op</th><th class=\"n\">Subject busy</th><th class=\"n\">Generator µs/op</th>\
+         <th class=\"n\">Generator busy</th><th class=\"n\">λW/L</th></tr></thead><tbody>\n",
+    );
+    let digits = |value: Option<f64>| value.map_or("-".to_owned(), three_digits);
+    let share = |value: Option<f64>| value.map_or("-".to_owned(), percent);
+    for (i, run) in layer.runs.iter().enumerate() {
+        let _ = writeln!(
+            out,
+            "<tr><td class=\"lead\">{}</td>{}{}{}{}{}{}</tr>",
+            i + 1,
+            number("Rate/s", &grouped(run.rate)),
+            number("Subject µs/op", &digits(run.server_cpu_us)),
+            number("Subject busy", &share(run.server_busy)),
+            number("Generator µs/op", &digits(run.generator_cpu_us)),
+            number("Generator busy", &share(run.generator_busy)),
+            number("λW/L", &run.closure.map_or("-".to_owned(), |v| format!("{v:.3}"))),
+        );
+    }
+    out.push_str("</tbody></table></details>\n");
+}
+
+fn conditions(conditions: &[Condition]) -> String {
+    let mut out = "<dl>".to_owned();
+    for condition in conditions {
+        let (name, value) = (escape(&condition.name), escape(&condition.value));
+        let _ = write!(out, "<div><dt>{name}</dt><dd>{value}</dd></div>");
+    }
+    out.push_str("</dl>\n");
+    out
+}
+
+fn checks(out: &mut String, checks: &[Check]) {
+    if checks.is_empty() {
+        return;
+    }
+    out.push_str("<table class=\"stack\"><thead><tr><th>Check</th><th>Outcome</th><th>Found</th></tr></thead><tbody>\n");
+    for check in checks {
+        let (class, label) = match check.outcome {
+            Outcome::Passed => ("good", "passed"),
+            Outcome::Warning => ("warn", "warning"),
+            Outcome::Failed => ("bad", "failed"),
+        };
+        let _ = writeln!(
+            out,
+            "<tr><td class=\"lead\">{}</td><td data-name=\"Outcome\">{}</td><td data-name=\"Found\">{}</td></tr>",
+            escape(&check.name),
+            tag(class, label),
+            escape(&check.detail)
+        );
+    }
+    out.push_str("</tbody></table>\n");
+}
+
+/// The claim in its source's words, and why it is read the way it is.
+pub(super) fn claim(report: &Report) -> String {
+    let claim = &report.claim;
+    let mut out = format!(
+        "<h2>The claim</h2>\n<p>{}</p>\n<p class=\"soft\">{}</p>\n",
+        escape(&claim.source.project),
+        escape(&claim.source.document)
+    );
+    for quote in &claim.source.quotes {
+        let _ = writeln!(out, "<blockquote>{}</blockquote>", escape(quote));
+    }
+    let stated = &claim.stated;
+    let open = || "not stated".to_owned();
+    let rows = [
+        ("figure", format!("{} {}", grouped(claim.value), claim.unit)),
+        ("tolerance", percent(claim.tolerance)),
+        ("protocol", stated.protocol.clone().unwrap_or_else(open)),
+        ("connections", stated.connections.map_or_else(open, |n| n.to_string())),
+        ("pipelining depth", stated.depth.map_or_else(open, |n| n.to_string())),
+        ("cores", stated.cores.map_or_else(open, |n| n.to_string())),
+        ("hardware", stated.hardware.clone().unwrap_or_else(open)),
+    ];
+    let rows: Vec<Condition> = rows.into_iter().map(|(name, value)| Condition::new(name, value)).collect();
+    out.push_str(&conditions(&rows));
+    let _ = writeln!(out, "<p>Taken in: {}, because</p><ul>", escape(&claim.taken().to_string()));
+    for why in &claim.taken_in.why {
+        let _ = writeln!(out, "<li>{}</li>", escape(why));
+    }
+    out.push_str("</ul>\n<p>Read as:</p><ul>\n");
+    for (reading, read) in claim
+        .read_as
+        .iter()
+        .map(|read| (crate::verdict::Reading { layer: read.layer, depth: read.depth }, read))
+    {
+        let _ = writeln!(out, "<li>{}: {}</li>", escape(&reading.to_string()), escape(&read.why));
+    }
+    out.push_str("</ul>\n");
+    for note in &claim.audit.notes {
+        let _ = writeln!(out, "<p class=\"soft\">{}</p>", escape(note));
+    }
+    out
+}
+
+/// The machine.
+pub(super) fn environment(report: &Report) -> String {
+    format!("<h2>Where it was measured</h2>\n{}", conditions(&report.environment.facts))
+}

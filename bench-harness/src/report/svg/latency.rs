@@ -1,0 +1,165 @@
+//! Latency by percentile, on a nines axis.
+
+use std::fmt::Write;
+
+use super::axis::{Scale, log_marks};
+use super::{Plot, Size, dot, line, open, path, text};
+use crate::report::Curve;
+use crate::report::quantity::{percentile, seconds};
+use crate::stats::quantile::nines;
+
+/// One distribution: all runs together, and each run as a thin line behind.
+#[derive(Debug, Clone, Copy)]
+pub struct Series<'a> {
+    /// What it is.
+    pub name: &'a str,
+    /// All runs together.
+    pub merged: &'a Curve,
+    /// Each run.
+    pub runs: &'a [Curve],
+}
+
+/// The quantiles that the axis is marked at.
+const MARKS: [f64; 7] = [0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999];
+/// How many series have a colour of their own.
+pub const COLOURS: usize = 3;
+
+/// The chart, or `None` when no series has a point.
+///
+/// The horizontal axis is -log10(1-q), so that p90, p99 and p99.9 are equally far apart; the vertical one is
+/// logarithmic.
+pub fn chart(label: &str, series: &[Series<'_>], size: Size) -> Option<String> {
+    let ranges: Vec<_> =
+        series.iter().flat_map(|s| s.runs.iter().chain([s.merged])).filter_map(Curve::range).collect();
+    let low = ranges.iter().map(|r| r.0.as_nanos()).min()?.max(1) as f64;
+    let high = ranges.iter().map(|r| r.1.as_nanos()).max()?.max(1) as f64;
+    let end = series.iter().map(|s| s.merged.end()).fold(1.0, f64::max);
+    let marks = log_marks(low, high);
+    let plot = Plot { left: 58.0, right: size.width - 74.0, top: 14.0, bottom: size.height - 40.0 };
+    let x = Scale::linear((0.0, end), (plot.left, plot.right));
+    let y = Scale::log((marks[0], marks[marks.len() - 1]), (plot.bottom, plot.top));
+
+    let mut out = open(size, label);
+    for &mark in &marks {
+        line(&mut out, "grid", (plot.left, y.at(mark)), (plot.right, y.at(mark)));
+        text(&mut out, "tick", (plot.left - 8.0, y.at(mark) + 4.0), "end", &short_time(mark));
+    }
+    for q in MARKS.into_iter().filter(|&q| nines(q) <= end + 1e-9) {
+        let at = x.at(nines(q));
+        line(&mut out, "grid", (at, plot.top), (at, plot.bottom));
+        // The marks of the least value and of the median would touch on a narrow chart.
+        let name = match q {
+            0.0 if size.width < 500.0 => continue,
+            0.0 => "min".to_owned(),
+            q => percentile(q),
+        };
+        text(&mut out, "tick", (at, plot.bottom + 18.0), "middle", &name);
+    }
+    text(
+        &mut out,
+        "axis",
+        ((plot.left + plot.right) / 2.0, size.height - 4.0),
+        "middle",
+        "percentile of requests",
+    );
+    for (i, s) in series.iter().enumerate() {
+        for run in s.runs {
+            path(&mut out, &format!("run s{}", i % COLOURS), positions(run, &x, &y));
+        }
+    }
+    for (i, s) in series.iter().enumerate() {
+        path(&mut out, &format!("merged s{}", i % COLOURS), positions(s.merged, &x, &y));
+        marks_on(&mut out, s, i, (&x, &y));
+    }
+    labels(&mut out, series, &x, &y, plot);
+    out.push_str("</svg>");
+    Some(out)
+}
+
+fn positions<'a>(curve: &'a Curve, x: &'a Scale, y: &'a Scale) -> impl Iterator<Item = (f64, f64)> + 'a {
+    curve.points.iter().map(|&(nines, nanos)| (x.at(nines), y.at(nanos as f64)))
+}
+
+fn marks_on(out: &mut String, series: &Series<'_>, index: usize, (x, y): (&Scale, &Scale)) {
+    for q in [0.5, 0.9, 0.99, 0.999, 0.9999] {
+        let Some(point) = nearest(series.merged, nines(q)) else { continue };
+        let value = seconds(point.1 as f64 / 1e9);
+        let title = format!("{} {}: {value}", series.name, percentile(q));
+        let class = format!("mark s{}", index % COLOURS);
+        dot(out, &class, (x.at(point.0), y.at(point.1 as f64)), 3.5, &title);
+    }
+}
+
+/// The curve's point closest to a position, when the curve reaches it.
+fn nearest(curve: &Curve, position: f64) -> Option<(f64, u64)> {
+    if position > curve.end() + 1e-9 {
+        return None;
+    }
+    curve.points.iter().copied().min_by(|a, b| (a.0 - position).abs().total_cmp(&(b.0 - position).abs()))
+}
+
+/// Names the curves at their ends, moved apart where they would overlap.
+fn labels(out: &mut String, series: &[Series<'_>], x: &Scale, y: &Scale, plot: Plot) {
+    const APART: f64 = 15.0;
+    let mut ends: Vec<(usize, f64, f64)> = series
+        .iter()
+        .enumerate()
+        .filter_map(|(i, s)| s.merged.points.last().map(|p| (i, x.at(p.0), y.at(p.1 as f64))))
+        .collect();
+    ends.sort_by(|a, b| a.2.total_cmp(&b.2));
+    let mut previous = f64::NEG_INFINITY;
+    for (i, at_x, at_y) in ends {
+        let at_y = at_y.max(previous + APART).max(plot.top + 6.0);
+        previous = at_y;
+        let _ = write!(
+            out,
+            "<text class=\"name s{}\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
+            i % COLOURS,
+            at_x + 8.0,
+            at_y + 4.0,
+            super::escape(series[i].name)
+        );
+    }
+}
+
+/// A round length of time without needless decimals: `50 µs`.
+fn short_time(nanos: f64) -> String {
+    let (value, unit) = match nanos {
+        n if n >= 1e9 => (n / 1e9, "s"),
+        n if n >= 1e6 => (n / 1e6, "ms"),
+        n if n >= 1e3 => (n / 1e3, "µs"),
+        n => (n, "ns"),
+    };
+    format!("{value} {unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn curve(factor: u64) -> Curve {
+        let points = (0..=75).map(|i| (f64::from(i) * 0.04, factor * (50_000 + 2_000 * i as u64))).collect();
+        Curve { label: "run".into(), samples: 10_000, points }
+    }
+
+    #[test]
+    fn it_has_a_path_for_each_curve_and_marks_for_percentiles() {
+        let (merged, runs) = (curve(1), [curve(1), curve(2)]);
+        let series = [Series { name: "response", merged: &merged, runs: &runs }];
+        let svg = chart("Latency", &series, super::super::WIDE).unwrap();
+        assert_eq!(svg.matches("<path").count(), 3);
+        assert_eq!(svg.matches("<circle").count(), 4, "p50, p90, p99 and p99.9");
+        assert!(svg.contains("p99.9") && !svg.contains("p99.99<"));
+        assert!(svg.contains("response p99: 150 µs"), "{svg}");
+    }
+
+    #[test]
+    fn no_data_make_no_chart() {
+        let empty = Curve { label: "none".into(), samples: 0, points: Vec::new() };
+        assert_eq!(
+            chart("Latency", &[Series { name: "x", merged: &empty, runs: &[] }], super::super::WIDE),
+            None
+        );
+        assert_eq!(chart("Latency", &[], super::super::WIDE), None);
+    }
+}

@@ -1,0 +1,249 @@
+//! The report for a terminal: at most as wide as asked, from 72 columns up.
+
+mod table;
+
+use std::fmt::Write;
+
+use super::model::{Check, Clock, Condition, Latency, LayerResult, Outcome, Percentile, Report};
+use super::quantity::{grouped, percent, percentile, seconds, short, three_digits};
+use crate::stats::{Bearing, Interval};
+use table::{Align, Table};
+
+/// The width that a report is made for when the terminal's is not known.
+pub const WIDTH: usize = 100;
+const NARROWEST: usize = 72;
+
+/// The report as text of lines of at most `width` columns; widths under 72 are taken as 72.
+pub fn render(report: &Report, width: usize) -> String {
+    let width = width.max(NARROWEST);
+    let mut out = String::new();
+    head(&mut out, report, width);
+    layers(&mut out, report, width);
+    for layer in &report.layers {
+        details(&mut out, layer, report.claim.value, width);
+    }
+    if let Some(latency) = &report.latency {
+        self::latency(&mut out, latency, width);
+    }
+    for note in &report.notes {
+        out.push('\n');
+        wrap(&mut out, "Note: ", note, width);
+    }
+    out
+}
+
+fn head(out: &mut String, report: &Report, width: usize) {
+    let claim = &report.claim;
+    wrap(out, "Claim    ", &claim.name, width);
+    let stated = format!(
+        "{} {}, tolerance {}; taken in: {}",
+        grouped(claim.value),
+        claim.unit,
+        percent(claim.tolerance),
+        claim.taken()
+    );
+    wrap(out, "         ", &stated, width);
+    wrap(out, "Source   ", &claim.source.document, width);
+    wrap(out, "Machine  ", &machine(report), width);
+    wrap(out, "Verdict  ", &format!("{}. {}", report.overall.verdict.label(), report.overall.reason), width);
+}
+
+fn machine(report: &Report) -> String {
+    let fact = |name: &str| {
+        report.environment.facts.iter().find(|fact| fact.name == name).map_or("-", |fact| fact.value.as_str())
+    };
+    format!("{}, cores {}, Linux {}", fact("CPU"), fact("cores"), fact("kernel"))
+}
+
+fn layers(out: &mut String, report: &Report, width: usize) {
+    let wide = width >= 97;
+    let interval = if wide { "95 % interval" } else { "95 %" };
+    let mut headings = vec![("layer", Align::Left), ("rate/s", Align::Right), (interval, Align::Right)];
+    if wide {
+        headings.push(("runs", Align::Right));
+    }
+    headings.extend([("µs/op", Align::Right), ("verdict", Align::Left)]);
+    let mut table = Table::new(&headings);
+    for layer in &report.layers {
+        let mut cells = vec![
+            layer.reading.to_string(),
+            layer.rate.map_or("-".to_owned(), |rate| grouped(rate.estimate)),
+            layer.rate.map_or("-".to_owned(), |rate| if wide { bounds(&rate) } else { spread(&rate) }),
+        ];
+        if wide {
+            cells.push(layer.runs.len().to_string());
+        }
+        cells.push(layer.median(|run| run.server_cpu_us).map_or("-".to_owned(), three_digits));
+        cells.push(layer.judgement.verdict.label().to_owned());
+        table.row(cells);
+    }
+    let _ = write!(out, "\n{table}");
+    wrap(
+        out,
+        "",
+        "µs/op: CPU time of the subject for one operation, by the kernel's accounting, median of runs",
+        width,
+    );
+}
+
+fn bounds(interval: &Interval) -> String {
+    format!("[{}, {}]", short(interval.lower), short(interval.upper))
+}
+
+fn spread(interval: &Interval) -> String {
+    format!("±{}", percent(interval.relative_half_width()))
+}
+
+fn details(out: &mut String, layer: &LayerResult, claimed: f64, width: usize) {
+    out.push('\n');
+    wrap(out, "", &format!("{}: {}", layer.reading, layer.judgement.verdict.label()), width);
+    wrap(out, "  ", &layer.judgement.reason, width);
+    wrap(out, "  measured    ", &layer.subject, width);
+    wrap(out, "  conditions  ", &conditions(&layer.conditions), width);
+    let runs: Vec<String> = layer.runs.iter().map(|run| short(run.rate)).collect();
+    if !runs.is_empty() {
+        wrap(out, "  runs        ", &runs.join(", "), width);
+    }
+    if let Some(text) = accounting(layer) {
+        wrap(out, "  accounting  ", &text, width);
+    }
+    if let Some(feasibility) = layer.feasibility {
+        let sentence = feasibility.sentence(claimed);
+        if !layer.judgement.reason.contains(&sentence) {
+            wrap(out, "  arithmetic  ", &sentence, width);
+        }
+    }
+    checks(out, &layer.checks, width);
+}
+
+fn accounting(layer: &LayerResult) -> Option<String> {
+    let mut parts = Vec::new();
+    if let Some(cpu) = layer.median(|run| run.server_cpu_us) {
+        let busy =
+            layer.median(|run| run.server_busy).map_or(String::new(), |b| format!(" ({} busy)", percent(b)));
+        parts.push(format!("subject {} µs/op{busy}", three_digits(cpu)));
+    }
+    if let Some(cpu) = layer.median(|run| run.generator_cpu_us) {
+        let busy = layer
+            .median(|run| run.generator_busy)
+            .map_or(String::new(), |b| format!(" ({} busy)", percent(b)));
+        parts.push(format!("generator {} µs/op{busy}", three_digits(cpu)));
+    }
+    if let Some(closure) = layer.median(|run| run.closure) {
+        parts.push(format!("Little's law λW/L {closure:.3}"));
+    }
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+fn conditions(conditions: &[Condition]) -> String {
+    conditions.iter().map(|c| format!("{} {}", c.name, c.value)).collect::<Vec<_>>().join(", ")
+}
+
+fn checks(out: &mut String, checks: &[Check], width: usize) {
+    let passed: Vec<&str> =
+        checks.iter().filter(|c| c.outcome == Outcome::Passed).map(|c| c.name.as_str()).collect();
+    if !passed.is_empty() {
+        wrap(out, "  passed      ", &passed.join(", "), width);
+    }
+    for check in checks.iter().filter(|check| check.outcome != Outcome::Passed) {
+        let label = if check.outcome == Outcome::Failed { "  FAILED      " } else { "  warning     " };
+        wrap(out, label, &format!("{}: {}", check.name, check.detail), width);
+    }
+}
+
+fn latency(out: &mut String, latency: &Latency, width: usize) {
+    out.push('\n');
+    wrap(out, "", &latency.title, width);
+    wrap(out, "  conditions  ", &conditions(&latency.conditions), width);
+    let Some(first) = latency.clocks.first() else { return };
+    let mut headings = vec![("", Align::Left)];
+    for (i, clock) in latency.clocks.iter().enumerate() {
+        headings.push((clock.name, Align::Right));
+        if i == 0 {
+            headings.push(("95 % interval", Align::Right));
+        }
+    }
+    let mut table = Table::new(&headings);
+    for (i, row) in first.percentiles.iter().enumerate() {
+        let mut cells = vec![percentile(row.q)];
+        for (j, clock) in latency.clocks.iter().enumerate() {
+            cells.push(cell(&clock.percentiles[i]));
+            if j == 0 {
+                cells.push(row.interval.map_or("-".to_owned(), |v| {
+                    format!("[{}, {}]", seconds(v.lower / 1e9), seconds(v.upper / 1e9))
+                }));
+            }
+        }
+        table.row(cells);
+    }
+    let mut last = vec!["max".to_owned()];
+    for (j, clock) in latency.clocks.iter().enumerate() {
+        last.push(seconds(clock.max_ns as f64 / 1e9));
+        if j == 0 {
+            last.push("-".to_owned());
+        }
+    }
+    table.row(last);
+    let _ = write!(out, "{table}");
+    for text in withheld(&latency.clocks) {
+        wrap(out, "  ", &text, width);
+    }
+    for clock in &latency.clocks {
+        wrap(out, "  ", &format!("{}: {}", clock.name, clock.meaning), width);
+    }
+    checks(out, &latency.checks, width);
+}
+
+fn cell(percentile: &Percentile) -> String {
+    match percentile.value_ns {
+        Some(nanos) => seconds(nanos as f64 / 1e9),
+        None if percentile.bearing == Bearing::Unsteady => "(unsteady)".to_owned(),
+        None => "(too few)".to_owned(),
+    }
+}
+
+/// Why percentiles are missing, once for each reason.
+fn withheld(clocks: &[Clock]) -> Vec<String> {
+    let missing = |wanted: fn(&Bearing) -> bool| {
+        clocks.iter().flat_map(|c| &c.percentiles).any(|p| p.value_ns.is_none() && wanted(&p.bearing))
+    };
+    let mut reasons = Vec::new();
+    if missing(|b| matches!(b, Bearing::TooFew { .. })) {
+        reasons.push("(too few): fewer than ten requests lie above; a longer run would show it".to_owned());
+    }
+    if missing(|b| matches!(b, Bearing::Unsteady)) {
+        reasons.push("(unsteady): the runs disagree about how many requests lie above".to_owned());
+    }
+    reasons
+}
+
+/// Appends `text` in lines of at most `width` columns; the first begins with `label`, the others are indented by as
+/// much.
+fn wrap(out: &mut String, label: &str, text: &str, width: usize) {
+    let indent = label.chars().count();
+    let mut line = label.to_owned();
+    let mut used = indent;
+    let mut empty = true;
+    for word in text.split_whitespace() {
+        let length = word.chars().count();
+        if !empty && used + 1 + length > width {
+            out.push_str(line.trim_end());
+            out.push('\n');
+            line = " ".repeat(indent);
+            used = indent;
+            empty = true;
+        }
+        if !empty {
+            line.push(' ');
+            used += 1;
+        }
+        line.push_str(word);
+        used += length;
+        empty = false;
+    }
+    out.push_str(line.trim_end());
+    out.push('\n');
+}
+
+#[cfg(test)]
+mod tests;
