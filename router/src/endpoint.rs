@@ -4,20 +4,22 @@
 //! polled. An endpoint keeps the blocks of its finished futures and builds the next ones in them,
 //! so a route allocates once per request *in flight at the same time*, not once per request.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use covet_http::{Request, Response};
 
-/// How many idle blocks an endpoint keeps. More requests than this may run at once; the blocks
+/// How many idle blocks an endpoint keeps beside the first. More requests than this may run at once; the blocks
 /// that are too many are freed when their requests end.
 const SPARE_BLOCKS: usize = 16;
 
 /// Something that answers requests, its type erased.
 pub(crate) struct Endpoint {
     new_block: Box<dyn Fn() -> Box<dyn Block>>,
+    /// The idle block that comes next. Where handlers do not wait, it is the only one.
+    next: Cell<Option<Box<dyn Block>>>,
     spare: RefCell<Vec<Box<dyn Block>>>,
 }
 
@@ -69,15 +71,35 @@ impl Endpoint {
     {
         let new_block =
             move || Box::new(FutureBlock { call: call.clone(), future: Box::pin(None) }) as Box<dyn Block>;
-        Self { new_block: Box::new(new_block), spare: RefCell::default() }
+        Self { new_block: Box::new(new_block), next: Cell::new(None), spare: RefCell::default() }
     }
 
     #[inline]
     pub(crate) fn call(&self, request: Request) -> RouteFuture<'_> {
-        let spare = self.spare.borrow_mut().pop();
-        let mut block = spare.unwrap_or_else(|| (self.new_block)());
+        let mut block = self.next.take().unwrap_or_else(|| self.other_block());
         block.start(request);
         RouteFuture { home: self, block: Some(block) }
+    }
+
+    #[cold]
+    fn other_block(&self) -> Box<dyn Block> {
+        let spare = self.spare.borrow_mut().pop();
+        spare.unwrap_or_else(|| (self.new_block)())
+    }
+
+    #[inline]
+    fn take_back(&self, block: Box<dyn Block>) {
+        if let Some(displaced) = self.next.replace(Some(block)) {
+            self.keep(displaced);
+        }
+    }
+
+    #[cold]
+    fn keep(&self, block: Box<dyn Block>) {
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < SPARE_BLOCKS {
+            spare.push(block);
+        }
     }
 }
 
@@ -89,36 +111,28 @@ pub(crate) struct RouteFuture<'r> {
     block: Option<Box<dyn Block>>,
 }
 
-impl RouteFuture<'_> {
-    #[inline]
-    fn give_back(&mut self) {
-        if let Some(block) = self.block.take() {
-            let mut spare = self.home.spare.borrow_mut();
-            if spare.len() < SPARE_BLOCKS {
-                spare.push(block);
-            }
-        }
-    }
-}
-
 impl Future for RouteFuture<'_> {
     type Output = Response;
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
-        let block = self.block.as_mut().expect("a future is not polled after it was ready");
-        let response = std::task::ready!(block.poll(cx));
-        self.give_back();
-        Poll::Ready(response)
+        let mut block = self.block.take().expect("a future is not polled after it was ready");
+        let response = block.poll(cx);
+        if response.is_ready() {
+            self.home.take_back(block);
+        } else {
+            self.block = Some(block);
+        }
+        response
     }
 }
 
 impl Drop for RouteFuture<'_> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(block) = &mut self.block {
+        if let Some(mut block) = self.block.take() {
             block.clear();
-            self.give_back();
+            self.home.take_back(block);
         }
     }
 }

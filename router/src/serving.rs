@@ -102,9 +102,16 @@ impl Router<()> {
 impl Serving {
     #[inline]
     fn find(&self, request: &mut Request) -> &Endpoint {
-        let Some(found) = self.routes.find(request.path()) else { return self.find_area(request) };
-        let path = found.value;
-        set_params(request, found.pattern, found.spans);
+        let path = match self.routes.find_static(request.path()) {
+            Some((_, path)) => path,
+            None => match self.routes.find_with_parameters(request.path()) {
+                Some(found) => {
+                    set_params(request, found.pattern, found.spans);
+                    found.value
+                }
+                None => return self.find_area(request),
+            },
+        };
         path.methods.get(request.method()).unwrap_or(&path.not_allowed)
     }
 

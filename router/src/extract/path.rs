@@ -2,14 +2,13 @@
 
 use std::borrow::Cow;
 
-use covet_http::Request;
+use covet_http::{PathParams, Request};
 use serde::de::value::{BorrowedStrDeserializer, CowStrDeserializer};
 use serde::de::{
     DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess,
     Visitor,
 };
 use serde::forward_to_deserialize_any;
-use smallvec::SmallVec;
 
 use super::FromRequest;
 use super::decode::percent_decode;
@@ -54,27 +53,33 @@ pub struct Path<T>(pub T);
 impl<S, T: DeserializeOwned> FromRequest<S> for Path<T> {
     #[inline]
     async fn from_request(request: &mut Request, _: &RouteContext<S>) -> Result<Self> {
-        let pairs: Pairs<'_> = request.params().iter(request.path()).collect();
-        Ok(Self(T::deserialize(Parameters(&pairs))?))
+        let parameters = Parameters { params: request.params(), path: request.path() };
+        Ok(Self(T::deserialize(parameters)?))
     }
 }
 
-type Pairs<'de> = SmallVec<[(&'de str, &'de str); 4]>;
-
-/// All parameters of a path, names with raw values.
+/// All parameters of a path.
 #[derive(Clone, Copy)]
-struct Parameters<'a, 'de>(&'a [(&'de str, &'de str)]);
+struct Parameters<'de> {
+    params: &'de PathParams,
+    path: &'de str,
+}
 
-impl<'de> Parameters<'_, 'de> {
+impl<'de> Parameters<'de> {
+    /// The names with the raw values.
+    fn pairs(self) -> impl Iterator<Item = (&'de str, &'de str)> {
+        self.params.iter(self.path)
+    }
+
+    #[inline]
     fn single(self) -> Result<Parameter<'de>, PathError> {
-        match self.0 {
-            [(name, raw)] => Parameter::new(name, raw),
-            all => Err(PathError::count(all.len(), 1)),
-        }
+        let (name, raw) = self.exactly(1)?.pairs().next().ok_or_else(|| PathError::count(0, 1))?;
+        Parameter::new(name, raw)
     }
 
     fn exactly(self, wanted: usize) -> Result<Self, PathError> {
-        if self.0.len() == wanted { Ok(self) } else { Err(PathError::count(self.0.len(), wanted)) }
+        let got = self.params.len();
+        if got == wanted { Ok(self) } else { Err(PathError::count(got, wanted)) }
     }
 }
 
@@ -87,7 +92,7 @@ macro_rules! forward_to_single {
     )*};
 }
 
-impl<'de> Deserializer<'de> for Parameters<'_, 'de> {
+impl<'de> Deserializer<'de> for Parameters<'de> {
     type Error = PathError;
 
     forward_to_single! {
@@ -98,7 +103,7 @@ impl<'de> Deserializer<'de> for Parameters<'_, 'de> {
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, PathError> {
-        if self.0.len() == 1 {
+        if self.params.len() == 1 {
             self.single()?.deserialize_any(visitor)
         } else {
             self.deserialize_map(visitor)
@@ -123,11 +128,11 @@ impl<'de> Deserializer<'de> for Parameters<'_, 'de> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, PathError> {
-        visitor.visit_seq(Cursor::new(self.0))
+        visitor.visit_seq(Cursor::new(self.pairs()))
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, PathError> {
-        visitor.visit_seq(Cursor::new(self.exactly(len)?.0))
+        visitor.visit_seq(Cursor::new(self.exactly(len)?.pairs()))
     }
 
     fn deserialize_tuple_struct<V: Visitor<'de>>(
@@ -140,7 +145,7 @@ impl<'de> Deserializer<'de> for Parameters<'_, 'de> {
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, PathError> {
-        visitor.visit_map(Cursor::new(self.0))
+        visitor.visit_map(Cursor::new(self.pairs()))
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -163,37 +168,31 @@ impl<'de> Deserializer<'de> for Parameters<'_, 'de> {
 }
 
 /// Walks over the parameters for sequences and maps.
-struct Cursor<'a, 'de> {
-    rest: &'a [(&'de str, &'de str)],
+struct Cursor<'de, I> {
+    rest: I,
     current: Option<(&'de str, &'de str)>,
 }
 
-impl<'a, 'de> Cursor<'a, 'de> {
-    fn new(rest: &'a [(&'de str, &'de str)]) -> Self {
+impl<I> Cursor<'_, I> {
+    fn new(rest: I) -> Self {
         Self { rest, current: None }
-    }
-
-    fn advance(&mut self) -> Option<(&'de str, &'de str)> {
-        let (first, rest) = self.rest.split_first()?;
-        self.rest = rest;
-        Some(*first)
     }
 }
 
-impl<'de> SeqAccess<'de> for Cursor<'_, 'de> {
+impl<'de, I: Iterator<Item = (&'de str, &'de str)>> SeqAccess<'de> for Cursor<'de, I> {
     type Error = PathError;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, PathError> {
-        let Some((name, raw)) = self.advance() else { return Ok(None) };
+        let Some((name, raw)) = self.rest.next() else { return Ok(None) };
         seed.deserialize(Parameter::new(name, raw)?).map(Some)
     }
 }
 
-impl<'de> MapAccess<'de> for Cursor<'_, 'de> {
+impl<'de, I: Iterator<Item = (&'de str, &'de str)>> MapAccess<'de> for Cursor<'de, I> {
     type Error = PathError;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, PathError> {
-        self.current = self.advance();
+        self.current = self.rest.next();
         let Some((name, _)) = self.current else { return Ok(None) };
         seed.deserialize(BorrowedStrDeserializer::new(name)).map(Some)
     }

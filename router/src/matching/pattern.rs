@@ -106,6 +106,23 @@ impl Pattern {
         self.is_static().then(|| self.text.replace("{{", "{").replace("}}", "}"))
     }
 
+    /// The text before the last segment, if that segment is one whole parameter and everything
+    /// before it is static: `/users/` for `/users/{id}`.
+    pub(crate) fn leaf_parent(&self) -> Option<String> {
+        let (parent, last) = self.text.split_at(self.text.rfind('/')? + 1);
+        let whole = self.names.len() == 1 && last.starts_with('{') && last.ends_with('}');
+        let whole = whole && last.len() == self.names[0].len() + 2;
+        whole.then(|| parent.replace("{{", "{").replace("}}", "}"))
+    }
+
+    /// As [`Pattern::leaf_parent`], where a parameter is part of the segment: `/v/` for `/v/{x}.y`.
+    pub(crate) fn partial_parent(&self) -> Option<String> {
+        let (parent, last) = self.text.split_at(self.text.rfind('/')? + 1);
+        let partial = self.names.len() == 1 && last.contains(&format!("{{{}}}", self.names[0]));
+        let partial = partial && last.len() > self.names[0].len() + 2;
+        partial.then(|| parent.replace("{{", "{").replace("}}", "}"))
+    }
+
     /// The pattern for `inner` mounted under this prefix; `/` becomes the prefix itself.
     ///
     /// # Errors

@@ -30,7 +30,11 @@ pub type Spans = SmallVec<[(u32, u32); 4]>;
 #[derive(Debug, Clone)]
 pub struct RouteTable<T> {
     routes: Vec<(Pattern, T)>,
+    /// The paths without a parameter. Such a route wins over all others that match its path.
     statics: StaticIndex,
+    /// What stands before the one parameter of patterns like `/users/{id}`. Among the routes that
+    /// match such a path only a static one wins over it, or one like `/users/{id}.json`.
+    leaves: StaticIndex,
     tree: matchit::Router<u32>,
 }
 
@@ -72,7 +76,12 @@ pub enum InsertError {
 
 impl<T> Default for RouteTable<T> {
     fn default() -> Self {
-        Self { routes: Vec::new(), statics: StaticIndex::default(), tree: matchit::Router::new() }
+        Self {
+            routes: Vec::new(),
+            statics: StaticIndex::default(),
+            leaves: StaticIndex::default(),
+            tree: matchit::Router::new(),
+        }
     }
 }
 
@@ -98,7 +107,19 @@ impl<T> RouteTable<T> {
             self.statics.insert(path.into(), index);
         }
         self.routes.push((pattern, value));
+        self.index_leaves();
         Ok(&mut self.routes[index as usize].1)
+    }
+
+    fn index_leaves(&mut self) {
+        let partial: Vec<String> =
+            self.routes.iter().filter_map(|(pattern, _)| pattern.partial_parent()).collect();
+        self.leaves = StaticIndex::default();
+        for (index, (pattern, _)) in self.routes.iter().enumerate() {
+            if let Some(parent) = pattern.leaf_parent().filter(|parent| !partial.contains(parent)) {
+                self.leaves.insert(parent.into(), index as u32);
+            }
+        }
     }
 
     /// The value stored under exactly this pattern.
@@ -109,9 +130,30 @@ impl<T> RouteTable<T> {
     /// What matches `path`, which begins with a slash and carries no query.
     #[inline]
     pub fn find(&self, path: &str) -> Option<Found<'_, T>> {
-        if let Some(index) = self.statics.get(path) {
+        match self.find_static(path) {
+            Some((pattern, value)) => Some(Found { pattern, value, spans: Spans::new() }),
+            None => self.find_with_parameters(path),
+        }
+    }
+
+    /// What matches `path` by static text alone.
+    #[inline]
+    pub(crate) fn find_static(&self, path: &str) -> Option<(&Pattern, &T)> {
+        let (pattern, value) = &self.routes[self.statics.get(path)? as usize];
+        Some((pattern, value))
+    }
+
+    /// What matches `path`, given that no static pattern does.
+    #[inline]
+    pub(crate) fn find_with_parameters(&self, path: &str) -> Option<Found<'_, T>> {
+        let start = path.bytes().rposition(|byte| byte == b'/')? + 1;
+        if start < path.len()
+            && let Some(index) = self.leaves.get(&path[..start])
+        {
             let (pattern, value) = &self.routes[index as usize];
-            return Some(Found { pattern, value, spans: Spans::new() });
+            let mut spans = Spans::new();
+            spans.push((start as u32, path.len() as u32));
+            return Some(Found { pattern, value, spans });
         }
         self.find_in_tree(path)
     }
@@ -151,6 +193,7 @@ impl<T> RouteTable<T> {
         RouteTable {
             routes: self.routes.into_iter().map(change_one).collect(),
             statics: self.statics,
+            leaves: self.leaves,
             tree: self.tree,
         }
     }
@@ -160,6 +203,7 @@ impl<T> RouteTable<T> {
         RouteTable {
             routes: self.iter().map(|(pattern, value)| (pattern.clone(), make(pattern, value))).collect(),
             statics: self.statics.clone(),
+            leaves: self.leaves.clone(),
             tree: self.tree.clone(),
         }
     }
@@ -240,11 +284,14 @@ mod tests {
     }
 
     proptest! {
-        /// The static index is a short cut: it must never give another answer than the tree.
+        /// The indexes are short cuts: they must never give another answer than the tree.
         #[test]
-        fn the_static_index_agrees_with_the_tree(
-            patterns in proptest::collection::vec("(/(a|b|ab|\\{x\\})){1,3}", 1..24),
-            paths in proptest::collection::vec("(/(a|b|ab|c|)){1,4}", 1..40),
+        fn the_indexes_agree_with_the_tree(
+            patterns in proptest::collection::vec(
+                "(/(a|b|ab|\\{x\\}|\\{y\\}|a\\{z\\}|\\{w\\}b|\\{\\{|\\{\\*r\\})){1,3}",
+                1..24,
+            ),
+            paths in proptest::collection::vec("(/(a|b|ab|aab|c|\\{|)){1,4}", 1..40),
         ) {
             let mut table = RouteTable::new();
             for (number, text) in patterns.iter().enumerate() {

@@ -122,5 +122,7 @@ impl IntoResponse for Body {
 /// A 200 response of `body` with a content type.
 #[inline]
 fn typed(body: impl Into<Body>, content_type: ContentType) -> Result<Response> {
-    Ok(Response::new(body).with_content_type(content_type))
+    let mut response = Response::new(body);
+    response.set_content_type(content_type);
+    Ok(response)
 }
