@@ -1,10 +1,14 @@
 //! `covet-bench serve`: the reference service.
 
+use std::io::{self, Write};
 use std::net::SocketAddr;
 
 use clap::Args;
+use covet_runtime::CoreSet;
 
-use super::exit::{Advice, Exit};
+use super::exit::Exit;
+use crate::load::format_cpus;
+use crate::target::reference;
 
 /// Options of `covet-bench serve`.
 #[derive(Debug, Clone, Args)]
@@ -17,10 +21,17 @@ pub struct ServeArgs {
     pub cores: String,
 }
 
-/// Serves until SIGINT or SIGTERM.
+/// Serves until SIGINT or SIGTERM, which lets requests in flight finish; prints one line with the address once it
+/// accepts connections.
 ///
 /// # Errors
-/// When the cores do not exist or the address cannot be listened on.
-pub fn serve(_args: ServeArgs) -> anyhow::Result<Exit> {
-    Err(Advice::error(Exit::Runtime, "this build has no reference service", "Use a later build"))
+/// When the cores do not exist, the address cannot be listened on, or a limit is too low.
+pub fn serve(args: ServeArgs) -> anyhow::Result<Exit> {
+    let cores: CoreSet = args.cores.parse()?;
+    let service = reference::start(args.listen, cores)?;
+    let line = format!("listening on http://{} on core {}\n", service.address(), format_cpus(service.cpus()));
+    // Whoever started us may not want the line; that is no reason to stop serving.
+    let _ = io::stdout().lock().write_all(line.as_bytes()).and_then(|()| io::stdout().flush());
+    service.join()?;
+    Ok(Exit::Success)
 }

@@ -46,6 +46,8 @@ pub struct Sample {
     pub resident: u64,
     /// Requests and connections that failed.
     pub errors: u64,
+    /// CPU time per second of the run that went to anything but the server and the generator.
+    pub foreign: f64,
 }
 
 /// What became of one server in one mode.
@@ -129,7 +131,8 @@ impl Contest {
         if let Ok(server) = started
             && let Err(error) = server.stop(STOP_PATIENCE)
         {
-            loader.observe(&contestant.name, self.modes[0], Err(&error.to_string()));
+            let entry = &mut entries[index];
+            entry.failure = entry.failure.take().or(Some(with_causes(&error)));
         }
     }
 }

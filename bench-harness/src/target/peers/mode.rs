@@ -49,11 +49,12 @@ fn parse(text: &str) -> Option<Mode> {
 
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.connections, self.depth) {
-            (connections, 1) => write!(f, "c{connections}"),
-            (connections, DEPTH) => write!(f, "p{connections}"),
-            (connections, depth) => write!(f, "p{connections}x{depth}"),
-        }
+        let text = match (self.connections, self.depth) {
+            (connections, 1) => format!("c{connections}"),
+            (connections, DEPTH) => format!("p{connections}"),
+            (connections, depth) => format!("p{connections}x{depth}"),
+        };
+        f.pad(&text)
     }
 }
 

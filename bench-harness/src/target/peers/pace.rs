@@ -7,6 +7,7 @@ use super::contest::{Loader, Sample, with_causes};
 use super::mode::Mode;
 use crate::load::{self, Extent, LoadPlan, NoProgress, Progress, TargetUrl};
 use crate::record::Interval;
+use crate::target::accounting;
 use crate::target::child::Child;
 
 /// How each server is loaded.
@@ -47,8 +48,14 @@ impl Pace {
 /// nor closing connections counts.
 struct Meter<'a> {
     server: &'a Child,
-    opened: Cell<Option<Duration>>,
-    closed: Cell<Option<Duration>>,
+    opened: Cell<Option<Reading>>,
+    closed: Cell<Option<Reading>>,
+}
+
+#[derive(Clone, Copy)]
+struct Reading {
+    server: Duration,
+    machine: Duration,
 }
 
 impl<'a> Meter<'a> {
@@ -56,9 +63,18 @@ impl<'a> Meter<'a> {
         Self { server, opened: Cell::new(None), closed: Cell::new(None) }
     }
 
-    fn spent(&self) -> Result<Duration, String> {
+    fn read(&self) -> Option<Reading> {
+        let server = self.server.cpu_time().ok()?;
+        Some(Reading { server, machine: accounting::machine_time().ok()? })
+    }
+
+    /// What the server and the whole machine spent in the window.
+    fn spent(&self) -> Result<Reading, String> {
         match (self.opened.get(), self.closed.get()) {
-            (Some(opened), Some(closed)) => Ok(closed.saturating_sub(opened)),
+            (Some(opened), Some(closed)) => Ok(Reading {
+                server: closed.server.saturating_sub(opened.server),
+                machine: closed.machine.saturating_sub(opened.machine),
+            }),
             _ => Err("the server ended while it was measured".to_owned()),
         }
     }
@@ -66,11 +82,11 @@ impl<'a> Meter<'a> {
 
 impl Progress for Meter<'_> {
     fn started(&self, _: &LoadPlan) {
-        self.opened.set(self.server.cpu_time().ok());
+        self.opened.set(self.read());
     }
 
     fn interval(&self, _: &Interval) {
-        self.closed.set(self.server.cpu_time().ok());
+        self.closed.set(self.read());
     }
 
     fn finished(&self) {}
@@ -78,7 +94,6 @@ impl Progress for Meter<'_> {
 
 impl Loader for Pace {
     fn load(&mut self, server: &Child, mode: Mode, round: usize) -> Result<Sample, String> {
-        self.done += 1;
         if !self.warmup.is_zero() {
             let plan = self.plan(server, mode, self.warmup)?;
             load::run(&plan, &NoProgress).map_err(|error| with_causes(&error))?;
@@ -86,7 +101,8 @@ impl Loader for Pace {
         let plan = self.plan(server, mode, self.duration)?;
         let meter = Meter::new(server);
         let record = load::run(&plan, &meter).map_err(|error| with_causes(&error))?;
-        let spent = meter.spent()?;
+        let Reading { server: spent, machine } = meter.spent()?;
+        let foreign = machine.saturating_sub(spent + record.generator_cpu);
         if record.completed == 0 {
             let first = record.errors.first.clone().unwrap_or_else(|| "no error was seen either".to_owned());
             return Err(format!("no valid answer: {first}"));
@@ -101,17 +117,19 @@ impl Loader for Pace {
             p99_us: record.quantile(0.99).as_secs_f64() * 1e6,
             resident: server.resident().map_err(|error| with_causes(&error))?,
             errors: record.errors.total(),
+            foreign: foreign.as_secs_f64() / record.elapsed.as_secs_f64(),
         })
     }
 
     fn observe(&mut self, name: &str, mode: Mode, outcome: Result<&Sample, &str>) {
+        self.done += 1;
         let (done, runs) = (self.done, self.runs);
         match outcome {
             Ok(sample) => eprintln!(
-                "{done:>3}/{runs} {name:<10} {mode:<6} {:>9.0} requests/s {:>7.3} µs of CPU each, {} errors",
+                "{done:>3}/{runs} {name:<10} {mode:>6} {:>9.0} requests/s {:>7.3} µs of CPU each, {} errors",
                 sample.rate, sample.cpu_us, sample.errors
             ),
-            Err(reason) => eprintln!("{done:>3}/{runs} {name:<10} {mode:<6} failed: {reason}"),
+            Err(reason) => eprintln!("{done:>3}/{runs} {name:<10} {mode:>6} failed: {reason}"),
         }
     }
 }

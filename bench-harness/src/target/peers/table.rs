@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 use super::contest::{Contestant, Entry, Sample};
 use crate::stats::spread::median;
 
+/// CPUs that anything else may take during a run before the table says so.
+const FOREIGN_LIMIT: f64 = 0.1;
+
 /// A peer that takes no part, and why.
 #[derive(Debug, Clone)]
 pub struct Absent {
@@ -67,15 +70,15 @@ impl Table<'_> {
             let mode = rows[0].entry.mode;
             let _ = writeln!(
                 out,
-                "\n{mode}: {} connections, {} in flight on each\n{:<12} {:>11} {:>21} {:>9} {:>9} {:>9} {:>8} {:>8} {:>8}",
+                "\n{mode}: {} connections, {} in flight on each\n{:<10} {:>10} {:>21} {:>10} {:>12} {:>11} {:>8} {:>9} {:>7}",
                 mode.connections,
                 mode.depth,
                 "server",
                 "requests/s",
                 "min - max",
-                "CPU µs/rq",
-                format!("rq/s ÷ {base}"),
-                format!("CPU ÷ {base}"),
+                "CPU µs/req",
+                format!("req/s ÷{base}"),
+                format!("CPU ÷{base}"),
                 "RSS MiB",
                 "load CPU",
                 "errors"
@@ -88,6 +91,9 @@ impl Table<'_> {
             let _ = writeln!(out, "\n{} takes no part: {}", absent.name, absent.reason);
         }
         let _ = writeln!(out, "\n{}", self.conditions_text);
+        if let Some(caution) = self.caution() {
+            let _ = writeln!(out, "{caution}");
+        }
         out
     }
 
@@ -131,6 +137,21 @@ impl Table<'_> {
         })
     }
 
+    /// What to say where something else had the machine.
+    fn caution(&self) -> Option<String> {
+        let samples = self.entries.iter().flat_map(|entry| entry.samples.iter());
+        let (disturbed, all) = samples.fold((0, 0), |(disturbed, all), sample| {
+            (disturbed + usize::from(sample.foreign > FOREIGN_LIMIT), all + 1)
+        });
+        (disturbed > 0).then(|| {
+            format!(
+                "CAUTION: in {disturbed} of {all} runs something else took more than {:.0} % of a CPU. Stop it and \
+                 measure again before quoting any of this.",
+                FOREIGN_LIMIT * 100.0
+            )
+        })
+    }
+
     fn base(&self) -> &str {
         self.contestants.first().map_or("", |contestant| &contestant.name)
     }
@@ -164,7 +185,7 @@ fn line(out: &mut String, row: &Row<'_>) {
     if let Some(rate) = entry.median(|sample| sample.rate) {
         let _ = writeln!(
             out,
-            "{:<12} {rate:>11.0} {:>21} {:>9.3} {:>9} {:>9} {:>8.1} {:>7.0}% {:>8}",
+            "{:<10} {rate:>10.0} {:>21} {:>10.3} {:>12} {:>11} {:>8.1} {:>7.0} % {:>7}",
             entry.name,
             format!("{least:.0} - {most:.0}"),
             row.cpu.unwrap_or_default(),
@@ -176,7 +197,7 @@ fn line(out: &mut String, row: &Row<'_>) {
         );
     }
     if let Some(failure) = &entry.failure {
-        let _ = writeln!(out, "{:<12} failed: {failure}", entry.name);
+        let _ = writeln!(out, "{:<10} failed: {failure}", entry.name);
     }
 }
 
@@ -200,6 +221,7 @@ mod tests {
             p99_us: 200.0,
             resident: 1 << 20,
             errors: 0,
+            foreign: rate / 1000.0,
         }
     }
 
@@ -230,7 +252,7 @@ mod tests {
     fn the_cheapest_comes_first_and_failures_stay_visible() {
         let contestants = ["covet", "slow", "broken"].map(contestant);
         let entries = [
-            entry("covet", vec![sample(0, 100.0, 1.5)], None),
+            entry("covet", vec![sample(0, 101.0, 1.5)], None),
             entry("slow", vec![sample(0, 50.0, 1.2)], None),
             entry("broken", Vec::new(), Some("no ring")),
         ];
@@ -246,10 +268,10 @@ mod tests {
         let at = |needle: &str| text.find(needle).unwrap_or_else(|| panic!("{needle} in {text}"));
         assert!(at("\nslow ") < at("\ncovet ") && at("\ncovet ") < at("\nbroken "));
         assert!(at("failed: no ring") < at("ntex takes no part: needs a newer compiler"));
-        assert!(text.ends_with("on one core\n"));
+        assert!(at("on one core\n") < at("CAUTION: in 1 of 2 runs"));
         let json = table.json();
         assert_eq!(json["base"], "covet");
         assert_eq!(json["rows"][2]["failure"], "no ring");
-        assert_eq!(json["rows"][0]["rate_ratio"], 0.5);
+        assert_eq!(json["rows"][0]["rate_ratio"], 50.0 / 101.0);
     }
 }

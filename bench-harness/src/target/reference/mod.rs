@@ -16,10 +16,16 @@
 
 mod streams;
 
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use covet_http::server::{Config, serve};
 use covet_http::{Body, Request, Response, StatusCode};
 use covet_router::{Json, Path, Query, Result, Router};
+use covet_runtime::CoreSet;
 use serde::{Deserialize, Serialize};
 
+use super::listen::{ListenError, Listening};
 use streams::{Block, echoed};
 
 const HELLO: &str = "Hello, World!";
@@ -34,6 +40,16 @@ struct Message {
 #[derive(Deserialize)]
 struct Size {
     n: u64,
+}
+
+/// Starts the service on each core, with the server's default limits.
+///
+/// # Errors
+/// When the address is taken or not ours, a core does not exist, or its ring cannot be made.
+pub fn start(listen: SocketAddr, cores: CoreSet) -> Result<Listening, ListenError> {
+    Listening::start(listen, cores, "reference", |listener| {
+        serve(listener, Rc::new(router()), Config::default())
+    })
 }
 
 /// The reference service's routes.

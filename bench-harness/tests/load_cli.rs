@@ -1,0 +1,129 @@
+//! `covet-bench run` and `covet-bench null` as their users meet them.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Output, Stdio};
+
+/// A `covet-bench null` in a process of its own, on a free port.
+struct Null {
+    process: Child,
+    url: String,
+}
+
+impl Null {
+    fn start(arguments: &[&str]) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_covet-bench"))
+            .args(["null", "--listen", "127.0.0.1:0"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().expect("it is piped"))
+            .read_line(&mut line)
+            .expect("it says where it listens");
+        let url = line.split_whitespace().nth(2).expect("listening on URL").to_owned();
+        Self { process, url }
+    }
+}
+
+impl Drop for Null {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn bench(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_covet-bench")).args(arguments).output().expect("the binary runs")
+}
+
+/// Runs it and expects one line of error with this exit status.
+fn error_line(arguments: &[&str], status: i32) -> String {
+    let output = bench(arguments);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(status), "{arguments:?}: {text}");
+    assert_eq!(text.trim_end().lines().count(), 1, "{arguments:?}: {text}");
+    assert!(text.starts_with("covet-bench: "), "{text}");
+    text
+}
+
+#[test]
+fn the_null_server_and_the_generator_agree() {
+    let null = Null::start(&["--body", "100"]);
+    let output =
+        bench(&["run", &null.url, "-c", "8", "-d", "300ms", "--warmup", "50ms", "--output-format", "json"]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it prints JSON");
+    assert_eq!(json["schema"], "covet-bench.run/1");
+    assert_eq!(json["errors_total"], 0);
+    let completed = json["requests"]["completed"].as_u64().expect("a count");
+    assert!(completed > 100, "{completed}");
+    assert_eq!(json["status"]["2xx"].as_u64(), Some(completed));
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n".len() as u64;
+    assert_eq!(json["bytes"]["in"].as_u64(), Some(completed * (head + 100)));
+    assert_eq!(output.status.code(), Some(if json["valid"] == true { 0 } else { 97 }));
+}
+
+#[test]
+fn text_names_the_conditions_and_the_proof() {
+    let null = Null::start(&[]);
+    let output = bench(&["run", &null.url, "-n", "20k", "--pipeline", "16", "--warmup", "0"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    for part in [
+        "closed loop, 64 connections, depth 16, HTTP/1.1",
+        "p99 ",
+        "Little closure",
+        "CPU per request",
+        "verdict",
+    ] {
+        assert!(text.contains(part), "{part:?} is missing in\n{text}");
+    }
+    assert!(text.contains("20000 valid responses"), "{text}");
+}
+
+#[test]
+fn more_threads_than_cpus_exit_with_97() {
+    let null = Null::start(&[]);
+    let output = bench(&["run", &null.url, "-n", "1k", "-t", "2", "--cpus", "0"]);
+    assert_eq!(output.status.code(), Some(97), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stdout).starts_with("INVALID  "));
+}
+
+#[test]
+fn bad_arguments_are_told_in_one_line() {
+    assert!(error_line(&["run", "localhost:80"], 2).contains("write http://localhost:80"));
+    assert!(error_line(&["run", "https://localhost/"], 2).contains("https is not supported yet"));
+    assert!(error_line(&["run", "http://localhost:0/"], 2).contains("port `0`"));
+    assert!(error_line(&["run", "http://127.0.0.1:9/", "-c", "0"], 2).contains("connection"));
+    assert!(error_line(&["run", "http://127.0.0.1:9/", "-t", "0"], 2).contains("threads"));
+    assert!(error_line(&["run", "http://127.0.0.1:9/", "-d", "0"], 2).contains("duration"));
+    assert!(error_line(&["run", "http://127.0.0.1:9/", "-T", "0"], 2).contains("timeout"));
+    assert!(error_line(&["run", "http://127.0.0.1:9/", "--pipeline", "0"], 2).contains("pipeline"));
+    assert!(error_line(&["run", "http://127.0.0.1:9/", "--cpus", "0,x"], 2).contains("list of CPUs"));
+    assert!(error_line(&["run", "http://127.0.0.1:9/", "--cpus", "1000"], 2).contains("CPU 1000"));
+    assert!(error_line(&["run", "http://127.0.0.1:9/", "-X", "a b"], 2).contains("not a method"));
+    assert!(
+        error_line(&["run", "http://127.0.0.1:9/", "-H", "Content-Length: 1"], 2).contains("Content-Length")
+    );
+    // The parser of arguments prints its usage below its line.
+    assert_eq!(bench(&["run", "http://127.0.0.1:9/", "-R", "0"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_server_that_is_not_there_is_told_in_one_line() {
+    let line = error_line(&["run", "http://127.9.9.9:9/"], 1);
+    assert!(line.contains("cannot connect to 127.9.9.9:9") && line.contains("refused"), "{line}");
+    let line = error_line(&["run", "http://no-such-host.invalid/"], 1);
+    assert!(line.contains("cannot resolve `no-such-host.invalid`"), "{line}");
+}
+
+#[test]
+fn too_few_open_files_are_told_with_the_number_needed() {
+    let binary = env!("CARGO_BIN_EXE_covet-bench");
+    let output = Command::new("sh")
+        .args(["-c", &format!("ulimit -n 200 && exec {binary} run http://127.0.0.1:9/ -c 1000 -t 1")])
+        .output()
+        .expect("a shell runs");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("limit is 200") && text.contains("ulimit -n 1080"), "{text}");
+}

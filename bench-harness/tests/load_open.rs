@@ -1,0 +1,125 @@
+//! The open loop against servers of known behaviour: what coordinated omission hides must be seen.
+
+mod load_servers;
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use covet_bench::load::{Extent, LoadPlan, NoProgress, run};
+use covet_bench::record::{GuardOutcome, LoopModel, RunRecord};
+use load_servers::{OK, Server, assert_accounts_close};
+
+fn measure(plan: &LoadPlan) -> RunRecord {
+    let record = run(plan, &NoProgress).expect("the run begins");
+    assert_accounts_close(&record);
+    record
+}
+
+#[test]
+fn requests_leave_at_the_rate_and_on_time() {
+    let server = Server::answering(OK);
+    let plan = LoadPlan {
+        loop_model: LoopModel::Open { rate: 1000.0 },
+        warmup: Duration::from_millis(200),
+        ..server.plan(10, 2000)
+    };
+    let record = measure(&plan);
+    let due = record.sent + record.queued_at_end;
+    assert!((1990..=2010).contains(&due), "{}", record.to_text());
+    let late = record.lateness.as_ref().expect("an open loop records lateness");
+    assert_eq!(late.len(), record.sent);
+    assert!(late.quantile(0.5) < Duration::from_millis(1), "{}", record.to_text());
+    assert!(record.response.max() >= record.service.max());
+}
+
+#[test]
+fn a_stall_appears_in_the_percentiles_as_predicted() {
+    let (window, stall) = (Duration::from_millis(3000), Duration::from_millis(600));
+    let frozen_until = Arc::new(Mutex::new(None::<Instant>));
+    let gate = frozen_until.clone();
+    let server = Server::per_request(move |stream| {
+        let until = *gate.lock().expect("no holder panics");
+        if let Some(until) = until {
+            thread::sleep(until.saturating_duration_since(Instant::now()));
+        }
+        stream.write_all(OK).is_ok()
+    });
+    let plan = LoadPlan {
+        loop_model: LoopModel::Open { rate: 1000.0 },
+        warmup: Duration::from_millis(200),
+        timeout: Duration::from_secs(5),
+        ..server.plan(10, 3000)
+    };
+    let freezer = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(1200));
+        *frozen_until.lock().expect("no holder panics") = Some(Instant::now() + stall);
+    });
+    let record = measure(&plan);
+    freezer.join().expect("the freezer does not panic");
+
+    // Constant arrivals over the window: P(R > x) = (stall - x) / window.
+    for q in [0.85, 0.9, 0.95, 0.99] {
+        let predicted = stall.as_secs_f64() - (1.0 - q) * window.as_secs_f64();
+        let seen = record.quantile(q).as_secs_f64();
+        assert!(
+            (seen - predicted).abs() < 0.06,
+            "p{q}: {seen:.3} s, predicted {predicted:.3} s\n{}",
+            record.to_text()
+        );
+    }
+    // Ten requests met the stall, so what was measured from the submission hides it.
+    assert!(record.service.quantile(0.99) < record.quantile(0.99) / 2, "{}", record.to_text());
+    assert!(record.max_queued > 300, "{}", record.to_text());
+}
+
+#[test]
+fn overload_is_told_and_nothing_due_is_dropped() {
+    let server = Server::per_request(|stream| {
+        thread::sleep(Duration::from_millis(10));
+        stream.write_all(OK).is_ok()
+    });
+    let plan = LoadPlan { loop_model: LoopModel::Open { rate: 500.0 }, ..server.plan(1, 2000) };
+    let record = measure(&plan);
+    assert!(record.rate() < 101.0, "one connection at 10 ms each: {}", record.rate());
+    assert!((995..=1005).contains(&(record.sent + record.queued_at_end)), "{}", record.to_text());
+    assert!(record.queued_at_end > 700, "{}", record.to_text());
+    let overload = record.guards().into_iter().find(|guard| guard.name == "overload").expect("it applies");
+    assert_eq!(overload.outcome, GuardOutcome::Warning, "{overload:?}");
+    let punctuality =
+        record.guards().into_iter().find(|guard| guard.name == "punctuality").expect("it applies");
+    assert_eq!(
+        punctuality.outcome,
+        GuardOutcome::Passed,
+        "waiting for the server is not the generator's lateness"
+    );
+    let (lower, upper) = record.quantile_bounds(0.99);
+    assert!(lower > Duration::from_secs(1) && upper.is_none(), "{lower:?} {upper:?}");
+}
+
+#[test]
+fn pipelining_serves_more_requests_than_there_are_connections() {
+    let server = Server::per_request(|stream| {
+        thread::sleep(Duration::from_millis(2));
+        stream.write_all(OK).is_ok()
+    });
+    let plan = LoadPlan { loop_model: LoopModel::Open { rate: 300.0 }, pipeline: 4, ..server.plan(1, 1000) };
+    let record = measure(&plan);
+    assert!(record.errors.total() == 0 && record.queued_at_end < 20, "{}", record.to_text());
+    assert!(record.completed > 280, "{}", record.to_text());
+}
+
+#[test]
+fn a_run_by_count_ends_when_the_last_one_is_answered() {
+    let server = Server::answering(OK);
+    let plan = LoadPlan {
+        loop_model: LoopModel::Open { rate: 2000.0 },
+        extent: Extent { duration: None, requests: Some(500) },
+        ..server.plan(4, 0)
+    };
+    let record = measure(&plan);
+    assert_eq!((record.completed, record.in_flight_at_end, record.queued_at_end), (500, 0, 0));
+    let seconds = record.elapsed.as_secs_f64();
+    assert!((0.24..1.0).contains(&seconds), "500 requests at 2,000/s took {seconds} s");
+}
