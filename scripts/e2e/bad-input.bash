@@ -1,0 +1,18 @@
+# Mistakes on the command line: one clear line, an exit status, no panic. Sourced by run.
+
+# refused NAME STATUS PART ARGUMENT...
+refused() {
+  local name=$1 status=$2 part=$3 got=0 out
+  shift 3
+  out=$(timeout 30 "$executable" "$@" 2>&1 >/dev/null) || got=$?
+  expect "$name: exit status" "$status" "$got"
+  expect_part "$name: message" "$part" "$out"
+  expect "$name: lines" 1 "$(wc -l <<<"$out")"
+  if [[ $out == *panicked* ]]; then fail "$name" "$out"; else pass; fi
+}
+
+start_server
+refused 'a port in use' 1 "${url#http://}" serve --cores 0 --listen "${url#http://}"
+stop_server
+refused 'a core that does not exist' 1 'core 900' serve --cores 900 --listen 127.0.0.1:0
+refused 'nobody listens' 1 '127.0.0.1:1' run -d 1s http://127.0.0.1:1/
