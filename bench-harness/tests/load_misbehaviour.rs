@@ -11,18 +11,11 @@ use std::time::{Duration, Instant};
 use covet_bench::load::{LoadError, LoadPlan, NoProgress, TargetUrl, run};
 use covet_bench::record::{GuardOutcome, RunRecord};
 use load_servers::{OK, Server, assert_accounts_close};
-use socket_reset::reset;
+use rustix::net::sockopt::set_socket_linger;
 
-/// Closing with unread data, or with linger zero, sends a reset instead of an end of stream.
-mod socket_reset {
-    use std::net::TcpStream;
-    use std::time::Duration;
-
-    use rustix::net::sockopt::set_socket_linger;
-
-    pub fn reset(stream: &TcpStream) {
-        set_socket_linger(stream, Some(Duration::ZERO)).expect("a TCP socket can linger");
-    }
+/// Makes the coming close a reset instead of an end of stream.
+fn reset(stream: &TcpStream) {
+    set_socket_linger(stream, Some(Duration::ZERO)).expect("a TCP socket can linger");
 }
 
 fn measure(plan: &LoadPlan) -> RunRecord {

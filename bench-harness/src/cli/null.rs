@@ -1,10 +1,14 @@
 //! `covet-bench null`: the do-nothing responder.
 
+use std::io::{self, Write};
 use std::net::SocketAddr;
 
 use clap::Args;
+use covet_runtime::CoreSet;
 
-use super::exit::{Advice, Exit};
+use super::exit::{Advise, Exit};
+use crate::load::format_cpus;
+use crate::target::null as responder;
 
 /// Options of `covet-bench null`.
 #[derive(Debug, Clone, Args)]
@@ -15,12 +19,25 @@ pub struct NullArgs {
     /// Cores to serve on: `all`, `physical`, a list such as `0,2-5`
     #[arg(long, value_name = "LIST", default_value = "all")]
     pub cores: String,
+    /// Bytes in the body of every answer
+    #[arg(long, value_name = "BYTES", default_value_t = 13)]
+    pub body: usize,
 }
 
-/// Answers every request with the same bytes until SIGINT or SIGTERM.
+/// Answers every request with the same bytes until SIGINT or SIGTERM; prints one line with the address once it
+/// accepts connections.
 ///
 /// # Errors
 /// When the cores do not exist or the address cannot be listened on.
-pub fn null(_args: NullArgs) -> anyhow::Result<Exit> {
-    Err(Advice::error(Exit::Runtime, "this build has no null server", "Use a later build"))
+pub fn null(args: NullArgs) -> anyhow::Result<Exit> {
+    let cores: CoreSet = args
+        .cores
+        .parse()
+        .advise_usage("--cores cannot be used", "Write all, physical, or a list such as 0,2-5")?;
+    let server = responder::start(args.listen, cores, args.body)?;
+    let line = format!("listening on http://{} on core {}\n", server.address(), format_cpus(server.cpus()));
+    // Whoever started this may not want the line; that is no reason to stop serving.
+    let _ = io::stdout().lock().write_all(line.as_bytes()).and_then(|()| io::stdout().flush());
+    server.join()?;
+    Ok(Exit::Success)
 }

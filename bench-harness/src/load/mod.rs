@@ -1,7 +1,29 @@
 //! The load generator.
+//!
+//! A run has one pinned thread with a runtime of its own for each generator core, and its connections are split
+//! over them; nothing is shared while it is measured. In a closed loop each connection keeps its slots full. In
+//! an open loop each core has a schedule of intended times: a free connection takes the next due request, and a
+//! request that finds none free keeps its time, so that a server that stalls cannot hide the wait.
+//!
+//! What ends a request badly is counted and the connection is opened again; a run never hangs on a server.
 
+mod conduct;
+mod connection;
+mod dispatch;
+mod generator;
+mod in_flight;
+mod job;
+mod placement;
+mod plan;
+mod reader;
 mod request;
+mod tally;
+mod timeouts;
 mod url;
+mod worker;
 
+pub use conduct::{NoProgress, Progress, run};
+pub use placement::{PlacementError, allowed_cpus, format_cpus, parse_cpus, place};
+pub use plan::{Expectation, Extent, LoadError, LoadPlan};
 pub use request::{RequestError, RequestOptions, parse_field, render};
 pub use url::{TargetUrl, UrlError};

@@ -10,6 +10,7 @@ mod guards;
 mod hist;
 mod json;
 mod merge;
+mod text;
 
 use std::time::Duration;
 

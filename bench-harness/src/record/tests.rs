@@ -186,3 +186,28 @@ proptest! {
         prop_assert_eq!(first.response.len(), parts.len() as u64);
     }
 }
+
+#[test]
+fn text_leads_with_rate_and_conditions_and_ends_with_the_verdict() {
+    let text = record(LoopModel::Closed, 4000, Duration::from_millis(1)).to_text();
+    assert!(
+        text.starts_with("4.00 k requests/s  closed loop, 4 connections, depth 1, HTTP/1.1, GET http"),
+        "{text}"
+    );
+    assert!(text.contains("p50 1.00 ms") && text.contains("p99 1.00 ms"), "{text}");
+    assert!(!text.contains("p99.9 "), "eight requests do not bear p99.9:\n{text}");
+    assert!(text.contains("Little closure 1.000"), "{text}");
+    assert!(text.ends_with("verdict     VALID (4 checks)\n"), "{text}");
+}
+
+#[test]
+fn text_of_a_bad_run_says_invalid_first_and_names_the_errors() {
+    let mut bad = record(LoopModel::Closed, 0, Duration::ZERO);
+    bad.errors.add(ErrorClass::Malformed, 3, || "not an HTTP/1 status line".to_owned());
+    let text = bad.to_text();
+    assert!(text.starts_with("INVALID  0.00 requests/s"), "{text}");
+    assert!(
+        text.contains("ERRORS      3: 3 malformed\n              first: malformed: not an HTTP/1"),
+        "{text}"
+    );
+}

@@ -2,5 +2,7 @@
 
 pub mod accounting;
 pub mod child;
+pub mod listen;
+pub mod null;
 pub mod peers;
 pub mod reference;

@@ -1,0 +1,187 @@
+//! A run, from the plan to the record.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use covet_runtime::{CoreSet, Runtime};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::generator::generate;
+use super::job::{Event, Job};
+use super::request::render;
+use super::{LoadError, LoadPlan};
+use crate::record::{Conditions, Interval, Merger, RunRecord, cpu_model, kernel_release};
+
+/// Time between the last core's being ready and the first request, so that all cores begin together.
+const LEAD: Duration = Duration::from_millis(5);
+/// Descriptors that a core needs beside its connections, and the process beside its cores.
+const DESCRIPTORS_PER_CORE: u64 = 16;
+const DESCRIPTORS_OF_PROCESS: u64 = 64;
+
+/// Who watches a run while it is made.
+pub trait Progress {
+    /// All connections are open, and the warm-up begins.
+    fn started(&self, plan: &LoadPlan);
+
+    /// A second of the measured window is over on all cores.
+    fn interval(&self, interval: &Interval);
+
+    /// The run is over.
+    fn finished(&self);
+}
+
+/// Watches nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoProgress;
+
+impl Progress for NoProgress {
+    fn started(&self, _plan: &LoadPlan) {}
+
+    fn interval(&self, _interval: &Interval) {}
+
+    fn finished(&self) {}
+}
+
+/// Makes a run: starts a pinned thread with a runtime of its own for each generator core, and blocks until the
+/// measured window closes.
+///
+/// # Errors
+/// When the plan makes no sense, the host does not resolve, no connection can be opened at the start, or a core
+/// does not start. What goes wrong later is part of the record.
+pub fn run(plan: &LoadPlan, progress: &dyn Progress) -> Result<RunRecord, LoadError> {
+    plan.check()?;
+    let request = render(&plan.url, &plan.request)?;
+    let address = choose_address(plan)?;
+    allow_open_files(plan)?;
+    let job = Arc::new(Job::new(plan, address, request));
+    let (sender, events) = mpsc::channel();
+    let threads: Vec<_> = plan
+        .cpus
+        .iter()
+        .enumerate()
+        .map(|(core, &cpu)| {
+            let (job, events) = (job.clone(), sender.clone());
+            let name = format!("load-{cpu}");
+            thread::Builder::new().name(name).spawn(move || core_thread(&job, core, cpu, events))
+        })
+        .collect();
+    drop(sender);
+    let spawned = threads.iter().find_map(|thread| thread.as_ref().err().map(io::Error::kind));
+    let outcome = match spawned {
+        None => conduct(plan, &job, &events, progress),
+        Some(kind) => Err(LoadError::Thread(kind.into())),
+    };
+    if outcome.is_err() {
+        job.abandoned.store(true, Ordering::Release);
+    }
+    for thread in threads.into_iter().flatten() {
+        // A panic was printed on that thread, and `conduct` has missed its record.
+        let _ = thread.join();
+    }
+    progress.finished();
+    outcome
+}
+
+fn core_thread(job: &Arc<Job>, core: usize, cpu: usize, events: Sender<Event>) {
+    let connections = job.share(job.connections as u64, core);
+    // Twice as many buffers as connections, so that answers in flight rarely wait for one; few of them stay in
+    // the cache.
+    let buffers = (connections * 2).clamp(64, 8192).next_power_of_two() as u16;
+    let runtime = Runtime::builder().cores(CoreSet::list([cpu])).recv_buffers(buffers, 4096);
+    let failed = events.clone();
+    if let Err(error) = runtime.block_on(generate(job.clone(), core, events)) {
+        let _ = failed.send(Event::Failed(error.into()));
+    }
+}
+
+/// Starts the cores together once all are ready, and gathers what they record.
+fn conduct(
+    plan: &LoadPlan,
+    job: &Job,
+    events: &Receiver<Event>,
+    progress: &dyn Progress,
+) -> Result<RunRecord, LoadError> {
+    let cores = plan.cpus.len();
+    let mut merger = Merger::new(cores);
+    let mut ready = 0;
+    let mut records = Vec::with_capacity(cores);
+    // The channel ends when every core has: each holds a sender until then.
+    for event in events {
+        match event {
+            Event::Ready => {
+                ready += 1;
+                if ready == cores {
+                    progress.started(plan);
+                    // Set only here, so it cannot have been set before.
+                    let _ = job.start.set(Instant::now() + LEAD);
+                }
+            }
+            Event::Failed(error) => return Err(error),
+            Event::Interval(part) => {
+                if let Some(interval) = merger.add(part) {
+                    progress.interval(interval);
+                }
+            }
+            Event::Done(record) => records.push(*record),
+        }
+    }
+    if records.len() < cores {
+        return Err(LoadError::CoreLost);
+    }
+    Ok(merger.finish(conditions(plan), &records))
+}
+
+fn conditions(plan: &LoadPlan) -> Conditions {
+    Conditions {
+        url: plan.url.to_string(),
+        method: plan.request.method.to_string(),
+        loop_model: plan.loop_model,
+        connections: plan.connections,
+        threads: plan.cpus.len(),
+        pipeline: plan.pipeline,
+        protocol: "HTTP/1.1",
+        warmup: plan.warmup,
+        duration: plan.extent.duration.unwrap_or_default(),
+        timeout: plan.timeout,
+        generator_cpus: plan.cpus.clone(),
+        server_cpus: plan.server_cpus.clone(),
+        kernel: kernel_release(),
+        cpu_model: cpu_model(),
+    }
+}
+
+/// The address to load: the host's only one, or the first that accepts a connection.
+fn choose_address(plan: &LoadPlan) -> Result<SocketAddr, LoadError> {
+    let resolve = |source| LoadError::Resolve { host: plan.url.host().to_owned(), source };
+    let addresses = plan.url.resolve().map_err(resolve)?;
+    let accepts = |address: &SocketAddr| TcpStream::connect_timeout(address, plan.timeout).is_ok();
+    // A name such as localhost often has an address of each family, and a server often listens on one.
+    let chosen = if addresses.len() > 1 { addresses.iter().copied().find(accepts) } else { None };
+    chosen.or_else(|| addresses.first().copied()).ok_or_else(|| resolve(io::ErrorKind::NotFound.into()))
+}
+
+/// Raises the soft limit on open files as far as the connections need.
+fn allow_open_files(plan: &LoadPlan) -> Result<(), LoadError> {
+    let needed =
+        plan.connections as u64 + plan.cpus.len() as u64 * DESCRIPTORS_PER_CORE + DESCRIPTORS_OF_PROCESS;
+    let limit = getrlimit(Resource::Nofile);
+    // No limit at all is `None`.
+    if limit.current.is_none_or(|current| current >= needed) {
+        return Ok(());
+    }
+    let too_low = |limit: Option<u64>| LoadError::OpenFiles {
+        connections: plan.connections,
+        needed,
+        limit: limit.unwrap_or(u64::MAX),
+    };
+    if limit.maximum.is_some_and(|maximum| maximum < needed) {
+        return Err(too_low(limit.maximum));
+    }
+    setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum: limit.maximum })
+        .map_err(|_| too_low(limit.current))
+}

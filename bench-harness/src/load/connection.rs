@@ -1,0 +1,180 @@
+//! One connection: opened, used until it ends, opened again.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use covet_runtime::net::TcpStream;
+use covet_runtime::time;
+
+use super::in_flight::InFlight;
+use super::job::Job;
+use super::reader::{ReadError, ResponseReader};
+use super::tally::Tally;
+use super::worker::Worker;
+use crate::record::ErrorClass;
+
+/// The waits before connections that fail, or answer nothing, are tried again.
+const FIRST_BACKOFF: Duration = Duration::from_millis(10);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(1);
+/// How long a server that announced the end of a connection has to close it.
+///
+/// It should close first: whoever does keeps the port pair for a minute.
+const CLOSING_TIME: Duration = Duration::from_millis(100);
+
+/// How a connection ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// The peer closed.
+    Closed,
+    /// The last response said that the connection ends.
+    Announced,
+    /// The connection broke.
+    Reset(io::Error),
+    /// What came is not HTTP.
+    Malformed(ReadError),
+    /// The oldest request waited too long.
+    TimedOut,
+}
+
+/// What the other tasks of the core see of a connection.
+#[derive(Debug, Default)]
+pub(super) struct Connection {
+    pub(super) stream: RefCell<Option<Rc<TcpStream>>>,
+    pub(super) in_flight: RefCell<InFlight>,
+    /// Whether it is in the list of idle connections.
+    pub(super) listed: Cell<bool>,
+    /// Whether a response has come since it was opened.
+    pub(super) answered: Cell<bool>,
+    expired: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+    away_since: Cell<Option<Instant>>,
+}
+
+impl Connection {
+    /// Makes the connection's task give up the requests in flight.
+    pub(super) fn expire(&self) {
+        self.expired.set(true);
+        if let Some(waker) = self.waker.borrow().as_ref() {
+            waker.wake_by_ref();
+        }
+    }
+
+    pub(super) fn leave(&self, now: Instant) {
+        self.away_since.set(Some(now));
+    }
+
+    /// Ends the time away, if the connection was.
+    #[inline]
+    pub(super) fn back(&self, tally: &mut Tally, now: Instant, slots: u64) {
+        if let Some(since) = self.away_since.take() {
+            tally.add_away(since, now, slots);
+        }
+    }
+
+    fn poll_use(
+        self: &Rc<Self>,
+        worker: &Worker,
+        stream: &TcpStream,
+        reader: &mut ResponseReader,
+        cx: &mut Context<'_>,
+    ) -> Poll<Ended> {
+        if self.expired.get() {
+            return Poll::Ready(Ended::TimedOut);
+        }
+        loop {
+            match stream.poll_recv(cx) {
+                Poll::Ready(Ok(bytes)) if bytes.is_empty() => {
+                    worker.receive_end(self, reader);
+                    return Poll::Ready(Ended::Closed);
+                }
+                Poll::Ready(Ok(bytes)) => {
+                    if let Err(ended) = worker.receive(self, reader, &bytes) {
+                        return Poll::Ready(ended);
+                    }
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Ended::Reset(error)),
+                Poll::Pending => break,
+            }
+        }
+        match worker.refill(self, stream, cx) {
+            Ok(()) => Poll::Pending,
+            Err(error) => Poll::Ready(Ended::Reset(error)),
+        }
+    }
+
+    async fn use_until_end(self: &Rc<Self>, worker: &Worker, stream: Rc<TcpStream>) -> Ended {
+        let mut reader = ResponseReader::default();
+        self.expired.set(false);
+        self.answered.set(false);
+        *self.stream.borrow_mut() = Some(stream.clone());
+        let ended = poll_fn(|cx| {
+            let mut waker = self.waker.borrow_mut();
+            if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                *waker = Some(cx.waker().clone());
+            }
+            drop(waker);
+            self.poll_use(worker, &stream, &mut reader, cx)
+        })
+        .await;
+        *self.stream.borrow_mut() = None;
+        worker.connection_ended(self, &ended);
+        if matches!(ended, Ended::Announced) {
+            let closed = async { while stream.recv().await.is_ok_and(|bytes| !bytes.is_empty()) {} };
+            // Whether the server closes in time or not, this side closes next.
+            let _ = time::timeout(CLOSING_TIME, closed).await;
+        }
+        ended
+    }
+}
+
+/// Opens a connection within the run's timeout.
+pub(super) async fn connect(job: &Job) -> io::Result<TcpStream> {
+    let stream = match time::timeout(job.timeout, TcpStream::connect(job.address)).await {
+        Ok(result) => result?,
+        Err(_elapsed) => {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "no answer to the attempt to connect"));
+        }
+    };
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Keeps a connection in use for the whole run, and opens it again whenever it ends.
+///
+/// Never finishes: the run drops it.
+pub(super) async fn keep_in_use(
+    worker: Rc<Worker>,
+    connection: Rc<Connection>,
+    mut opened: Option<TcpStream>,
+) {
+    let mut backoff = Duration::ZERO;
+    if opened.is_none() {
+        connection.leave(time::now());
+        backoff = FIRST_BACKOFF;
+    }
+    loop {
+        if opened.is_none() && !backoff.is_zero() {
+            time::sleep(backoff).await;
+        }
+        let stream = match opened.take() {
+            Some(stream) => Ok(stream),
+            None => connect(&worker.job).await.inspect(|_| worker.tally.borrow_mut().reconnects += 1),
+        };
+        let served = match stream {
+            Ok(stream) => {
+                let ended = connection.use_until_end(&worker, Rc::new(stream)).await;
+                // A timeout was pause enough.
+                connection.answered.get() || matches!(ended, Ended::TimedOut)
+            }
+            Err(error) => {
+                worker.tally.borrow_mut().errors.add(ErrorClass::Connect, 1, || error.to_string());
+                false
+            }
+        };
+        backoff = if served { Duration::ZERO } else { (backoff * 2).clamp(FIRST_BACKOFF, LONGEST_BACKOFF) };
+    }
+}

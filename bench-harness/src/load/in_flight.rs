@@ -1,0 +1,87 @@
+//! Requests that were sent and not yet answered, oldest first.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+/// Requests with the same clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Batch {
+    pub(super) intended: Instant,
+    pub(super) submitted: Instant,
+    pub(super) count: u64,
+}
+
+/// The requests in flight on one connection; HTTP/1.1 answers them in the order in which they were sent.
+#[derive(Debug, Default)]
+pub(super) struct InFlight {
+    batches: VecDeque<Batch>,
+    total: u64,
+}
+
+impl InFlight {
+    #[inline]
+    pub(super) fn push(&mut self, batch: Batch) {
+        self.total += batch.count;
+        self.batches.push_back(batch);
+    }
+
+    #[inline]
+    pub(super) fn len(&self) -> u64 {
+        self.total
+    }
+
+    /// When the oldest request was sent.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        self.batches.front().map(|batch| batch.submitted)
+    }
+
+    /// Takes the oldest requests that share their clocks, at most `limit` of them.
+    #[inline]
+    pub(super) fn pop(&mut self, limit: u64) -> Option<Batch> {
+        let front = self.batches.front_mut()?;
+        let taken = Batch { count: front.count.min(limit), ..*front };
+        front.count -= taken.count;
+        if front.count == 0 {
+            self.batches.pop_front();
+        }
+        self.total -= taken.count;
+        Some(taken)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Batch> {
+        self.batches.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::time::Duration;
+
+    proptest! {
+        #[test]
+        fn requests_leave_in_the_order_they_came(
+            pushes in prop::collection::vec(1_u64..20, 1..20),
+            limits in prop::collection::vec(1_u64..20, 0..60),
+        ) {
+            let start = Instant::now();
+            let mut in_flight = InFlight::default();
+            let mut expected = VecDeque::new();
+            for (index, &count) in pushes.iter().enumerate() {
+                let submitted = start + Duration::from_nanos(index as u64);
+                in_flight.push(Batch { intended: submitted, submitted, count });
+                expected.extend(std::iter::repeat_n(submitted, usize::try_from(count).unwrap()));
+            }
+            for limit in limits {
+                prop_assert_eq!(in_flight.oldest(), expected.front().copied());
+                let Some(batch) = in_flight.pop(limit) else { break };
+                prop_assert!(batch.count >= 1 && batch.count <= limit);
+                for _ in 0..batch.count {
+                    prop_assert_eq!(expected.pop_front(), Some(batch.submitted));
+                }
+                prop_assert_eq!(in_flight.len(), expected.len() as u64);
+            }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! What to load, how, and for how long.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::{PlacementError, RequestError, RequestOptions, TargetUrl};
+use crate::record::LoopModel;
+
+/// When a run ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// Length of the measured window; `None` leaves the end to `requests`.
+    pub duration: Option<Duration>,
+    /// Requests to send in the measured window, over all cores; `None` leaves the end to `duration`.
+    pub requests: Option<u64>,
+}
+
+/// Which responses count as valid, beside their framing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expectation {
+    /// The one status that is valid; any 2xx where it is `None`.
+    pub status: Option<u16>,
+    /// Whether every body must be as long as the first one.
+    pub same_length: bool,
+}
+
+impl Expectation {
+    /// Whether a response with this status is valid.
+    #[inline]
+    pub fn accepts(&self, status: u16) -> bool {
+        match self.status {
+            Some(expected) => status == expected,
+            None => (200..300).contains(&status),
+        }
+    }
+}
+
+/// A run, before it is made.
+#[derive(Debug, Clone)]
+pub struct LoadPlan {
+    /// What to ask for.
+    pub url: TargetUrl,
+    /// How to ask.
+    pub request: RequestOptions,
+    /// Closed or open loop.
+    pub loop_model: LoopModel,
+    /// Connections, over all cores; at least one for each core.
+    pub connections: usize,
+    /// The CPU of each generator thread; a CPU named twice has two threads, which makes the run invalid.
+    pub cpus: Vec<usize>,
+    /// Requests in flight on a connection, at least 1.
+    pub pipeline: usize,
+    /// Time before the measured window.
+    pub warmup: Duration,
+    /// When the run ends.
+    pub extent: Extent,
+    /// After this long without an answer a request is given up, and a connection attempt too.
+    pub timeout: Duration,
+    /// Which responses are valid.
+    pub expect: Expectation,
+    /// The CPUs of the server, where the caller knows them; for the record only.
+    pub server_cpus: Option<Vec<usize>>,
+}
+
+impl LoadPlan {
+    /// A closed-loop plan with the defaults of `covet-bench run`: 64 connections for ten seconds after one second
+    /// of warm-up, on the CPUs given.
+    pub fn closed(url: TargetUrl, cpus: Vec<usize>) -> Self {
+        Self {
+            url,
+            request: RequestOptions::default(),
+            loop_model: LoopModel::Closed,
+            connections: 64,
+            cpus,
+            pipeline: 1,
+            warmup: Duration::from_secs(1),
+            extent: Extent { duration: Some(Duration::from_secs(10)), requests: None },
+            timeout: Duration::from_secs(2),
+            expect: Expectation { status: None, same_length: true },
+            server_cpus: None,
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), LoadError> {
+        let invalid = |what: &'static str| Err(LoadError::Plan(what));
+        if self.cpus.is_empty() {
+            return invalid("a run needs at least one generator thread");
+        }
+        if self.connections < self.cpus.len() {
+            return invalid(
+                "a run needs at least one connection for each generator thread: raise -c or lower -t",
+            );
+        }
+        if self.pipeline == 0 {
+            return invalid("a pipeline of 0 sends nothing: write --pipeline 1 or more");
+        }
+        if self.timeout.is_zero() {
+            return invalid("a timeout of 0 fails every request: write --timeout 1ms or more");
+        }
+        if self.extent.duration.is_none_or(|duration| duration.is_zero()) && self.extent.requests.is_none() {
+            return invalid("a run needs an end: give a duration above 0 or a number of requests");
+        }
+        if self.extent.requests == Some(0) {
+            return invalid("a run of 0 requests measures nothing: write --requests 1 or more");
+        }
+        match self.loop_model {
+            LoopModel::Open { rate } if !(rate > 0.0 && rate.is_finite()) => {
+                invalid("the rate must be above 0")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Why a run gave no record.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// The plan contradicts itself.
+    #[error("{0}")]
+    Plan(&'static str),
+    /// The request cannot be sent as asked.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// The CPUs cannot be used.
+    #[error(transparent)]
+    Placement(#[from] PlacementError),
+    /// The host's name has no address.
+    #[error("cannot resolve `{host}`: check the name, or write an address")]
+    Resolve {
+        /// The host.
+        host: String,
+        /// What the resolver said.
+        source: io::Error,
+    },
+    /// No connection could be opened at the start.
+    #[error("cannot connect to {address}: start the server, or check its address and port")]
+    Connect {
+        /// Where to.
+        address: SocketAddr,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The limit on open files is too low for the connections.
+    #[error(
+        "{connections} connections need {needed} open files, and the limit is {limit}: run `ulimit -n {needed}` \
+         first, or lower -c"
+    )]
+    OpenFiles {
+        /// Connections asked for.
+        connections: usize,
+        /// Descriptors needed.
+        needed: u64,
+        /// The hard limit.
+        limit: u64,
+    },
+    /// The runtime did not start.
+    #[error("cannot start the generator's cores")]
+    Start(#[from] covet_runtime::StartError),
+    /// A generator thread did not start.
+    #[error("cannot start a generator thread")]
+    Thread(#[source] io::Error),
+    /// A generator core ended without its record.
+    #[error("a generator core ended early; its panic is above")]
+    CoreLost,
+}

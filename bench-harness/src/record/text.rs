@@ -1,0 +1,226 @@
+//! The record as text for a terminal.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::{ErrorClass, GuardOutcome, Hist, LoopModel, REPORTED_QUANTILES, RunRecord};
+use crate::load::format_cpus;
+
+impl RunRecord {
+    /// The result as lines of text: the headline with its conditions, what failed first, latencies as far as the
+    /// data bear them, and whether the generator can be believed.
+    pub fn to_text(&self) -> String {
+        let mut lines = vec![self.headline(), self.conditions_line()];
+        lines.extend(self.error_lines());
+        lines.push(self.rate_line());
+        lines.extend(self.latency_lines());
+        lines.extend(self.unfinished_line());
+        lines.push(self.generator_line());
+        lines.extend(self.guard_lines());
+        lines.join("\n") + "\n"
+    }
+
+    fn headline(&self) -> String {
+        let conditions = &self.conditions;
+        let verdict = if self.is_valid() { "" } else { "INVALID  " };
+        let model = match conditions.loop_model {
+            LoopModel::Closed => "closed loop".to_owned(),
+            LoopModel::Open { rate } => format!("open loop at {}/s", si(rate)),
+        };
+        format!(
+            "{verdict}{} requests/s  {model}, {} connections, depth {}, {}, {} {}",
+            si(self.rate()),
+            conditions.connections,
+            conditions.pipeline,
+            conditions.protocol,
+            conditions.method,
+            conditions.url
+        )
+    }
+
+    fn conditions_line(&self) -> String {
+        let conditions = &self.conditions;
+        let server = match &conditions.server_cpus {
+            Some(cpus) => format!("CPU {}", format_cpus(cpus)),
+            None => "not known".to_owned(),
+        };
+        format!(
+            "  conditions  generator CPU {} ({} threads), server {server}, warm-up {}, measured {}, one run, Linux {}, {}",
+            format_cpus(&conditions.generator_cpus),
+            conditions.threads,
+            time(conditions.warmup),
+            time(self.elapsed),
+            conditions.kernel,
+            conditions.cpu_model
+        )
+    }
+
+    fn error_lines(&self) -> Vec<String> {
+        let total = self.errors.total();
+        if total == 0 {
+            return Vec::new();
+        }
+        let classes: Vec<String> = ErrorClass::ALL
+            .iter()
+            .filter(|&&class| self.errors.count(class) > 0)
+            .map(|&class| format!("{} {class}", self.errors.count(class)))
+            .collect();
+        let mut lines = vec![format!("  ERRORS      {total}: {}", classes.join(", "))];
+        if let Some(first) = &self.errors.first {
+            lines.push(format!("              first: {first}"));
+        }
+        lines
+    }
+
+    fn rate_line(&self) -> String {
+        let seconds = self.elapsed.as_secs_f64().max(f64::MIN_POSITIVE);
+        let mut line = format!(
+            "  requests    {} valid responses, {} sent, {} failed; {}B/s in, {}B/s out",
+            self.completed,
+            self.sent,
+            self.failed,
+            si(self.bytes_in as f64 / seconds),
+            si(self.bytes_out as f64 / seconds)
+        );
+        if self.reconnects > 0 {
+            let _ = write!(line, "; {} connections opened again", self.reconnects);
+        }
+        line
+    }
+
+    fn latency_lines(&self) -> Vec<String> {
+        if self.response.is_empty() {
+            return Vec::new();
+        }
+        let mut lines = vec![format!("  latency     {}", self.quantiles(&self.response))];
+        match self.conditions.loop_model {
+            LoopModel::Closed => {}
+            LoopModel::Open { .. } => {
+                lines[0].push_str("  (from the intended start)");
+                lines.push(format!("  service     {}", self.quantiles(&self.service)));
+                if let Some(late) = &self.lateness {
+                    lines.push(format!("  lateness    {}", self.quantiles(late)));
+                }
+            }
+        }
+        if self.errors.timeout > 0 {
+            lines.push(format!(
+                "              {} timeouts are in it at the time they had waited",
+                self.errors.timeout
+            ));
+        }
+        if self.response.overflow() > 0 {
+            lines.push(format!(
+                "              {} values above one hour count as one hour",
+                self.response.overflow()
+            ));
+        }
+        lines
+    }
+
+    fn quantiles(&self, hist: &Hist) -> String {
+        let borne = |q: f64| hist.len() as f64 * (1.0 - q) >= 10.0 - 1e-6;
+        let mut parts: Vec<String> = REPORTED_QUANTILES
+            .iter()
+            .filter(|(q, _)| borne(*q))
+            .map(|(q, name)| format!("{name} {}", time(hist.quantile(*q))))
+            .collect();
+        parts.push(format!("max {}", time(Duration::from_nanos(hist.max()))));
+        parts.join("  ")
+    }
+
+    fn unfinished_line(&self) -> Option<String> {
+        let waiting = self.in_flight_at_end + self.queued_at_end;
+        if waiting == 0 {
+            return None;
+        }
+        let oldest = time(Duration::from_nanos(self.censored.max()));
+        let queued = match self.queued_at_end {
+            0 => String::new(),
+            queued => format!(", {queued} due and not sent"),
+        };
+        Some(format!(
+            "  unfinished  {} in flight at the end{queued}, the oldest waited {oldest}",
+            self.in_flight_at_end
+        ))
+    }
+
+    fn generator_line(&self) -> String {
+        let busy: Vec<String> = self.busy.iter().map(|busy| format!("{:.0} %", busy * 100.0)).collect();
+        let closure = match self.conditions.loop_model {
+            LoopModel::Closed => format!("Little closure {:.3}", self.little_closure),
+            LoopModel::Open { .. } => format!("{:.1} % of the slots in use", self.little_closure * 100.0),
+        };
+        format!(
+            "  generator   {:.2} us CPU per request, busy {}, {closure}",
+            self.cpu_per_request().as_secs_f64() * 1e6,
+            busy.join(" + ")
+        )
+    }
+
+    fn guard_lines(&self) -> Vec<String> {
+        let guards = self.guards();
+        let mut lines: Vec<String> = guards
+            .iter()
+            .filter(|guard| guard.outcome != GuardOutcome::Passed)
+            .map(|guard| {
+                let word = if guard.outcome == GuardOutcome::Failed { "FAILED" } else { "warning" };
+                format!("  {word:<11} {}: {}", guard.name, guard.detail)
+            })
+            .collect();
+        let verdict = match (self.is_valid(), lines.is_empty()) {
+            (false, _) => "INVALID: the numbers above prove nothing",
+            (true, true) => "VALID",
+            (true, false) => "VALID with warnings",
+        };
+        lines.push(format!("  verdict     {verdict} ({} checks)", guards.len()));
+        lines
+    }
+}
+
+/// A length of time with three digits: `1.23 ms`.
+fn time(value: Duration) -> String {
+    let nanos = value.as_nanos() as f64;
+    let (number, unit) = match nanos {
+        n if n < 1e3 => (n, "ns"),
+        n if n < 1e6 => (n / 1e3, "us"),
+        n if n < 1e9 => (n / 1e6, "ms"),
+        n => (n / 1e9, "s"),
+    };
+    format!("{} {unit}", three_digits(number))
+}
+
+/// A number with three digits and a decimal prefix: `152 k`, `1.20 M`.
+fn si(value: f64) -> String {
+    let (number, prefix) = match value {
+        v if v < 1e3 => (v, ""),
+        v if v < 1e6 => (v / 1e3, " k"),
+        v if v < 1e9 => (v / 1e6, " M"),
+        v => (v / 1e9, " G"),
+    };
+    three_digits(number) + prefix
+}
+
+fn three_digits(number: f64) -> String {
+    let decimals = match number {
+        n if n < 10.0 => 2,
+        n if n < 100.0 => 1,
+        _ => 0,
+    };
+    format!("{number:.decimals$}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_three_digits() {
+        assert_eq!(si(152_340.0), "152 k");
+        assert_eq!(si(1_204_000.0), "1.20 M");
+        assert_eq!(si(12.0), "12.0");
+        assert_eq!(time(Duration::from_micros(1234)), "1.23 ms");
+        assert_eq!(time(Duration::from_nanos(999)), "999 ns");
+        assert_eq!(time(Duration::from_secs(61)), "61.0 s");
+    }
+}
