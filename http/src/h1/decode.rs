@@ -1,5 +1,7 @@
 //! Decoding request heads.
 
+use http::Version;
+
 use super::request_line::{self, RequestLine};
 use super::scan::Scan;
 use super::{Head, HeadError, Limits, fields, framing};
@@ -25,7 +27,34 @@ pub enum Decoded {
 ///
 /// If the field block equals that of the last request decoded into `head`, byte for byte, then so do the
 /// fields and all that follows from them, and they are not parsed again.
+#[inline]
 pub fn decode_request(buf: &[u8], head: &mut Head, limits: &Limits) -> Result<Decoded, HeadError> {
+    match remembered(buf, head, limits) {
+        Some(consumed) => Ok(Decoded::Complete { consumed }),
+        None => decode_slowly(buf, head, limits),
+    }
+}
+
+/// Decodes a request that is like the last one; `None` if it is not, or not to the letter of the limits.
+#[inline]
+fn remembered(buf: &[u8], head: &mut Head, limits: &Limits) -> Option<usize> {
+    if !limits.memo || head.scan.examined > 0 {
+        return None;
+    }
+    if let Some(consumed) = head.repeated(buf, limits) {
+        return Some(consumed);
+    }
+    // All that the fields say is in `head`, so only the request line is to be looked at.
+    let line = request_line::parse_usual(buf)?;
+    let block_len = head.remembered(Version::HTTP_11, &buf[line.len..], limits)?;
+    if !limits.allow(line.len, block_len) {
+        return None;
+    }
+    head.set_usual_line(&line, buf);
+    Some(line.len + block_len)
+}
+
+fn decode_slowly(buf: &[u8], head: &mut Head, limits: &Limits) -> Result<Decoded, HeadError> {
     let decoded = decode(buf, head, limits);
     match decoded {
         Ok(Decoded::Partial) => {}
@@ -35,7 +64,6 @@ pub fn decode_request(buf: &[u8], head: &mut Head, limits: &Limits) -> Result<De
     decoded
 }
 
-#[inline]
 fn decode(buf: &[u8], head: &mut Head, limits: &Limits) -> Result<Decoded, HeadError> {
     let Some(start) = skip_empty_lines(buf, limits)? else { return Ok(Decoded::Partial) };
     let buf = &buf[start..];
@@ -47,8 +75,8 @@ fn decode(buf: &[u8], head: &mut Head, limits: &Limits) -> Result<Decoded, HeadE
         return partial(buf, limits);
     };
     let rest = &buf[line.len..buf.len().min(limits.head.max(line.len))];
-    let remembered = if limits.memo { head.remembered(&line, rest, limits) } else { None };
-    let block_len = match remembered {
+    let known = if limits.memo { head.remembered(line.version, rest, limits) } else { None };
+    let block_len = match known {
         Some(block_len) => block_len,
         None => match parse_block(&line, rest, head, limits)? {
             Some(block_len) => block_len,
@@ -59,7 +87,7 @@ fn decode(buf: &[u8], head: &mut Head, limits: &Limits) -> Result<Decoded, HeadE
         },
     };
     let consumed = start + line.len + block_len;
-    head.set_line(line);
+    head.set_line(line, buf);
     Ok(Decoded::Complete { consumed })
 }
 
@@ -82,7 +110,7 @@ fn skip_empty_lines(buf: &[u8], limits: &Limits) -> Result<Option<usize>, HeadEr
 
 /// The request line, or `None` if its end is not there yet.
 #[inline]
-fn request_line<'a>(buf: &'a [u8], limits: &Limits) -> Result<Option<RequestLine<'a>>, HeadError> {
+fn request_line(buf: &[u8], limits: &Limits) -> Result<Option<RequestLine>, HeadError> {
     let cap = limits.request_line.saturating_add(2);
     match request_line::parse(&buf[..buf.len().min(cap)])? {
         None if buf.len() >= cap => Err(HeadError::LineTooLong),
@@ -108,7 +136,7 @@ fn resume(buf: &[u8], head: &mut Head, limits: &Limits) -> Result<bool, HeadErro
 
 /// Parses the field block at the start of `rest` into `head`; returns its length, or `None` if it goes on.
 fn parse_block(
-    line: &RequestLine<'_>,
+    line: &RequestLine,
     rest: &[u8],
     head: &mut Head,
     limits: &Limits,

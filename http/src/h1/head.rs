@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
 use super::fields::FieldSpan;
 use super::framing::Facts;
-use super::request_line::RequestLine;
+use super::request_line::{RequestLine, UsualLine, VERSION_END};
 use super::scan::Scan;
 use super::target::{self, TargetParts};
 use super::{Fields, Framing, Limits};
@@ -24,12 +24,14 @@ const TARGET_RESERVE: usize = 32;
 /// equals the last one is recognised without parsing. [`Head::shrink`] gives the memory back, for
 /// connections that go idle.
 pub struct Head {
-    /// The field block with its closing empty line, then the request-target.
+    /// The field block with its closing empty line, then the request line (of a built head, the target only).
     ///
     /// The block comes first so that it can stay in place from one request to the next. The target is valid
     /// UTF-8: [`Head::target`] relies on it.
     raw: Vec<u8>,
     block_len: u32,
+    /// Where in `raw` the target is.
+    target: Range<u32>,
     pub(super) spans: Vec<FieldSpan>,
     map: OnceCell<Box<HeaderMap>>,
     method: Method,
@@ -47,6 +49,7 @@ impl Head {
         Self {
             raw: Vec::new(),
             block_len: 0,
+            target: 0..0,
             spans: Vec::new(),
             map: OnceCell::new(),
             method: Method::GET,
@@ -60,9 +63,9 @@ impl Head {
 
     /// The length of the block at the start of `rest`, if it is the last decoded one, in the same version.
     #[inline]
-    pub(super) fn remembered(&self, line: &RequestLine<'_>, rest: &[u8], limits: &Limits) -> Option<usize> {
+    pub(super) fn remembered(&self, version: Version, rest: &[u8], limits: &Limits) -> Option<usize> {
         let known = self.decoded
-            && self.version == line.version
+            && self.version == version
             && self.spans.len() <= limits.fields
             && rest.starts_with(self.block());
         known.then_some(self.block_len as usize)
@@ -79,14 +82,45 @@ impl Head {
         self.decoded = true;
     }
 
-    /// Takes over the request line, behind the block that is there.
+    /// The length of the whole head at the start of `buf`, if it is to the byte the last decoded one.
     #[inline]
-    pub(super) fn set_line(&mut self, line: RequestLine<'_>) {
-        self.raw.truncate(self.block_len as usize);
-        self.raw.extend_from_slice(line.target);
+    pub(super) fn repeated(&self, buf: &[u8], limits: &Limits) -> Option<usize> {
+        let (block, line) = self.raw.split_at_checked(self.block_len as usize)?;
+        let known = self.decoded
+            && buf.starts_with(line)
+            && buf[line.len()..].starts_with(block)
+            && self.spans.len() <= limits.fields
+            && limits.allow(line.len(), block.len());
+        known.then_some(self.raw.len())
+    }
+
+    /// Takes over the parts of a request line that may differ where the field block and version are the same.
+    #[inline]
+    pub(super) fn set_usual_line(&mut self, line: &UsualLine, buf: &[u8]) {
+        // Most requests of a connection have the same method, and to drop one takes a branch or two.
+        if self.method != *line.method {
+            self.method = line.method.clone();
+        }
+        self.set_line_bytes(&buf[..line.len], line.target_start);
+        self.parts =
+            TargetParts { path: 0..line.path_len, has_query: line.has_query, ..TargetParts::default() };
+    }
+
+    /// Takes over the request line at the start of `buf`, behind the block that is there.
+    pub(super) fn set_line(&mut self, line: RequestLine, buf: &[u8]) {
+        self.set_line_bytes(&buf[..line.len], line.target_start);
         self.method = line.method;
         self.version = line.version;
         self.parts = line.parts;
+    }
+
+    /// Keeps a line that was parsed, whose target is between `target_start` and the version.
+    #[inline]
+    fn set_line_bytes(&mut self, line: &[u8], target_start: usize) {
+        self.raw.truncate(self.block_len as usize);
+        self.raw.extend_from_slice(line);
+        let end = self.raw.len() - VERSION_END.len();
+        self.target = self.block_len + target_start as u32..end as u32;
     }
 
     /// A head made of its parts, as for [`RequestBuilder`](crate::RequestBuilder).
@@ -107,6 +141,8 @@ impl Head {
         head.raw.extend_from_slice(b"\r\n");
         head.block_len = u32::try_from(head.raw.len()).map_err(|_| RequestError::TooManyFields)?;
         head.raw.extend_from_slice(target.as_bytes());
+        let end = u32::try_from(head.raw.len()).map_err(|_| RequestError::TooManyFields)?;
+        head.target = head.block_len..end;
         head.facts.host = head.position("host").map_or(0, |at| at as u16 + 1);
         head.method = method;
         head.version = version;
@@ -140,9 +176,10 @@ impl Head {
 
     /// The request-target as received.
     pub fn target(&self) -> &str {
-        // SAFETY: all writers of `raw` (decoding and `build`) put nothing behind the block but a target that
-        // they hold as a `str` or have checked to be visible ASCII.
-        unsafe { str::from_utf8_unchecked(&self.raw[self.block_len as usize..]) }
+        let target = &self.raw[self.target.start as usize..self.target.end as usize];
+        // SAFETY: all who set `target` (`build`, `set_line_bytes`) let it name bytes that they hold as a `str`,
+        // or that the request line's parser has checked to be visible ASCII; and `raw` changes only with it.
+        unsafe { str::from_utf8_unchecked(target) }
     }
 
     /// The path of the target URI; see [`Request::path`](crate::Request::path).

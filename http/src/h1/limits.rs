@@ -45,3 +45,11 @@ impl Default for Limits {
         }
     }
 }
+
+impl Limits {
+    /// Whether a head may have a request line and a field block of these lengths, line ends included.
+    pub(super) fn allow(&self, line_len: usize, block_len: usize) -> bool {
+        // The line's limit does not count its CRLF.
+        line_len - 2 <= self.request_line && line_len + block_len <= self.head
+    }
+}

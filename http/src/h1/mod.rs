@@ -4,7 +4,7 @@
 //! framing is refused and the connection is to be closed after the answer. Every length has a bound, see
 //! [`Limits`].
 
-mod chunked;
+pub mod chunked;
 pub mod date;
 mod decode;
 pub mod encode;

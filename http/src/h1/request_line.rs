@@ -7,55 +7,89 @@ use super::target::{self, TargetParts};
 
 /// A request line whose end was found.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct RequestLine<'a> {
+pub(super) struct RequestLine {
     pub(super) method: Method,
     pub(super) version: Version,
-    /// Visible ASCII.
-    pub(super) target: &'a [u8],
+    /// Where the target begins; it ends where [`VERSION_END`] begins, and is visible ASCII.
+    pub(super) target_start: usize,
     pub(super) parts: TargetParts,
     /// Bytes of the line with its CRLF.
     pub(super) len: usize,
 }
 
+/// A request line of a common method, in origin-form and HTTP/1.1.
+pub(super) struct UsualLine {
+    pub(super) method: &'static Method,
+    pub(super) target_start: usize,
+    pub(super) path_len: u32,
+    pub(super) has_query: bool,
+    pub(super) len: usize,
+}
+
+/// What ends a request line behind the target; as long as its counterpart of HTTP/1.0.
+pub(super) const VERSION_END: &[u8; 11] = b" HTTP/1.1\r\n";
+
+/// Parses a request line if it is of the usual kind and whole.
+#[inline]
+pub(super) fn parse_usual(buf: &[u8]) -> Option<UsualLine> {
+    let (method, target_start) = match buf {
+        [b'G', b'E', b'T', b' ', b'/', ..] => (&Method::GET, 4),
+        [b'P', b'O', b'S', b'T', b' ', b'/', ..] => (&Method::POST, 5),
+        [b'P', b'U', b'T', b' ', b'/', ..] => (&Method::PUT, 4),
+        [b'H', b'E', b'A', b'D', b' ', b'/', ..] => (&Method::HEAD, 5),
+        _ => return None,
+    };
+    let (stop, query) = scan(&buf[target_start..]);
+    let end = target_start + stop;
+    if buf[end..].first_chunk()? != VERSION_END {
+        return None;
+    }
+    let path_len = query.unwrap_or(stop) as u32;
+    Some(UsualLine {
+        method,
+        target_start,
+        path_len,
+        has_query: query.is_some(),
+        len: end + VERSION_END.len(),
+    })
+}
+
 /// Parses the request line at the start of `buf`; `None` if its end is not there yet.
 ///
-/// What is wrong is reported as soon as it shows. Whether the target's bytes are legal is decided by one scan
-/// that also finds the query, so the origin-form needs no second look.
-#[inline]
-pub(super) fn parse(buf: &[u8]) -> Result<Option<RequestLine<'_>>, HeadError> {
-    let Some((method, start)) = method(buf)? else { return Ok(None) };
-    let (stop, query) = scan(&buf[start..]);
-    let end = start + stop;
+/// What is wrong is reported as soon as it shows.
+pub(super) fn parse(buf: &[u8]) -> Result<Option<RequestLine>, HeadError> {
+    match parse_usual(buf) {
+        Some(line) => Ok(Some(RequestLine {
+            method: line.method.clone(),
+            version: Version::HTTP_11,
+            target_start: line.target_start,
+            parts: TargetParts {
+                path: 0..line.path_len,
+                has_query: line.has_query,
+                ..TargetParts::default()
+            },
+            len: line.len,
+        })),
+        None => parse_any(buf),
+    }
+}
+
+fn parse_any(buf: &[u8]) -> Result<Option<RequestLine>, HeadError> {
+    let Some((method, target_start)) = method(buf)? else { return Ok(None) };
+    let end = target_start + scan(&buf[target_start..]).0;
     match buf.get(end) {
         None => return Ok(None),
-        Some(b' ') if stop > 0 => {}
+        Some(b' ') if end > target_start => {}
         Some(_) => return Err(HeadError::Target),
     }
-    let Some(version) = version(&buf[end + 1..])? else { return Ok(None) };
-    let target = &buf[start..end];
-    let parts = if target.first() == Some(&b'/') && method != Method::CONNECT {
-        let path = 0..query.unwrap_or(stop) as u32;
-        TargetParts { path, has_query: query.is_some(), ..TargetParts::default() }
-    } else {
-        target::parse(&method, str::from_utf8(target).map_err(|_| HeadError::Target)?)?
-    };
-    Ok(Some(RequestLine { method, version, target, parts, len: end + 1 + VERSION_LEN }))
+    let Some(version) = version(&buf[end..])? else { return Ok(None) };
+    let target = str::from_utf8(&buf[target_start..end]).map_err(|_| HeadError::Target)?;
+    let parts = target::parse(&method, target)?;
+    Ok(Some(RequestLine { method, version, target_start, parts, len: end + VERSION_END.len() }))
 }
 
 /// The method, and where the target begins.
-#[inline]
 fn method(buf: &[u8]) -> Result<Option<(Method, usize)>, HeadError> {
-    Ok(Some(match buf {
-        [b'G', b'E', b'T', b' ', ..] => (Method::GET, 4),
-        [b'P', b'O', b'S', b'T', b' ', ..] => (Method::POST, 5),
-        [b'P', b'U', b'T', b' ', ..] => (Method::PUT, 4),
-        [b'H', b'E', b'A', b'D', b' ', ..] => (Method::HEAD, 5),
-        _ => return any_method(buf),
-    }))
-}
-
-#[cold]
-fn any_method(buf: &[u8]) -> Result<Option<(Method, usize)>, HeadError> {
     let Some(end) = buf.iter().position(|&byte| !is_token_byte(byte)) else { return Ok(None) };
     if end == 0 || buf[end] != b' ' {
         return Err(HeadError::Method);
@@ -69,18 +103,15 @@ pub(super) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// Bytes of the version with the CRLF behind it.
-const VERSION_LEN: usize = 10;
-
-#[inline]
+/// The version behind a target, once it is there with its CRLF.
 fn version(rest: &[u8]) -> Result<Option<Version>, HeadError> {
-    let Some(text) = rest.first_chunk::<VERSION_LEN>() else {
+    let Some(text) = rest.first_chunk() else {
         return if rest.contains(&b'\n') { Err(HeadError::Version) } else { Ok(None) };
     };
     match text {
-        b"HTTP/1.1\r\n" => Ok(Some(Version::HTTP_11)),
-        b"HTTP/1.0\r\n" => Ok(Some(Version::HTTP_10)),
-        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9', b'\r', b'\n'] => {
+        VERSION_END => Ok(Some(Version::HTTP_11)),
+        b" HTTP/1.0\r\n" => Ok(Some(Version::HTTP_10)),
+        [b' ', b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9', b'\r', b'\n'] => {
             Err(HeadError::UnsupportedVersion)
         }
         _ => Err(HeadError::Version),
@@ -156,6 +187,17 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn what_the_usual_parser_takes_the_general_takes_just_so(
+            line in "(GET|POST|PUT|HEAD|get|CONNECT) [/*a]?[ -~]{0,20}( HTTP/1.1\r\n)?( HTTP/1.0\r\n)?",
+        ) {
+            if parse_usual(line.as_bytes()).is_some() {
+                prop_assert_eq!(parse(line.as_bytes()), parse_any(line.as_bytes()));
+            }
+        }
+    }
+
     #[test]
     fn every_byte_value_is_classified_at_every_position() {
         for byte in 0..=255 {
@@ -175,7 +217,7 @@ mod tests {
         }
         let parsed = parse(line).unwrap().unwrap();
         assert_eq!((parsed.method, parsed.version), (Method::DELETE, Version::HTTP_10));
-        assert_eq!((parsed.target, parsed.len), (&b"/a/b?c=d"[..], line.len()));
+        assert_eq!((parsed.target_start, parsed.len), (7, line.len()));
         for (bytes, error) in [
             (&b"\x16\x03\x01"[..], HeadError::Method),
             (b" GET", HeadError::Method),

@@ -32,7 +32,7 @@ pub(super) fn parse(method: &Method, target: &str) -> Result<TargetParts, HeadEr
         return Err(HeadError::Target);
     }
     if *method == Method::CONNECT {
-        return match is_authority(target, true) {
+        return match is_authority(bytes, true) {
             true => Ok(TargetParts { authority: 0..target.len() as u32, ..TargetParts::default() }),
             false => Err(HeadError::Target),
         };
@@ -68,7 +68,7 @@ fn absolute(method: &Method, target: &str) -> Result<TargetParts, HeadError> {
     }
     let start = target.len() - rest.len();
     let end = start + rest.find(['/', '?']).unwrap_or(rest.len());
-    if !is_authority(&target[start..end], false) {
+    if !is_authority(&target.as_bytes()[start..end], false) {
         return Err(HeadError::Target);
     }
     let mut parts = origin(target, end);
@@ -80,41 +80,65 @@ fn absolute(method: &Method, target: &str) -> Result<TargetParts, HeadError> {
 /// Whether this is `host [":" port]` with a host that is not empty and without userinfo.
 ///
 /// An empty host is no valid http URI (RFC 9110 section 4.2.1), so it is refused in Host fields, too.
-pub(super) fn is_authority(text: &str, needs_port: bool) -> bool {
-    let (host_is_valid, rest) = match text.strip_prefix('[') {
-        Some(literal) => match literal.split_once(']') {
-            Some((address, rest)) => (address.parse::<Ipv6Addr>().is_ok(), rest),
-            None => return false,
-        },
-        None => {
-            let end = memchr::memchr(b':', text.as_bytes()).unwrap_or(text.len());
-            (is_reg_name(&text.as_bytes()[..end]), &text[end..])
-        }
+pub(super) fn is_authority(text: &[u8], needs_port: bool) -> bool {
+    let host = match text.first() {
+        Some(b'[') => ip_literal_len(text),
+        _ => reg_name_len(text),
     };
-    host_is_valid
-        && match rest.strip_prefix(':') {
-            Some(port) => is_port(port) && !(needs_port && port.is_empty()),
-            None => rest.is_empty() && !needs_port,
+    match host.map(|len| &text[len..]) {
+        Some([]) => !needs_port,
+        Some([b':', port @ ..]) => is_port(port) && !(needs_port && port.is_empty()),
+        _ => false,
+    }
+}
+
+fn ip_literal_len(text: &[u8]) -> Option<usize> {
+    let end = memchr::memchr(b']', text)?;
+    let address = str::from_utf8(&text[1..end]).ok()?;
+    address.parse::<Ipv6Addr>().is_ok().then_some(end + 1)
+}
+
+/// The length of the reg-name or IPv4 address (RFC 3986 section 3.2.2) at the start, if it is not empty.
+fn reg_name_len(text: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    while let Some(&byte) = text.get(at) {
+        if !REG_NAME[byte as usize] {
+            break;
         }
+        if byte == b'%' {
+            let digits = text.get(at + 1..at + 3)?;
+            if !digits.iter().all(u8::is_ascii_hexdigit) {
+                return None;
+            }
+            at += 2;
+        }
+        at += 1;
+    }
+    (at > 0).then_some(at)
 }
 
-fn is_port(port: &str) -> bool {
-    port.bytes().all(|byte| byte.is_ascii_digit()) && (port.is_empty() || port.parse::<u16>().is_ok())
-}
+/// Bytes of a reg-name, with the `%` that begins an escape.
+static REG_NAME: [bool; 256] = {
+    let marks = b"-._~!$&'()*+,;=%";
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut at = 0;
+    while at < marks.len() {
+        table[marks[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
 
-/// A reg-name or IPv4 address of RFC 3986 section 3.2.2, not empty.
-fn is_reg_name(mut bytes: &[u8]) -> bool {
-    if bytes.is_empty() {
-        return false;
-    }
-    while let [first, rest @ ..] = bytes {
-        bytes = match (first, rest) {
-            (b'%', [high, low, rest @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest,
-            (byte, rest) if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(byte) => rest,
-            _ => return false,
-        };
-    }
-    true
+fn is_port(port: &[u8]) -> bool {
+    let number = port.iter().try_fold(0_u32, |number, byte| {
+        byte.is_ascii_digit().then(|| (number * 10 + u32::from(byte - b'0')).min(1 << 16))
+    });
+    number.is_some_and(|number| number < 1 << 16)
 }
 
 #[cfg(test)]
@@ -126,7 +150,7 @@ mod tests {
         for good in
             ["a", "a.b:80", "a:", "127.0.0.1:8080", "[::1]", "[::1]:65535", "a-b_c~%4a", "xn--bcher-kva.ch"]
         {
-            assert!(is_authority(good, false), "{good}");
+            assert!(is_authority(good.as_bytes(), false), "{good}");
         }
         for bad in [
             "",
@@ -151,10 +175,10 @@ mod tests {
             "<a>",
             "a\"",
         ] {
-            assert!(!is_authority(bad, false), "{bad}");
+            assert!(!is_authority(bad.as_bytes(), false), "{bad}");
         }
-        assert!(is_authority("a:1", true));
-        assert!(!is_authority("a", true) && !is_authority("a:", true));
+        assert!(is_authority(b"a:1", true));
+        assert!(!is_authority(b"a", true) && !is_authority(b"a:", true));
     }
 
     #[test]
