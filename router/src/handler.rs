@@ -76,11 +76,10 @@ pub trait Handler<Args, S>: Clone + 'static {
 macro_rules! handler {
     ($($arg:ident),*) => {
         #[allow(non_snake_case, unused_mut, reason = "the type parameters double as variable names")]
-        impl<F, Fut, R, S, $($arg,)*> Handler<($($arg,)*), S> for F
+        impl<F, R, S, $($arg,)*> Handler<($($arg,)*), S> for F
         where
-            F: Fn($($arg),*) -> Fut + Clone + 'static,
-            Fut: Future<Output = R> + 'static,
-            R: IntoResponse,
+            F: AsyncFn($($arg),*) -> R + Clone + 'static,
+            R: IntoResponse + 'static,
             S: 'static,
             $($arg: FromRequest<S> + 'static,)*
         {

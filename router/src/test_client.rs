@@ -244,3 +244,41 @@ fn drive<F: Future>(future: F) -> F::Output {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    #[test]
+    fn a_future_that_wakes_itself_is_polled_again() {
+        let mut left = 3;
+        let countdown = poll_fn(move |cx| {
+            left -= 1;
+            cx.waker().wake_by_ref();
+            if left == 0 { Poll::Ready("done") } else { Poll::Pending }
+        });
+        assert_eq!(drive(countdown), "done");
+    }
+
+    #[test]
+    fn another_thread_may_wake() {
+        let done = Arc::new(AtomicBool::new(false));
+        let mut started = false;
+        let waiting = poll_fn(|cx| {
+            if done.load(Ordering::Acquire) {
+                return Poll::Ready(());
+            }
+            assert!(!std::mem::replace(&mut started, true), "polled again although nothing woke it");
+            let (done, waker) = (done.clone(), cx.waker().clone());
+            thread::spawn(move || {
+                thread::sleep(Duration::from_millis(20));
+                done.store(true, Ordering::Release);
+                waker.wake();
+            });
+            Poll::Pending
+        });
+        drive(waiting);
+    }
+}

@@ -1,0 +1,131 @@
+//! Middleware: order, reach, and what passes through it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use covet_http::{HeaderValue, Request, Response, StatusCode};
+use covet_router::test_client::TestClient;
+use covet_router::{Next, Result, Router, get};
+
+type Trace = Rc<RefCell<Vec<String>>>;
+
+/// A middleware that writes down when it is entered and left.
+fn noting(trace: &Trace, name: &'static str) -> impl AsyncFn(Request, Next) -> Result<Response> + 'static {
+    let trace = trace.clone();
+    async move |request: Request, next: Next| {
+        trace.borrow_mut().push(format!("{name}>"));
+        let response = next.run(request).await;
+        trace.borrow_mut().push(format!("<{name}"));
+        Ok(response)
+    }
+}
+
+fn sent(client: &TestClient<Router>, trace: &Trace, path: &str) -> (u16, String) {
+    trace.borrow_mut().clear();
+    let status = client.get(path).send().status().as_u16();
+    (status, trace.borrow().join(" "))
+}
+
+#[test]
+fn the_last_added_is_the_outermost_and_routers_enclose_paths() {
+    let trace = Trace::default();
+    let inner = Router::new()
+        .route("/x", get(async || "").layer(noting(&trace, "path")))
+        .layer(noting(&trace, "inner"))
+        .get("/late", async || "");
+    let router = Router::new()
+        .layer(noting(&trace, "first"))
+        .nest("/in", inner)
+        .get("/y", async || "")
+        .layer(noting(&trace, "last"));
+    let client = TestClient::new(router);
+    let all = "last> first> inner> path> <path <inner <first <last";
+    assert_eq!(sent(&client, &trace, "/in/x"), (200, all.into()));
+    assert_eq!(sent(&client, &trace, "/in/late"), (200, "last> first> inner> <inner <first <last".into()));
+    assert_eq!(sent(&client, &trace, "/in/nope"), (404, "last> first> inner> <inner <first <last".into()));
+    assert_eq!(sent(&client, &trace, "/y"), (200, "last> first> <first <last".into()));
+    assert_eq!(sent(&client, &trace, "/nope"), (404, "last> first> <first <last".into()));
+    trace.borrow_mut().clear();
+    assert_eq!(client.post("/in/x").send().status(), 405);
+    assert_eq!(trace.borrow().join(" "), all);
+}
+
+#[test]
+fn merging_keeps_layers_to_their_own_routes() {
+    let trace = Trace::default();
+    let other = Router::new().get("/x", async || "").layer(noting(&trace, "other"));
+    let client = TestClient::new(Router::new().get("/y", async || "").merge(other));
+    assert_eq!(sent(&client, &trace, "/x").1, "other> <other");
+    assert_eq!(sent(&client, &trace, "/y").1, "");
+    assert_eq!(sent(&client, &trace, "/nope"), (404, "".into()));
+}
+
+#[test]
+fn a_middleware_may_answer_by_itself_or_fail() {
+    async fn guard(request: Request, next: Next) -> Result<Response> {
+        match request.field("x-role") {
+            Some(b"admin") => Ok(next.run(request).await),
+            Some(_) => Err(StatusCode::FORBIDDEN.into()),
+            None => Ok(Response::with_status(StatusCode::UNAUTHORIZED)),
+        }
+    }
+    async fn mark(request: Request, next: Next) -> Result<Response> {
+        let mut response = next.run(request).await;
+        response.headers_mut().insert("x-seen", HeaderValue::from_static("1"));
+        Ok(response)
+    }
+    let client = TestClient::new(Router::new().get("/", async || "in").layer(guard).layer(mark));
+    let with_role = |role: &'static str| client.get("/").header("x-role", role).send();
+    assert_eq!(with_role("admin").text(), "in");
+    assert_eq!(with_role("guest").header("content-type"), Some("application/problem+json"));
+    for (answer, status) in
+        [(with_role("guest"), 403), (client.get("/").send(), 401), (client.get("/no").send(), 401)]
+    {
+        assert_eq!((answer.status().as_u16(), answer.header("x-seen")), (status, Some("1")));
+    }
+}
+
+#[test]
+fn middleware_finds_the_parameters_and_may_try_twice() {
+    let router = Router::new().get("/u/{id}", async || StatusCode::SERVICE_UNAVAILABLE).layer(
+        async |request: Request, next: Next| {
+            let id = request.param("id").map(str::to_owned).unwrap_or_default();
+            let again = Request::new(request.head().clone(), covet_http::Body::empty());
+            let first = next.clone().run(request).await;
+            let second = next.run(again).await;
+            assert_eq!(first.status(), second.status());
+            Ok(Response::new(id))
+        },
+    );
+    let client = TestClient::new(router);
+    assert_eq!(client.get("/u/7").send().text(), "7");
+}
+
+#[test]
+fn a_cancelled_request_drops_its_handler() {
+    use covet_http::Service;
+    use std::task::{Context, Waker};
+
+    let held = Rc::new(());
+    let router = Router::new().get("/", {
+        let held = held.clone();
+        async move || {
+            let _held = held.clone();
+            std::future::pending::<()>().await;
+        }
+    });
+    let router = router.layer(async |request, next: Next| Ok(next.run(request).await));
+    router.prepare();
+    let idle = Rc::strong_count(&held);
+    for _ in 0..3 {
+        let request = Request::builder("GET", "/").body(()).unwrap();
+        let mut call = Box::pin(router.call(request));
+        assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert!(Rc::strong_count(&held) > idle);
+        drop(call);
+        // The block that served keeps a copy of the handler, but nothing of the request.
+        assert!(Rc::strong_count(&held) <= idle + 1);
+    }
+    drop(router);
+    assert_eq!(Rc::strong_count(&held), 1);
+}
