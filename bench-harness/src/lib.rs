@@ -11,3 +11,8 @@ pub mod report;
 pub mod stats;
 pub mod target;
 pub mod verdict;
+
+/// The examples of the README, compiled with the documentation tests so that they cannot rot.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -37,6 +37,9 @@ pub struct PeersArgs {
     /// Load before each measured run, which does not count
     #[arg(long, default_value = "500ms", value_parser = values::duration)]
     pub warmup: Duration,
+    /// How often a run that something else on the machine disturbed is made again
+    #[arg(long, default_value_t = 1)]
+    pub retries: usize,
     /// What to ask for: /plaintext, /json or /user/ID
     #[arg(long, default_value = "/plaintext")]
     pub path: String,
@@ -84,6 +87,7 @@ pub fn peers(args: PeersArgs) -> anyhow::Result<Exit> {
         server_cpus: contest.server_cpus.clone(),
         warmup: args.warmup,
         duration: args.duration,
+        retries: args.retries,
         runs: args.rounds * contest.contestants.len() * args.modes.len(),
         done: 0,
     };

@@ -8,7 +8,7 @@ use super::contest::{Contestant, Entry, Sample};
 use crate::stats::spread::median;
 
 /// CPUs that anything else may take during a run before the table says so.
-const FOREIGN_LIMIT: f64 = 0.1;
+pub const FOREIGN_LIMIT: f64 = 0.1;
 
 /// A peer that takes no part, and why.
 #[derive(Debug, Clone)]
