@@ -11,6 +11,7 @@ pub mod body;
 pub mod h1;
 pub mod request;
 pub mod response;
+pub mod server;
 pub mod service;
 
 pub use body::{Body, BodyError, BodySource, BoxError, FixedBody};

@@ -1,0 +1,71 @@
+use std::time::Duration;
+
+use http::HeaderValue;
+
+use crate::h1::Limits;
+
+/// How a server treats its connections. The defaults suit a server on the open Internet.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Bounds on what a client may send.
+    pub limits: Limits,
+    /// Bounds on how long it may take.
+    pub timeouts: Timeouts,
+    /// Requests served on one connection before it is closed. Default: no bound.
+    pub requests_per_connection: u64,
+    /// Connections open at a time on this core; beyond, new ones wait in the kernel's backlog. Default: nine tenths
+    /// of RLIMIT_NOFILE, read when the server starts.
+    pub connections: Option<usize>,
+    /// Bytes of an unread request body that are read and thrown away to keep the connection; with more, it is
+    /// closed after the answer. Default 64 KiB.
+    pub drain: u64,
+    /// The value of the Server field; `None` leaves it out. Default `covet`.
+    pub server_name: Option<HeaderValue>,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+            requests_per_connection: u64::MAX,
+            connections: None,
+            drain: 64 * 1024,
+            server_name: Some(HeaderValue::from_static("covet")),
+        }
+    }
+}
+
+/// How long a client may take. Each is watched by a timer of the core's wheel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For a whole request head, from its first byte, or from the accept for the first one; beyond, 408 (or a
+    /// silent close if nothing has come). Default 10 s.
+    pub head: Duration,
+    /// Between requests on a connection that is kept; beyond, it is closed. Default 60 s.
+    pub idle: Duration,
+    /// Without a byte of a body that is being read; beyond, reading fails with
+    /// [`BodyError::TimedOut`](crate::BodyError::TimedOut) (408). Default 30 s.
+    pub body: Duration,
+    /// Bytes per second that a body must bring on average once `body` has passed. Default 256.
+    pub body_rate: u64,
+    /// For the client to take a piece of at most 64 KiB of an answer; beyond, the connection is reset.
+    /// Default 30 s.
+    pub write: Duration,
+    /// How long the client's last bytes are waited for and thrown away after an answer that closes the connection,
+    /// so that the answer is not lost to a reset. Default 2 s.
+    pub linger: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Timeouts {
+        Timeouts {
+            head: Duration::from_secs(10),
+            idle: Duration::from_secs(60),
+            body: Duration::from_secs(30),
+            body_rate: 256,
+            write: Duration::from_secs(30),
+            linger: Duration::from_secs(2),
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Request bodies, decoded as they are asked for.
+
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use covet_runtime::time;
+
+use super::link::{Link, Received};
+use crate::h1::{ChunkEvent, ChunkedDecoder, Framing, encode};
+use crate::{BodyError, BodySource};
+
+/// How far the body of the present exchange has been read.
+#[derive(Default)]
+pub(super) struct BodyState {
+    decoder: Decoder,
+    /// The client waits for a 100 response before it sends the body.
+    expects_continue: bool,
+    read: u64,
+    begun: Option<Instant>,
+}
+
+#[derive(Default)]
+enum Decoder {
+    #[default]
+    Done,
+    Length(u64),
+    Chunked(Box<ChunkedDecoder>),
+    /// What follows can't be told apart any more.
+    Failed,
+}
+
+impl BodyState {
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self.decoder, Decoder::Done)
+    }
+
+    pub(super) fn expects_continue(&self) -> bool {
+        self.expects_continue
+    }
+
+    pub(super) fn continue_is_sent(&mut self) {
+        self.expects_continue = false;
+    }
+
+    /// The bytes still to come, where the framing tells.
+    fn remaining(&self) -> Option<u64> {
+        match self.decoder {
+            Decoder::Done => Some(0),
+            Decoder::Length(left) => Some(left),
+            Decoder::Chunked(_) | Decoder::Failed => None,
+        }
+    }
+
+    /// Whether the rest is short enough, as far as can be told, to be read and thrown away.
+    pub(super) fn is_drainable(&self, most: u64) -> bool {
+        !self.expects_continue
+            && match self.decoder {
+                Decoder::Done | Decoder::Chunked(_) => true,
+                Decoder::Length(left) => left <= most,
+                Decoder::Failed => false,
+            }
+    }
+}
+
+/// The handle that a request's body holds on its connection.
+pub(super) struct IncomingBody {
+    link: Rc<Link>,
+    exchange: u32,
+}
+
+impl BodySource for IncomingBody {
+    fn poll_chunk(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        if self.link.exchange.get() != self.exchange {
+            return Poll::Ready(Some(Err(BodyError::Taken)));
+        }
+        self.link.poll_body(cx)
+    }
+
+    fn remaining(&self) -> Option<u64> {
+        self.link.body.borrow().remaining()
+    }
+}
+
+impl Link {
+    /// Makes the body of the exchange that begins.
+    pub(super) fn begin_body(self: &Rc<Link>, framing: Framing, expects_continue: bool) -> Rc<IncomingBody> {
+        let decoder = match framing {
+            Framing::None => Decoder::Done,
+            Framing::Length(length) => Decoder::Length(length),
+            Framing::Chunked => Decoder::Chunked(Box::new(ChunkedDecoder::new(&self.shared.config.limits))),
+        };
+        *self.body.borrow_mut() = BodyState { decoder, expects_continue, read: 0, begun: Some(time::now()) };
+        self.set_timer(self.shared.config.timeouts.body);
+        Rc::new(IncomingBody { link: self.clone(), exchange: self.exchange.get() })
+    }
+
+    /// Cuts off whoever still holds the present body.
+    pub(super) fn end_exchange(&self) {
+        self.exchange.set(self.exchange.get().wrapping_add(1));
+    }
+
+    /// The next piece of the present body.
+    pub(super) fn poll_body(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        loop {
+            match self.decode_body() {
+                Ok(Some(piece)) => return Poll::Ready(Some(Ok(piece))),
+                Ok(None) if self.body.borrow().is_done() => return Poll::Ready(None),
+                Ok(None) => {}
+                Err(error) => return self.fail_body(error),
+            }
+            if self.input.borrow().ended {
+                return self.fail_body(BodyError::Incomplete);
+            }
+            if std::mem::take(&mut self.body.borrow_mut().expects_continue) {
+                self.with_output(|output| output.extend_from_slice(encode::CONTINUE));
+            }
+            match self.poll_receive(cx) {
+                Poll::Ready(Received::More) => {
+                    if self.is_too_slow() {
+                        return self.fail_body(BodyError::TimedOut);
+                    }
+                    self.set_timer(self.shared.config.timeouts.body);
+                }
+                Poll::Ready(Received::TimedOut) => return self.fail_body(BodyError::TimedOut),
+                Poll::Ready(Received::Failed(error)) => return self.fail_body(BodyError::Io(error)),
+                Poll::Pending => {
+                    // The body may be read by another task than the connection's, so what is to be sent before the
+                    // client goes on is sent here.
+                    return match self.send_output_now() {
+                        Ok(()) => Poll::Pending,
+                        Err(error) => self.fail_body(BodyError::Io(error)),
+                    };
+                }
+            }
+        }
+    }
+
+    fn fail_body(&self, error: BodyError) -> Poll<Option<Result<Bytes, BodyError>>> {
+        self.body.borrow_mut().decoder = Decoder::Failed;
+        Poll::Ready(Some(Err(error)))
+    }
+
+    /// Takes the next piece out of what has been received; `None` if more is needed or the body is done.
+    fn decode_body(&self) -> Result<Option<Bytes>, BodyError> {
+        let mut input = self.input.borrow_mut();
+        let mut body = self.body.borrow_mut();
+        let limit = self.shared.config.limits.body;
+        loop {
+            let bytes = input.bytes();
+            let (piece, consumed, done) = match &mut body.decoder {
+                Decoder::Done => return Ok(None),
+                Decoder::Failed => return Err(BodyError::Incomplete),
+                _ if bytes.is_empty() => return Ok(None),
+                Decoder::Length(left) => {
+                    let count = usize::try_from(*left).map_or(bytes.len(), |left| left.min(bytes.len()));
+                    *left -= count as u64;
+                    (Some(0..count), count, *left == 0)
+                }
+                Decoder::Chunked(decoder) => match decoder.feed(bytes)? {
+                    ChunkEvent::Data(range) => {
+                        let end = range.end;
+                        (Some(range), end, false)
+                    }
+                    ChunkEvent::NeedMore => (None, bytes.len(), false),
+                    ChunkEvent::Done(end) => (None, end, true),
+                },
+            };
+            let piece = piece.map(|range| Bytes::copy_from_slice(&bytes[range]));
+            input.consume(consumed);
+            if done {
+                body.decoder = Decoder::Done;
+            }
+            if let Some(piece) = piece {
+                body.read += piece.len() as u64;
+                if body.read > limit {
+                    return Err(BodyError::TooLarge { limit });
+                }
+                return Ok(Some(piece));
+            }
+            if done {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn is_too_slow(&self) -> bool {
+        let body = self.body.borrow();
+        let timeouts = &self.shared.config.timeouts;
+        let elapsed = body.begun.map_or(timeouts.body, |begun| time::now().saturating_duration_since(begun));
+        elapsed > timeouts.body && (body.read as f64) < timeouts.body_rate as f64 * elapsed.as_secs_f64()
+    }
+}

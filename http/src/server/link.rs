@@ -1,0 +1,95 @@
+//! One connection's shared state: socket, input, output, timer.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use covet_runtime::buf::PoolBuf;
+use covet_runtime::net::TcpStream;
+use covet_runtime::time::{self, Sleep};
+
+use super::accept::Shared;
+use super::incoming::BodyState;
+use super::input::Input;
+
+/// What the connection's task and a request body that is being read have in common.
+pub(super) struct Link {
+    pub(super) stream: TcpStream,
+    pub(super) shared: Rc<Shared>,
+    pub(super) peer: Option<Rc<SocketAddr>>,
+    pub(super) input: RefCell<Input>,
+    pub(super) output: RefCell<Option<PoolBuf>>,
+    pub(super) body: RefCell<BodyState>,
+    /// Counts bodies, so that a body kept beyond its exchange can't read the next one's bytes.
+    pub(super) exchange: Cell<u32>,
+    timer: RefCell<Sleep>,
+}
+
+/// How waiting for bytes ended.
+pub(super) enum Received {
+    /// There are more bytes, or the end has been seen.
+    More,
+    /// The time was up.
+    TimedOut,
+    /// The connection failed.
+    Failed(io::Error),
+}
+
+impl Link {
+    pub(super) fn new(stream: TcpStream, shared: Rc<Shared>) -> Link {
+        let peer = stream.peer_addr().ok().map(Rc::new);
+        let timer = time::sleep_until(time::now() + shared.config.timeouts.head);
+        Link {
+            stream,
+            shared,
+            peer,
+            input: RefCell::default(),
+            output: RefCell::default(),
+            body: RefCell::default(),
+            exchange: Cell::new(0),
+            timer: RefCell::new(timer),
+        }
+    }
+
+    /// Sets the one timer of the connection, counted from this turn.
+    #[inline]
+    pub(super) fn set_timer(&self, length: Duration) {
+        let now = time::now();
+        self.timer.borrow_mut().reset(now.checked_add(length).unwrap_or(now + FAR));
+    }
+
+    /// Takes what has been received, or waits for it until the timer fires.
+    #[inline]
+    pub(super) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<Received> {
+        match self.stream.poll_recv(cx) {
+            Poll::Ready(Ok(received)) => {
+                self.input.borrow_mut().add(received);
+                Poll::Ready(Received::More)
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Received::Failed(error)),
+            Poll::Pending => self.poll_timer(cx).map(|()| Received::TimedOut),
+        }
+    }
+
+    #[inline]
+    pub(super) fn poll_timer(&self, cx: &mut Context<'_>) -> Poll<()> {
+        std::pin::Pin::new(&mut *self.timer.borrow_mut()).poll(cx)
+    }
+
+    /// Runs `write` on the output buffer, taking one from the pool if there is none.
+    #[inline]
+    pub(super) fn with_output<T>(&self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        write(self.output.borrow_mut().get_or_insert_with(PoolBuf::take))
+    }
+
+    #[inline]
+    pub(super) fn output_len(&self) -> usize {
+        self.output.borrow().as_ref().map_or(0, |output| output.len())
+    }
+}
+
+/// Stands for "never" where a time limit can't be represented.
+const FAR: Duration = Duration::from_secs(365 * 86_400);

@@ -1,0 +1,29 @@
+//! The HTTP/1.1 server: where the codec meets the runtime.
+//!
+//! [`serve`] accepts on one core and runs each connection as a task of that core. Bytes are decoded where the kernel
+//! put them; the answers to a pipelined batch leave in one send; an idle connection owns no buffer.
+//!
+//! ```no_run
+//! use std::rc::Rc;
+//! use covet_http::{Response, server, service_fn};
+//! use covet_runtime::{Runtime, net::TcpListener};
+//!
+//! let runtime = Runtime::builder().handle_signals(true).start(|_core| async {
+//!     let listener = TcpListener::bind(([0, 0, 0, 0], 8080).into()).expect("port 8080 is free");
+//!     let service = Rc::new(service_fn(|_request| async { Response::new("Hello, World!") }));
+//!     server::serve(listener, service, server::Config::default()).await;
+//! })?;
+//! runtime.join()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod accept;
+mod config;
+mod connection;
+mod incoming;
+mod input;
+mod link;
+mod output;
+
+pub use accept::serve;
+pub use config::{Config, Timeouts};

@@ -1,0 +1,159 @@
+//! Getting answers onto the wire.
+
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use covet_runtime::buf::SendBuf;
+
+use super::link::Link;
+use crate::h1::encode;
+use crate::h1::response::ResponseFraming;
+use crate::{Body, BodyError, FixedBody};
+
+/// Answers up to this size are copied behind their head: one send costs more than copying this much.
+const COPY: usize = 32 * 1024;
+/// Output that has reached this size is sent before more is made, and large bodies go out in pieces of it, so that
+/// the write time limit also bounds how slowly a client may read.
+const PIECE: usize = 64 * 1024;
+
+/// Why an answer could not be sent whole; the connection is of no further use.
+#[derive(Debug)]
+pub(super) enum SendFailure {
+    /// The client is gone, or did not read in time.
+    Connection(io::Error),
+    /// The application's stream failed in the middle of the body.
+    Body(BodyError),
+}
+
+impl From<io::Error> for SendFailure {
+    fn from(error: io::Error) -> SendFailure {
+        SendFailure::Connection(error)
+    }
+}
+
+impl Link {
+    /// Sends the output, if there is any, and does not wait until it is sent.
+    #[inline]
+    pub(super) async fn send_output(&self) -> io::Result<()> {
+        if self.output_len() == 0 {
+            return Ok(());
+        }
+        if self.stream.is_sending() {
+            self.sent().await?;
+        }
+        let Some(output) = self.output.borrow_mut().take() else { return Ok(()) };
+        self.stream.submit_send(output)
+    }
+
+    /// Sends the output if no send is under way; for use where waiting is not possible.
+    pub(super) fn send_output_now(&self) -> io::Result<()> {
+        if self.output_len() == 0 || self.stream.is_sending() {
+            return Ok(());
+        }
+        let Some(output) = self.output.borrow_mut().take() else { return Ok(()) };
+        self.stream.submit_send(output)
+    }
+
+    /// Waits until the kernel has taken the last send, at most as long as a client may take to read.
+    pub(super) async fn sent(&self) -> io::Result<()> {
+        self.set_timer(self.shared.config.timeouts.write);
+        poll_fn(|cx| self.poll_sent_in_time(cx)).await
+    }
+
+    fn poll_sent_in_time(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Poll::Ready(outcome) = self.stream.poll_sent(cx) {
+            return Poll::Ready(outcome);
+        }
+        self.poll_timer(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Queues or sends the body that follows an encoded head.
+    #[inline]
+    pub(super) async fn send_body(&self, body: Body, framing: ResponseFraming) -> Result<(), SendFailure> {
+        if framing == ResponseFraming::None {
+            return Ok(());
+        }
+        match body.into_fixed() {
+            Ok(fixed) if fixed.as_ref().len() <= COPY => {
+                self.with_output(|output| output.extend_from_slice(fixed.as_ref()));
+                if self.output_len() >= PIECE {
+                    self.send_output().await?;
+                }
+                Ok(())
+            }
+            Ok(fixed) => Ok(Box::pin(self.send_large(into_bytes(fixed))).await?),
+            Err(body) => Box::pin(self.send_stream(body, framing)).await,
+        }
+    }
+
+    /// Sends bytes without copying them, a piece at a time.
+    async fn send_large(&self, mut bytes: Bytes) -> io::Result<()> {
+        self.send_output().await?;
+        while !bytes.is_empty() {
+            let piece = bytes.split_to(bytes.len().min(PIECE));
+            if self.stream.is_sending() {
+                self.sent().await?;
+            }
+            self.stream.submit_send(SendBuf::Bytes(piece))?;
+        }
+        Ok(())
+    }
+
+    async fn send_stream(&self, mut body: Body, framing: ResponseFraming) -> Result<(), SendFailure> {
+        let chunked = framing == ResponseFraming::Chunked;
+        loop {
+            let ready = poll_fn(|cx| {
+                let polled = body.poll_chunk(cx);
+                if polled.is_pending() && self.output_len() > 0 {
+                    // What is there goes out while the application makes more; while a send is under way, its end
+                    // is waited for as well.
+                    if let Poll::Ready(Err(error)) = self.stream.poll_sent(cx) {
+                        return Poll::Ready(Some(Err(BodyError::Io(error))));
+                    }
+                    if let Err(error) = self.send_output_now() {
+                        return Poll::Ready(Some(Err(BodyError::Io(error))));
+                    }
+                }
+                polled
+            });
+            match ready.await {
+                None => break,
+                Some(Err(BodyError::Io(error))) => return Err(SendFailure::Connection(error)),
+                Some(Err(error)) => return Err(SendFailure::Body(error)),
+                Some(Ok(bytes)) if bytes.len() <= COPY => self.with_output(|output| {
+                    if chunked {
+                        encode::encode_chunk(&bytes, output);
+                    } else {
+                        output.extend_from_slice(&bytes);
+                    }
+                }),
+                Some(Ok(bytes)) => {
+                    if let (true, Some(length)) = (chunked, std::num::NonZeroUsize::new(bytes.len())) {
+                        self.with_output(|output| encode::encode_chunk_size(length, output));
+                    }
+                    self.send_large(bytes).await?;
+                    if chunked {
+                        self.with_output(|output| output.extend_from_slice(encode::CHUNK_END));
+                    }
+                }
+            }
+            if self.output_len() >= PIECE {
+                self.send_output().await?;
+            }
+        }
+        if chunked {
+            self.with_output(|output| output.extend_from_slice(encode::LAST_CHUNK));
+        }
+        Ok(())
+    }
+}
+
+fn into_bytes(body: FixedBody) -> Bytes {
+    match body {
+        FixedBody::Static(bytes) => Bytes::from_static(bytes),
+        FixedBody::Bytes(bytes) => bytes,
+        FixedBody::Vec(bytes) => bytes.into(),
+    }
+}
