@@ -1,4 +1,5 @@
 # Bodies up and down, with curl. Sourced by run.
+# shellcheck shell=bash disable=SC2154
 
 start_server
 upload=$(mktemp)

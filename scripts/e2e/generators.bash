@@ -1,4 +1,5 @@
 # Load generators written by others, in short. Sourced by run.
+# shellcheck shell=bash disable=SC2154
 
 start_server
 

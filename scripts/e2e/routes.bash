@@ -1,4 +1,5 @@
 # Every route and method, with curl. Sourced by run.
+# shellcheck shell=bash disable=SC2154
 
 start_server
 

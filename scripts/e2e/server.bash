@@ -1,4 +1,5 @@
 # Starts and stops the server under test. Sourced by run, which sets executable.
+# shellcheck shell=bash disable=SC2154
 
 server=
 url=

@@ -1,4 +1,5 @@
 # SIGTERM while answers are on their way. Sourced by run.
+# shellcheck shell=bash disable=SC2154
 
 start_server
 results=$(mktemp)

@@ -91,7 +91,13 @@ pub fn status_of(error: &anyhow::Error) -> Exit {
 
 /// One line: `covet-bench: what failed: cause. what to do`.
 pub fn error_line(error: &anyhow::Error) -> String {
-    let causes: Vec<String> = error.chain().map(|cause| single_line(&cause.to_string())).collect();
+    let mut causes: Vec<String> = Vec::new();
+    for cause in error.chain().map(|cause| single_line(&cause.to_string())) {
+        // Some errors name their cause in their own text as well.
+        if !causes.last().is_some_and(|last| last.ends_with(&cause)) {
+            causes.push(cause);
+        }
+    }
     let mut line = format!("covet-bench: {}", causes.join(": "));
     if let Some(advice) = error.downcast_ref::<Advice>() {
         line.push_str(". ");
@@ -128,6 +134,13 @@ mod tests {
     fn an_advice_without_a_cause_fits_on_one_line() {
         let error = Advice::error(Exit::Usage, "bad\nrate", "Write 50k");
         assert_eq!(error_line(&error), "covet-bench: bad rate. Write 50k");
+    }
+
+    #[test]
+    fn a_cause_that_was_said_already_is_not_repeated() {
+        let cause = io::Error::from_raw_os_error(24);
+        let error = anyhow::Error::new(cause).context("no ring: Too many open files (os error 24)");
+        assert_eq!(error_line(&error), "covet-bench: no ring: Too many open files (os error 24)");
     }
 
     #[test]

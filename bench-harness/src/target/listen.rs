@@ -11,6 +11,10 @@ use covet_runtime::{CoreSet, JoinFailure, Runtime, StartError};
 use rustix::net::{AddressFamily, SocketType, bind, getsockname, ipproto, socket, sockopt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+/// Descriptors that a core needs beside its connections (ring, eventfd, listener), and the process beside its cores.
+const DESCRIPTORS_PER_CORE: u64 = 8;
+const DESCRIPTORS_OF_PROCESS: u64 = 16;
+
 /// A running server: one listener on each of its cores, all on one address.
 #[derive(Debug)]
 pub struct Listening {
@@ -33,6 +37,19 @@ pub enum ListenError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// The process may open too few files for its cores, not to speak of connections.
+    #[error(
+        "{cores} core(s) need {needed} open files and some for connections, and the limit is {limit}: raise it first, \
+         for example with `ulimit -n 65536`, or LimitNOFILE=65536 in the unit"
+    )]
+    OpenFiles {
+        /// How many cores.
+        cores: usize,
+        /// What they need at least.
+        needed: u64,
+        /// The hard limit.
+        limit: u64,
+    },
     /// The cores could not be started.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -54,7 +71,8 @@ impl Listening {
     /// Port 0 lets the kernel choose. The soft limit on open files is raised to the hard one.
     ///
     /// # Errors
-    /// When the address is taken or not ours, a core does not exist, or its ring cannot be made.
+    /// When the address is taken or not ours, a core does not exist, its ring cannot be made, or the hard limit on open
+    /// files is too low.
     pub fn start<F, Fut>(
         listen: SocketAddr,
         cores: CoreSet,
@@ -65,8 +83,8 @@ impl Listening {
         F: Fn(TcpListener) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + 'static,
     {
-        raise_open_files();
         let cpus = cores.resolve()?;
+        raise_open_files(cpus.len())?;
         let address = claim(listen).map_err(|source| ListenError::new(listen, source))?;
         let (report, reports) = mpsc::channel();
         let serve = Arc::new(serve);
@@ -125,10 +143,48 @@ fn claim(listen: SocketAddr) -> io::Result<SocketAddr> {
     SocketAddr::try_from(getsockname(&probe)?).map_err(io::Error::from)
 }
 
-fn raise_open_files() {
+fn raise_open_files(cores: usize) -> Result<(), ListenError> {
     let limit = getrlimit(Resource::Nofile);
+    let needed = DESCRIPTORS_OF_PROCESS + cores as u64 * DESCRIPTORS_PER_CORE;
+    if let Some(limit) = limit.maximum.filter(|&maximum| maximum < needed) {
+        return Err(ListenError::OpenFiles { cores, needed, limit });
+    }
     if limit.current != limit.maximum {
         // Should it fail, the server has room for fewer connections, and says so when it is out of them.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_tells_a_free_port_from_one_in_use() {
+        let free = claim(([127, 0, 0, 1], 0).into()).expect("some port is free");
+        assert_ne!(free.port(), 0);
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("some port is free");
+        let address = taken.local_addr().expect("it is bound");
+        let error = claim(address).expect_err("it is in use");
+        let text = ListenError::new(address, error).to_string();
+        assert!(text.starts_with(&format!("{address} is in use: ")), "{text}");
+    }
+
+    #[test]
+    fn an_address_of_another_machine_is_named() {
+        let elsewhere: SocketAddr = ([192, 0, 2, 1], 8080).into();
+        let error = claim(elsewhere).expect_err("it is for documentation only");
+        assert!(ListenError::new(elsewhere, error).to_string().contains("192.0.2.1:8080"));
+    }
+
+    #[test]
+    fn too_many_cores_for_the_limit_on_open_files_are_refused() {
+        let ListenError::OpenFiles { cores, needed, limit } =
+            raise_open_files(1 << 40).expect_err("no limit is that high")
+        else {
+            panic!("another error")
+        };
+        assert!(cores == 1 << 40 && needed > limit);
     }
 }
