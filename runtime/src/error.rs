@@ -7,7 +7,9 @@ use std::io;
 #[non_exhaustive]
 pub enum StartError {
     /// A core was asked for that this process can't use.
-    #[error("core {cpu} can't be used: this process may run on {available}; choose among those, or widen its affinity (taskset, cpuset)")]
+    #[error(
+        "core {cpu} can't be used: this process may run on {available}; choose among those, or widen its affinity (taskset, cpuset)"
+    )]
     NoSuchCore {
         /// The CPU number that was asked for.
         cpu: usize,
@@ -25,7 +27,9 @@ pub enum StartError {
         list: String,
     },
     /// The list of cores is empty or does not parse.
-    #[error("the core list {list:?} is not valid: {reason}; write `all`, `physical`, a list such as `0,2-5`, or `N cores` as a count through the API")]
+    #[error(
+        "the core list {list:?} is not valid: {reason}; write `all`, `physical`, a list such as `0,2-5`, or `N cores` as a count through the API"
+    )]
     CoreList {
         /// The text as given.
         list: String,
@@ -41,7 +45,9 @@ pub enum StartError {
         source: io::Error,
     },
     /// The kernel lacks what the runtime is built on.
-    #[error("this kernel ({release}) lacks {feature}: Covet needs Linux 6.0, and runs at full speed from 6.1")]
+    #[error(
+        "this kernel ({release}) lacks {feature}: Covet needs Linux 6.0, and runs at full speed from 6.1"
+    )]
     KernelTooOld {
         /// `uname -r`.
         release: String,
@@ -49,7 +55,9 @@ pub enum StartError {
         feature: &'static str,
     },
     /// A resource limit stopped the ring from being made.
-    #[error("no memory for the ring of a core: {limit} is {value}; raise it (`ulimit -l unlimited`, `LimitMEMLOCK=infinity` in the unit) or ask for a smaller ring with `ring_entries` and `recv_buffers`")]
+    #[error(
+        "no memory for the ring of a core: {limit} is {value}; raise it (`ulimit -l unlimited`, `LimitMEMLOCK=infinity` in the unit) or ask for a smaller ring with `ring_entries` and `recv_buffers`"
+    )]
     Memory {
         /// The limit's name.
         limit: &'static str,
@@ -59,7 +67,9 @@ pub enum StartError {
         source: io::Error,
     },
     /// The process or the system is out of descriptors.
-    #[error("no descriptor is left for the ring of a core: RLIMIT_NOFILE is {value}; raise it (`ulimit -n 65536`, `LimitNOFILE=65536` in the unit)")]
+    #[error(
+        "no descriptor is left for the ring of a core: RLIMIT_NOFILE is {value}; raise it (`ulimit -n 65536`, `LimitNOFILE=65536` in the unit)"
+    )]
     Descriptors {
         /// The soft limit.
         value: String,

@@ -49,9 +49,7 @@ impl PoolBuf {
     #[inline]
     pub fn take() -> PoolBuf {
         PoolBuf(
-            context::with(|core| core.pool.take())
-                .flatten()
-                .unwrap_or_else(|| Vec::with_capacity(CAPACITY)),
+            context::with(|core| core.pool.take()).flatten().unwrap_or_else(|| Vec::with_capacity(CAPACITY)),
         )
     }
 

@@ -6,7 +6,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,6 +20,7 @@ use super::turn::{self, Ended, Until};
 use crate::buf::Pool;
 use crate::error::StartError;
 use crate::ring::{Driver, RingSizes};
+use crate::sync_types::Arc;
 use crate::task::{Executor, Inbox, JoinError};
 use crate::time::Wheel;
 
@@ -112,9 +112,9 @@ impl Builder {
             let (factory, signal, report) = (factory.clone(), signal.clone(), report.clone());
             let core = Core { index, cpu: Some(cpu), count: cpus.len() };
             let sizes = self.sizes;
-            let spawned = thread::Builder::new().name(format!("{}-{cpu}", self.thread_name)).spawn(move || {
-                core_thread(core, sizes, &signal, &report, move |core| (*factory)(core))
-            });
+            let spawned = thread::Builder::new()
+                .name(format!("{}-{cpu}", self.thread_name))
+                .spawn(move || core_thread(core, sizes, &signal, report, move |core| (*factory)(core)));
             match spawned {
                 Ok(thread) => runtime.threads.push(thread),
                 Err(source) => {
@@ -153,11 +153,11 @@ impl Builder {
     pub fn block_on<F: Future>(self, future: F) -> Result<F::Output, StartError> {
         assert!(context::current().is_none(), "block_on inside a core would stop the core: await instead");
         let mut cpu = None;
-        if let Some(cores) = &self.cores {
-            if let [only] = cores.resolve()?[..] {
-                set::pin(only)?;
-                cpu = Some(only);
-            }
+        if let Some(cores) = &self.cores
+            && let [only] = cores.resolve()?[..]
+        {
+            set::pin(only)?;
+            cpu = Some(only);
         }
         let signal = Signal::new();
         let core = make_core(self.sizes, &signal)?;
@@ -284,10 +284,10 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        if !self.threads.is_empty() {
-            if let Err(error) = self.abandon() {
-                tracing::error!(%error, "a runtime was dropped");
-            }
+        if !self.threads.is_empty()
+            && let Err(error) = self.abandon()
+        {
+            tracing::error!(%error, "a runtime was dropped");
         }
     }
 }
@@ -303,7 +303,7 @@ fn core_thread<Fut: Future<Output = ()> + 'static>(
     info: Core,
     sizes: RingSizes,
     signal: &Arc<Signal>,
-    report: &mpsc::Sender<Result<(), StartError>>,
+    report: mpsc::Sender<Result<(), StartError>>,
     factory: impl FnOnce(Core) -> Fut,
 ) -> Option<String> {
     let cpu = info.cpu;
@@ -316,6 +316,8 @@ fn core_thread<Fut: Future<Output = ()> + 'static>(
         }
     };
     let _ = report.send(Ok(()));
+    // The reports end when every thread has reported or died: `start` must not wait for a dead one.
+    drop(report);
     // The factory runs inside the main task, where its panic is caught and its handles find their core.
     let outcome = run_core(&core, cpu, Until::AllAreDone, async move { factory(info).await });
     let name = || cpu.map_or_else(|| "a core".to_owned(), |cpu| format!("core {cpu}"));
@@ -327,8 +329,7 @@ fn core_thread<Fut: Future<Output = ()> + 'static>(
 }
 
 fn make_core(sizes: RingSizes, signal: &Arc<Signal>) -> Result<Rc<CoreState>, StartError> {
-    let event = eventfd(0, EventfdFlags::CLOEXEC)
-        .map_err(|error| crate::ring::explain(error.into()))?;
+    let event = eventfd(0, EventfdFlags::CLOEXEC).map_err(|error| crate::ring::explain(error.into()))?;
     let waker: OwnedFd = event.try_clone().map_err(crate::ring::explain)?;
     let inbox = Arc::new(Inbox::new(Box::new(move || {
         // Only a counter at its maximum could refuse, and then the core is about to wake anyway.
@@ -365,7 +366,11 @@ fn run_core<F: Future<Output = ()>>(
     let main = core.executor.spawn(main, Location::caller());
     let ended = turn::run(core, &main, until).map_err(StartError::io("enter the ring"))?;
     if ended == Ended::Deadline {
-        tracing::warn!(?cpu, tasks = core.executor.live(), "the shutdown deadline passed: cancelling what runs");
+        tracing::warn!(
+            ?cpu,
+            tasks = core.executor.live(),
+            "the shutdown deadline passed: cancelling what runs"
+        );
     }
     let panicked = match main.outcome() {
         Some(Err(JoinError::Panicked(text))) => Some(text),

@@ -3,11 +3,12 @@
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::context;
+use crate::sync_types::Arc;
 use crate::task::Inbox;
 
 /// What all cores of a runtime know of its end.

@@ -5,9 +5,9 @@ use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::Duration;
 
+use signal_hook::SigId;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::{pipe, unregister};
-use signal_hook::SigId;
 
 use super::shutdown::ShutdownHandle;
 

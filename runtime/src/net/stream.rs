@@ -145,11 +145,13 @@ impl TcpStream {
         if spare == 0 {
             return (Ok(0), buffer);
         }
-        let mut held = self.core.driver.borrow_mut();
-        let shared = held.stream_receives(self.key);
-        drop(held);
+        let shared = self.core.driver.borrow_mut().stream_receives(self.key);
         if shared {
-            let received = match poll_fn(|cx| self.core.driver.borrow_mut().poll_recv_up_to(self.key, spare, cx)).await {
+            let received = match poll_fn(|cx| {
+                self.core.driver.borrow_mut().poll_recv_up_to(self.key, spare, cx)
+            })
+            .await
+            {
                 Ok(received) => received,
                 Err(error) => return (Err(error), buffer),
             };

@@ -247,7 +247,10 @@ impl Driver {
         loop {
             let mut batch = std::mem::take(&mut self.completions);
             batch.extend(
-                self.ring.completion().take(BATCH).map(|entry| (entry.user_data(), entry.result(), entry.flags())),
+                self.ring
+                    .completion()
+                    .take(BATCH)
+                    .map(|entry| (entry.user_data(), entry.result(), entry.flags())),
             );
             let last = batch.len() < BATCH;
             for (token, result, flags) in batch.drain(..) {
@@ -313,7 +316,8 @@ impl Driver {
         let end = Instant::now() + CLOSE_PATIENCE;
         self.drop_listeners();
         self.drop_streams();
-        let cancel = opcode::AsyncCancel2::new(types::CancelBuilder::any()).build().user_data(token::UNWATCHED);
+        let cancel =
+            opcode::AsyncCancel2::new(types::CancelBuilder::any()).build().user_data(token::UNWATCHED);
         // SAFETY: the entry points to nothing.
         unsafe { self.push_silent(cancel.flags(squeue::Flags::SKIP_SUCCESS)) };
         while self.in_flight > 0 && Instant::now() < end {
@@ -327,7 +331,10 @@ impl Driver {
         let _ = self.enter(Wait::No);
         let _ = self.ring.submitter().submit();
         if self.in_flight > 0 {
-            tracing::error!(operations = self.in_flight, "the kernel did not give all operations back; leaking them");
+            tracing::error!(
+                operations = self.in_flight,
+                "the kernel did not give all operations back; leaking them"
+            );
             self.leak();
         }
     }

@@ -42,8 +42,7 @@ impl ProvidedBuffers {
                 return Err(error);
             }
         };
-        let buffers =
-            ProvidedBuffers { ring, memory, count, size, tail: Cell::new(0), free: Cell::new(0) };
+        let buffers = ProvidedBuffers { ring, memory, count, size, tail: Cell::new(0), free: Cell::new(0) };
         for id in 0..count {
             buffers.give(id);
         }
@@ -77,7 +76,10 @@ impl ProvidedBuffers {
         // SAFETY: buffer `id` lies inside the mapping, which lives as long as `self`; the kernel wrote its first
         // `len` bytes and does not touch it again before it is given back.
         unsafe {
-            slice::from_raw_parts(self.memory.as_ptr().add(usize::from(id) * self.size as usize), len as usize)
+            slice::from_raw_parts(
+                self.memory.as_ptr().add(usize::from(id) * self.size as usize),
+                len as usize,
+            )
         }
     }
 

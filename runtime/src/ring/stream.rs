@@ -36,6 +36,7 @@ pub(crate) struct StreamSlot {
     sent: u32,
     waiting_bytes: u32,
     first: Option<Chunk>,
+    #[expect(clippy::box_collection, reason = "8 bytes instead of 32 in every idle connection")]
     rest: Option<Box<VecDeque<Chunk>>>,
     recv_waker: Option<Waker>,
     send_waker: Option<Waker>,
@@ -365,7 +366,9 @@ impl Driver {
                     return self.push_send(key);
                 }
             }
-            Err(_) if matches!(-result, libc::EINTR | libc::EAGAIN) && slot.held => return self.push_send(key),
+            Err(_) if matches!(-result, libc::EINTR | libc::EAGAIN) && slot.held => {
+                return self.push_send(key);
+            }
             Err(_) => slot.send_error = Some(-result),
         }
         if let Some(buffer) = slot.sending.take() {

@@ -12,8 +12,8 @@ mod yield_now;
 
 pub(crate) use executor::Executor;
 pub(crate) use inbox::Inbox;
-pub(crate) use raw::is_home_waker;
 pub use join::{JoinError, JoinHandle};
+pub(crate) use raw::is_home_waker;
 pub use yield_now::{YieldNow, yield_now};
 
 #[cfg(all(test, not(loom)))]

@@ -46,8 +46,11 @@ pub(super) struct Header {
     pub(super) spawned_at: &'static Location<'static>,
 }
 
+/// Whether the future is finished, or what it panicked with.
+pub(super) type Polled = Result<bool, Box<dyn Any + Send>>;
+
 struct Vtable {
-    poll: unsafe fn(TaskRef, &mut Context<'_>) -> Result<bool, Box<dyn Any + Send>>,
+    poll: unsafe fn(TaskRef, &mut Context<'_>) -> Polled,
     finish: unsafe fn(TaskRef, JoinError),
     take_output: unsafe fn(TaskRef, *mut ()),
     drop_output: unsafe fn(TaskRef),
@@ -115,7 +118,7 @@ impl TaskRef {
     ///
     /// # Safety
     /// Home thread; the task is live (not `COMPLETE`) and not being polled further up the stack.
-    pub(super) unsafe fn poll(self, cx: &mut Context<'_>) -> Result<bool, Box<dyn Any + Send>> {
+    pub(super) unsafe fn poll(self, cx: &mut Context<'_>) -> Polled {
         // SAFETY: forwarded to the caller.
         unsafe { (self.header().vtable.poll)(self, cx) }
     }
@@ -204,7 +207,7 @@ impl TaskRef {
 
 /// # Safety
 /// See [`TaskRef::poll`]; `F` is the type the task was allocated with.
-unsafe fn poll<F: Future>(task: TaskRef, cx: &mut Context<'_>) -> Result<bool, Box<dyn Any + Send>> {
+unsafe fn poll<F: Future>(task: TaskRef, cx: &mut Context<'_>) -> Polled {
     // SAFETY: `TaskCell` is repr(C) with the header first, and the vtable was made for this F. Only the home
     // thread reaches the stage, and the executor does not poll a task inside its own poll.
     let stage = unsafe { &mut *task.0.cast::<TaskCell<F>>().as_ref().stage.get() };

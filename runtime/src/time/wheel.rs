@@ -288,7 +288,7 @@ mod tests {
             seed ^= seed << 17;
             seed % below
         };
-        for _ in 0..20_000 {
+        for _ in 0..if cfg!(miri) { 500 } else { 20_000 } {
             match random(4) {
                 0 => {
                     let range = 1 << random(34);

@@ -1,0 +1,212 @@
+//! Every interleaving of what crosses threads: references, the remote flag and the inbox.
+//!
+//! Loom runs its threads as coroutines of one thread, so no model enters its executor: a wake then finds itself
+//! away from home and takes the remote way, which is the one to be explored.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::panic::Location;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use loom::sync::{Arc, Condvar, Mutex};
+use loom::thread;
+
+use super::{Executor, Inbox, JoinHandle};
+
+/// Stands for the eventfd: a count that the home thread can sleep on.
+#[derive(Default)]
+struct Doorbell {
+    rings: Mutex<usize>,
+    rung: Condvar,
+}
+
+impl Doorbell {
+    fn ring(&self) {
+        *self.rings.lock().unwrap() += 1;
+        self.rung.notify_one();
+    }
+
+    fn wait(&self) {
+        let mut rings = self.rings.lock().unwrap();
+        while *rings == 0 {
+            rings = self.rung.wait(rings).unwrap();
+        }
+        *rings = 0;
+    }
+
+    fn rings(&self) -> usize {
+        *self.rings.lock().unwrap()
+    }
+}
+
+fn executor() -> (Executor, Arc<Inbox>, Arc<Doorbell>) {
+    let bell = Arc::new(Doorbell::default());
+    let notify = bell.clone();
+    let inbox = Arc::new(Inbox::new(Box::new(move || notify.ring())));
+    (Executor::new(inbox.clone()), inbox, bell)
+}
+
+/// A task that is ready once `flag` is set, and the waker it left behind at its first poll.
+fn waiting_for(executor: &Executor, flag: &Arc<AtomicBool>) -> (JoinHandle<()>, Waker) {
+    let kept: Rc<RefCell<Option<Waker>>> = Rc::default();
+    let (keep, flag) = (kept.clone(), flag.clone());
+    let handle = executor.spawn(
+        poll_fn(move |cx| {
+            // Relaxed: what orders the flag before the poll is the wake alone.
+            if flag.load(Ordering::Relaxed) {
+                return Poll::Ready(());
+            }
+            keep.borrow_mut().get_or_insert_with(|| cx.waker().clone());
+            Poll::Pending
+        }),
+        Location::caller(),
+    );
+    executor.run(usize::MAX);
+    let waker = kept.borrow_mut().take().unwrap();
+    (handle, waker)
+}
+
+/// Each task holds the inbox, so once only ours is left, every task's memory was freed, and freed once.
+fn assert_all_freed(executor: Executor, inbox: &Arc<Inbox>) {
+    drop(executor);
+    assert_eq!(Arc::strong_count(inbox), 1);
+}
+
+#[test]
+fn a_remote_wake_is_never_lost() {
+    loom::model(|| {
+        let (executor, inbox, bell) = executor();
+        let flag = Arc::new(AtomicBool::new(false));
+        let (handle, waker) = waiting_for(&executor, &flag);
+        let remote = thread::spawn(move || {
+            flag.store(true, Ordering::Relaxed);
+            waker.wake();
+        });
+        // A lost wake is a deadlock here, which loom reports.
+        while !handle.is_finished() {
+            bell.wait();
+            executor.collect_arrivals();
+            executor.run(usize::MAX);
+        }
+        remote.join().unwrap();
+        drop(handle);
+        assert_all_freed(executor, &inbox);
+    });
+}
+
+#[test]
+fn a_second_wake_during_the_look_is_never_lost() {
+    loom::model(|| {
+        let (executor, inbox, bell) = executor();
+        let flag = Arc::new(AtomicBool::new(false));
+        let (handle, waker) = waiting_for(&executor, &flag);
+        let remote = thread::spawn(move || {
+            // The first wake finds the condition unmet; the second comes while the home thread looks at the first.
+            waker.wake_by_ref();
+            flag.store(true, Ordering::Relaxed);
+            waker.wake_by_ref();
+        });
+        while !handle.is_finished() {
+            bell.wait();
+            executor.collect_arrivals();
+            executor.run(usize::MAX);
+        }
+        remote.join().unwrap();
+        drop(handle);
+        assert_all_freed(executor, &inbox);
+    });
+}
+
+#[test]
+fn wakes_may_race_the_end_of_a_task_and_its_last_reference() {
+    loom::model(|| {
+        let (executor, inbox, bell) = executor();
+        let flag = Arc::new(AtomicBool::new(false));
+        let (handle, waker) = waiting_for(&executor, &flag);
+        let second = waker.clone();
+        let remote = thread::spawn(move || {
+            waker.wake_by_ref();
+            waker.wake();
+        });
+        flag.store(true, Ordering::Relaxed);
+        // The other thread's wake may stand for this one, and arrive later.
+        second.wake();
+        while !handle.is_finished() {
+            bell.wait();
+            executor.collect_arrivals();
+            executor.run(usize::MAX);
+        }
+        drop(handle);
+        executor.collect_arrivals();
+        executor.run(usize::MAX);
+        remote.join().unwrap();
+        assert_all_freed(executor, &inbox);
+    });
+}
+
+#[test]
+fn a_wake_may_race_the_end_of_its_core() {
+    loom::model(|| {
+        let (executor, inbox, _) = executor();
+        let flag = Arc::new(AtomicBool::new(false));
+        let (handle, waker) = waiting_for(&executor, &flag);
+        handle.detach();
+        let remote = thread::spawn(move || waker.wake());
+        executor.cancel_all();
+        // Whichever came first, the inbox keeps no task that nobody will run.
+        remote.join().unwrap();
+        assert_all_freed(executor, &inbox);
+    });
+}
+
+#[test]
+fn concurrent_wakes_notify_once_and_all_arrive() {
+    loom::model(|| {
+        let (executor, inbox, bell) = executor();
+        let flag = Arc::new(AtomicBool::new(false));
+        let woken = Arc::new(AtomicUsize::new(0));
+        let mut handles = Vec::new();
+        let mut threads = Vec::new();
+        for _ in 0..2 {
+            let (handle, waker) = waiting_for(&executor, &flag);
+            let woken = woken.clone();
+            handles.push(handle);
+            threads.push(thread::spawn(move || {
+                woken.fetch_add(1, Ordering::Relaxed);
+                waker.wake();
+            }));
+        }
+        flag.store(true, Ordering::Relaxed);
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        assert_eq!(bell.rings(), 1, "one system call for all wakes before the look");
+        executor.collect_arrivals();
+        executor.run(usize::MAX);
+        assert!(handles.iter().all(JoinHandle::is_finished));
+        assert_eq!(woken.load(Ordering::Relaxed), 2);
+        drop(handles);
+        assert_all_freed(executor, &inbox);
+    });
+}
+
+#[test]
+fn a_waker_cloned_and_dropped_on_two_threads_frees_its_task_once() {
+    loom::model(|| {
+        let (executor, inbox, _) = executor();
+        let flag = Arc::new(AtomicBool::new(false));
+        let (handle, waker) = waiting_for(&executor, &flag);
+        handle.detach();
+        executor.cancel_all();
+        let other = waker.clone();
+        let remote = thread::spawn(move || {
+            other.wake_by_ref();
+            drop(other);
+        });
+        drop(waker);
+        remote.join().unwrap();
+        assert_all_freed(executor, &inbox);
+    });
+}
