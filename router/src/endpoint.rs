@@ -52,9 +52,12 @@ where
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response> {
         let future =
             self.future.as_mut().as_pin_mut().expect("a block is polled only between start and ready");
-        let response = std::task::ready!(future.poll(cx));
-        self.future.set(None);
-        Poll::Ready(response)
+        // The result is passed on whole: taking the response out and wrapping it again moves it twice.
+        let result = future.poll(cx);
+        if result.is_ready() {
+            self.future.set(None);
+        }
+        result
     }
 
     fn clear(&mut self) {

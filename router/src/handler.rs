@@ -5,7 +5,6 @@ use std::rc::Rc;
 
 use covet_http::{Request, Response};
 
-use crate::error::Result;
 use crate::extract::FromRequest;
 use crate::respond::IntoResponse;
 use crate::state::RouteContext;
@@ -96,13 +95,13 @@ macro_rules! handler {
                          (Json, Form, Bytes, String, Body or the Request itself)",
                     );
                 }
+                // Written out without `?` in an inner block: the response would be moved once more.
                 async move {
-                    let outcome: Result<Response> = async {
-                        $(let $arg = $arg::from_request(&mut request, &context).await?;)*
-                        self($($arg),*).await.into_response()
-                    }
-                    .await;
-                    match outcome {
+                    $(let $arg = match $arg::from_request(&mut request, &context).await {
+                        Ok(value) => value,
+                        Err(error) => return context.answer(error, &request),
+                    };)*
+                    match self($($arg),*).await.into_response() {
                         Ok(response) => response,
                         Err(error) => context.answer(error, &request),
                     }

@@ -83,7 +83,7 @@ fn per_request(target: &str) -> f64 {
     let router = router();
     let head = {
         let request = Request::builder(Method::GET, target).header("Host", "localhost").body(Body::empty());
-        request.unwrap().head().clone()
+        request.expect("a legal request").head().clone()
     };
     let request = || Request::new(head.clone(), Body::empty());
     assert_eq!(answer(&router, request()).status(), 200, "{target}");

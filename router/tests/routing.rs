@@ -9,7 +9,7 @@ fn panic_message(build: impl FnOnce() -> Router + std::panic::UnwindSafe) -> Str
     let Err(panic) = std::panic::catch_unwind(build).map(drop) else { panic!("the router was built") };
     match panic.downcast::<String>() {
         Ok(text) => *text,
-        Err(panic) => panic.downcast::<&str>().unwrap().to_string(),
+        Err(panic) => panic.downcast::<&str>().expect("a panic with a text").to_string(),
     }
 }
 
