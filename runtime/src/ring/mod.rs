@@ -7,7 +7,7 @@
 //!
 //! - `setup`: flags, probed from the best down
 //! - `provided`, `recv_buf`: the receive buffers that the kernel picks from
-//! - `stream`: a connection's multishot receive and its send
+//! - `stream`: a connection's slot; `receive` and `send` are what it does
 //! - `listener`: multishot accept
 //! - `operation`: everything that completes once
 //! - `driver`: submission, completion, shutdown
@@ -16,7 +16,9 @@ mod driver;
 mod listener;
 mod operation;
 mod provided;
+mod receive;
 mod recv_buf;
+mod send;
 mod setup;
 mod stream;
 mod token;

@@ -1,0 +1,203 @@
+//! Receiving: one multishot operation per connection, into buffers that the kernel picks.
+
+use std::io;
+use std::task::{Context, Poll};
+
+use io_uring::{cqueue, opcode, squeue, types};
+
+use super::driver::Driver;
+use super::provided::GROUP;
+use super::recv_buf::RecvBuf;
+use super::stream::{Chunk, End, Receive};
+use super::token::{self, Key, Kind};
+use crate::error::core_is_gone;
+
+/// Bytes that may wait for a slow reader before its receive is stopped.
+const QUEUE_LIMIT: usize = 64 * 1024;
+/// Below this share of free buffers, waiting bytes are copied out so that one reader can't starve the others.
+const SPILL_BELOW: u16 = 4;
+
+impl Driver {
+    #[inline]
+    pub(crate) fn poll_recv(&mut self, key: Key, cx: &mut Context<'_>) -> Poll<io::Result<RecvBuf>> {
+        let Some(slot) = self.stream(key) else { return Poll::Ready(Err(core_is_gone())) };
+        if let Some(chunk) = slot.dequeue() {
+            return Poll::Ready(Ok(match chunk {
+                // SAFETY: the completion handed this buffer to the slot, which gave its only record of it away.
+                Chunk::Provided { id, len } => unsafe { RecvBuf::provided(self.buffers.clone(), id, len) },
+                Chunk::Heap(bytes) => RecvBuf::heap(bytes),
+            }));
+        }
+        match slot.ended {
+            Some(End::Eof) => return Poll::Ready(Ok(RecvBuf::empty())),
+            Some(End::Error(code)) => return Poll::Ready(Err(io::Error::from_raw_os_error(code))),
+            None => {}
+        }
+        match &slot.recv_waker {
+            Some(waker) if waker.will_wake(cx.waker()) => {}
+            _ => {
+                let mut old = slot.recv_waker.replace(cx.waker().clone());
+                self.after.discard(&mut old);
+            }
+        }
+        self.arm_recv(key);
+        Poll::Pending
+    }
+
+    /// As [`Driver::poll_recv`], but no more than `limit` bytes: the rest stays at the head of the queue.
+    pub(crate) fn poll_recv_up_to(
+        &mut self,
+        key: Key,
+        limit: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<RecvBuf>> {
+        match self.poll_recv(key, cx) {
+            Poll::Ready(Ok(received)) if received.len() > limit => {
+                let (now, later) = received.split_at(limit);
+                let (now, later): (Box<[u8]>, Box<[u8]>) = (now.into(), later.into());
+                if let Some(slot) = self.stream(key) {
+                    slot.waiting_bytes += later.len() as u32;
+                    if let Some(second) = slot.first.replace(Chunk::Heap(later)) {
+                        slot.rest.get_or_insert_default().push_front(second);
+                    }
+                }
+                Poll::Ready(Ok(RecvBuf::heap(now)))
+            }
+            other => other,
+        }
+    }
+
+    /// Starts the multishot receive unless it runs, or no buffer is free for it.
+    #[inline]
+    fn arm_recv(&mut self, key: Key) {
+        let free = self.buffers.free();
+        let Some(slot) = self.stream(key) else { return };
+        if slot.receive == Receive::Armed || slot.starved {
+            return;
+        }
+        if free == 0 {
+            // Armed now, it would answer ENOBUFS at once, even with no data waiting.
+            slot.starved = true;
+            self.starved.push(key);
+            return;
+        }
+        slot.receive = Receive::Armed;
+        let entry = opcode::RecvMulti::new(types::Fd(slot.descriptor), GROUP).build();
+        // SAFETY: the entry points to nothing of ours; the buffers it will use belong to the registered ring.
+        unsafe { self.push(entry.user_data(key.token(Kind::Recv))) };
+    }
+
+    /// Arms the receives that waited for buffers, now that some are free again.
+    pub(super) fn feed_starved(&mut self) {
+        if self.buffers.free() == 0 {
+            return;
+        }
+        for key in std::mem::take(&mut self.starved) {
+            if let Some(slot) = self.stream(key) {
+                slot.starved = false;
+                if slot.held && slot.recv_waker.is_some() {
+                    self.arm_recv(key);
+                }
+            }
+        }
+    }
+
+    /// Gives buffers that came back after a turn's completions to those who wait for them.
+    pub(crate) fn feed(&mut self) {
+        self.feed_starved();
+    }
+
+    pub(super) fn on_recv(&mut self, key: Key, result: i32, flags: u32) {
+        let chunk = match (cqueue::buffer_select(flags), u32::try_from(result)) {
+            (Some(id), Ok(len)) => {
+                self.buffers.taken();
+                if len == 0 {
+                    self.buffers.give(id);
+                }
+                (len > 0).then_some((id, len))
+            }
+            _ => None,
+        };
+        let low = self.buffers.free() < self.buffers.count() / SPILL_BELOW;
+        let Some(slot) =
+            self.streams.get_mut(key.index as usize).filter(|slot| slot.generation == key.generation)
+        else {
+            if let Some((id, _)) = chunk {
+                self.buffers.give(id);
+            }
+            return;
+        };
+        if !cqueue::more(flags) {
+            slot.receive = Receive::Idle;
+            slot.stopping = false;
+        }
+        if !slot.held {
+            if let Some((id, _)) = chunk {
+                self.buffers.give(id);
+            }
+            return self.free_if_done(key);
+        }
+        if let Some((id, len)) = chunk {
+            // A buffer that a task will read in this very turn is lent as it is; what piles up is copied out.
+            let spill = low || slot.first.is_some();
+            slot.enqueue(if spill {
+                // SAFETY: the completion has just handed this buffer over; it is given back after the copy.
+                let copy = unsafe { self.buffers.slice(id, len) }.into();
+                self.buffers.give(id);
+                Chunk::Heap(copy)
+            } else {
+                Chunk::Provided { id, len }
+            });
+            self.after.wake(&mut slot.recv_waker);
+            if slot.waiting_bytes as usize >= QUEUE_LIMIT {
+                self.stop_recv(key);
+            }
+            return;
+        }
+        match result {
+            0 => slot.ended = Some(End::Eof),
+            code => match -code {
+                libc::ENOBUFS => {
+                    if slot.recv_waker.is_some() && !slot.starved {
+                        slot.starved = true;
+                        self.starved.push(key);
+                    }
+                    return;
+                }
+                // The receive ended without the stream ending: it is armed again when somebody asks.
+                libc::ECANCELED | libc::EINTR | libc::EAGAIN => {}
+                error => slot.ended = Some(End::Error(error)),
+            },
+        }
+        self.after.wake(&mut slot.recv_waker);
+    }
+
+    /// Asks the kernel to end the multishot receive.
+    pub(super) fn stop_recv(&mut self, key: Key) {
+        let Some(slot) = self.stream(key) else { return };
+        if slot.receive == Receive::Idle || slot.stopping {
+            return;
+        }
+        slot.stopping = true;
+        let entry = opcode::AsyncCancel::new(key.token(Kind::Recv)).build();
+        // SAFETY: the entry points to nothing.
+        unsafe { self.push(entry.user_data(key.token(Kind::CancelRecv))) };
+    }
+
+    pub(super) fn on_recv_cancelled(&mut self, key: Key, result: i32) {
+        let Some(slot) = self.stream(key) else { return };
+        if slot.receive == Receive::Idle || !slot.stopping || result != -libc::ENOENT {
+            return;
+        }
+        // A receive that was being retried at that moment can be missed by its token. Whoever dropped the stream
+        // wants it ended: shutting the socket down ends it for certain. A slow reader can wait for the next try.
+        slot.stopping = false;
+        if !slot.held {
+            let entry = opcode::Shutdown::new(types::Fd(slot.descriptor), libc::SHUT_RDWR).build();
+            // SAFETY: the entry points to nothing.
+            unsafe {
+                self.push_silent(entry.flags(squeue::Flags::SKIP_SUCCESS).user_data(token::UNWATCHED));
+            }
+        }
+    }
+}

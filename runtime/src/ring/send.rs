@@ -1,0 +1,96 @@
+//! Sending: at most one operation per connection, whose buffer the driver keeps until all of it has gone.
+
+use std::io;
+use std::task::{Context, Poll};
+
+use io_uring::{opcode, types};
+
+use super::driver::Driver;
+use super::token::{Key, Kind};
+use crate::buf::SendBuf;
+use crate::error::core_is_gone;
+
+impl Driver {
+    /// Lends a buffer to the kernel until all of it is sent.
+    #[inline]
+    pub(crate) fn submit_send(&mut self, key: Key, buffer: SendBuf) -> Result<(), (io::Error, SendBuf)> {
+        let Some(slot) = self.stream(key) else { return Err((core_is_gone(), buffer)) };
+        if slot.sending.is_some() {
+            return Err((io::Error::new(io::ErrorKind::ResourceBusy, "a send is already under way"), buffer));
+        }
+        if let Some(code) = slot.send_error {
+            return Err((io::Error::from_raw_os_error(code), buffer));
+        }
+        slot.sent = 0;
+        slot.sending = Some(buffer);
+        self.push_send(key);
+        Ok(())
+    }
+
+    #[inline]
+    fn push_send(&mut self, key: Key) {
+        let Some(slot) = self.stream(key) else { return };
+        let Some(buffer) = &slot.sending else { return };
+        let bytes = &buffer.as_ref()[slot.sent as usize..];
+        let len = u32::try_from(bytes.len()).unwrap_or(i32::MAX as u32).min(i32::MAX as u32);
+        // MSG_WAITALL makes the kernel itself go on after a short send.
+        let entry = opcode::Send::new(types::Fd(slot.descriptor), bytes.as_ptr(), len)
+            .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
+            .build();
+        // SAFETY: the bytes are on the heap or static (see SendBuf), and the slot keeps them until the
+        // completion: `sending` is emptied in `on_send` only.
+        unsafe { self.push(entry.user_data(key.token(Kind::Send))) };
+    }
+
+    pub(super) fn on_send(&mut self, key: Key, result: i32) {
+        let Some(slot) =
+            self.streams.get_mut(key.index as usize).filter(|slot| slot.generation == key.generation)
+        else {
+            return;
+        };
+        let Some(buffer) = &slot.sending else { return };
+        match u32::try_from(result) {
+            Ok(sent) => {
+                slot.sent += sent;
+                if (slot.sent as usize) < buffer.len() && slot.held && sent > 0 {
+                    return self.push_send(key);
+                }
+            }
+            Err(_) if matches!(-result, libc::EINTR | libc::EAGAIN) && slot.held => {
+                return self.push_send(key);
+            }
+            Err(_) => slot.send_error = Some(-result),
+        }
+        if let Some(buffer) = slot.sending.take() {
+            self.after.release(buffer);
+        }
+        self.after.wake(&mut slot.send_waker);
+        if !slot.held {
+            self.free_if_done(key);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn poll_sent(&mut self, key: Key, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(slot) = self.stream(key) else { return Poll::Ready(Err(core_is_gone())) };
+        if slot.sending.is_none() {
+            return Poll::Ready(match slot.send_error {
+                Some(code) => Err(io::Error::from_raw_os_error(code)),
+                None => Ok(()),
+            });
+        }
+        match &slot.send_waker {
+            Some(waker) if waker.will_wake(cx.waker()) => {}
+            _ => {
+                let mut old = slot.send_waker.replace(cx.waker().clone());
+                self.after.discard(&mut old);
+            }
+        }
+        Poll::Pending
+    }
+
+    #[inline]
+    pub(crate) fn is_sending(&mut self, key: Key) -> bool {
+        self.stream(key).is_some_and(|slot| slot.sending.is_some())
+    }
+}
