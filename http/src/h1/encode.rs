@@ -123,17 +123,19 @@ impl ResponseEncoder {
             self.write_start(plan.status, &wishes, out);
         }
         if let Some(content_type) = response.fixed_content_type() {
-            write_field(out, b"Content-Type", content_type.as_str().as_bytes());
+            out.extend_from_slice(b"Content-Type: ");
+            out.extend_from_slice(content_type.as_str().as_bytes());
+            out.extend_from_slice(b"\r\n");
         }
-        for (name, value) in headers.into_iter().flatten() {
-            if !is_managed(name) {
-                write_field(out, name.as_str().as_bytes(), value.as_bytes());
-            }
+        if let Some(headers) = headers {
+            write_map(headers, out);
         }
         if plan.chunked {
             out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
         } else if let Some(length) = plan.length {
-            write_field(out, b"Content-Length", itoa::Buffer::new().format(length).as_bytes());
+            out.extend_from_slice(b"Content-Length: ");
+            out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+            out.extend_from_slice(b"\r\n");
         }
         if wishes.upgrade || !keep_alive || exchange.version == Version::HTTP_10 {
             write_connection(wishes.upgrade, keep_alive, exchange.version, out);
@@ -259,7 +261,14 @@ fn write_connection(upgrade: bool, keep_alive: bool, version: Version, out: &mut
     }
 }
 
-#[inline]
+fn write_map(headers: &HeaderMap, out: &mut Vec<u8>) {
+    for (name, value) in headers {
+        if !is_managed(name) {
+            write_field(out, name.as_str().as_bytes(), value.as_bytes());
+        }
+    }
+}
+
 fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(name);
     out.extend_from_slice(b": ");
