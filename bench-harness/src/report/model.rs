@@ -144,6 +144,13 @@ pub struct Latency {
     pub runs: Vec<RunResult>,
 }
 
+impl Latency {
+    /// Whether no check failed.
+    pub fn is_valid(&self) -> bool {
+        self.checks.iter().all(|check| check.outcome != Outcome::Failed)
+    }
+}
+
 /// One clock of the latency.
 #[derive(Debug, Clone, Serialize)]
 pub struct Clock {

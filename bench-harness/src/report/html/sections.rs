@@ -95,7 +95,8 @@ fn figure(out: &mut String, wide: Option<String>, narrow: Option<String>) {
 pub(super) fn latency(report: &Report) -> String {
     let mut out = String::new();
     if let Some(latency) = &report.latency {
-        let _ = writeln!(out, "<h2>{}</h2>", escape(&latency.title));
+        let invalid = if latency.is_valid() { String::new() } else { format!(" {}", tag("bad", "INVALID")) };
+        let _ = writeln!(out, "<h2>{}{invalid}</h2>", escape(&latency.title));
         out.push_str(&conditions(&latency.conditions));
         let series: Vec<Series<'_>> = latency
             .clocks

@@ -21,6 +21,8 @@ pub struct Series<'a> {
 
 /// The quantiles that the axis is marked at.
 const MARKS: [f64; 7] = [0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999];
+/// Nanoseconds below which nothing is told apart: no clock does, and a lateness of nothing would stretch the axis.
+const LEAST: f64 = 100.0;
 /// How many series have a colour of their own.
 pub const COLOURS: usize = 3;
 
@@ -31,8 +33,8 @@ pub const COLOURS: usize = 3;
 pub fn chart(label: &str, series: &[Series<'_>], size: Size) -> Option<String> {
     let ranges: Vec<_> =
         series.iter().flat_map(|s| s.runs.iter().chain([s.merged])).filter_map(Curve::range).collect();
-    let low = ranges.iter().map(|r| r.0.as_nanos()).min()?.max(1) as f64;
-    let high = ranges.iter().map(|r| r.1.as_nanos()).max()?.max(1) as f64;
+    let low = (ranges.iter().map(|r| r.0.as_nanos()).min()? as f64).max(LEAST);
+    let high = (ranges.iter().map(|r| r.1.as_nanos()).max()? as f64).max(LEAST);
     let end = series.iter().map(|s| s.merged.end()).fold(1.0, f64::max);
     let marks = log_marks(low, high);
     let plot = Plot { left: 58.0, right: size.width - 74.0, top: 14.0, bottom: size.height - 40.0 };

@@ -153,7 +153,7 @@ fn checks(out: &mut String, checks: &[Check], width: usize) {
 
 fn latency(out: &mut String, latency: &Latency, width: usize) {
     out.push('\n');
-    wrap(out, "", &latency.title, width);
+    wrap(out, "", &format!("{}{}", latency.title, if latency.is_valid() { "" } else { ": INVALID" }), width);
     wrap(out, "  conditions  ", &conditions(&latency.conditions), width);
     let Some(first) = latency.clocks.first() else { return };
     let mut headings = vec![("", Align::Left)];

@@ -43,7 +43,10 @@ fn what_could_not_be_measured_is_said() {
 fn failed_checks_stand_out() {
     let mut report = sample::report();
     report.layers[1].checks[1].outcome = Outcome::Failed;
-    assert!(render(&report, 100).contains("  FAILED      closure: Little's law 0.998"));
+    report.latency.as_mut().unwrap().checks[0].outcome = Outcome::Failed;
+    let text = render(&report, 100);
+    assert!(text.contains("  FAILED      closure: Little's law 0.998"));
+    assert!(text.contains("requests per second: INVALID"));
 }
 
 #[test]
