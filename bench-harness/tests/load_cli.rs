@@ -2,6 +2,10 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
 
 /// A `covet-bench null` in a process of its own, on a free port.
 struct Null {
@@ -126,4 +130,26 @@ fn too_few_open_files_are_told_with_the_number_needed() {
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("limit is 200") && text.contains("ulimit -n 1080"), "{text}");
+}
+
+#[test]
+fn a_generator_that_was_stopped_calls_its_own_run_invalid() {
+    let null = Null::start(&[]);
+    for rate in [&[][..], &["-R", "500"]] {
+        let generator = Command::new(env!("CARGO_BIN_EXE_covet-bench"))
+            .args(["run", &null.url, "-c", "4", "-d", "2s", "--warmup", "0"])
+            .args(rate)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let pid = Pid::from_child(&generator);
+        thread::sleep(Duration::from_millis(700));
+        kill_process(pid, Signal::STOP).expect("it runs");
+        thread::sleep(Duration::from_millis(600));
+        kill_process(pid, Signal::CONT).expect("it is stopped");
+        let output = generator.wait_with_output().expect("it ends");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(97), "{text}");
+        assert!(text.contains("pauses: the generator's longest pause was"), "{text}");
+    }
 }

@@ -41,6 +41,9 @@ pub(super) async fn dispatch(worker: Rc<Worker>) {
 fn send_due(worker: &Worker, schedule: &RefCell<Schedule>, now: Instant) {
     // A pipelining connection whose send is under way stays listed, so one pass must not look at it for ever.
     let mut looks = worker.idle.borrow().len();
+    if looks > 0 && schedule.borrow().next_due() <= now {
+        worker.late_until.set(Some(now));
+    }
     while schedule.borrow().next_due() <= now && worker.allowance() > 0 {
         let next = if looks > 0 { worker.idle.borrow_mut().pop_front() } else { None };
         let Some(connection) = next else {

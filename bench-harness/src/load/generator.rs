@@ -14,9 +14,10 @@ use super::LoadError;
 use super::connection::{Connection, connect, keep_in_use};
 use super::dispatch::dispatch;
 use super::job::{Event, Job};
+use super::pauses::observe;
 use super::timeouts::watch;
 use super::worker::Worker;
-use crate::clock::thread_cpu_time;
+use crate::clock::{thread_cpu_time, thread_wait_time};
 use crate::record::{CoreRecord, Hist, LoopModel};
 
 /// Connections that are opened at once: fewer than any usual backlog.
@@ -52,19 +53,21 @@ pub(super) async fn generate(job: Arc<Job>, core: usize, events: Sender<Event>) 
     }
     spawn(watch(worker.clone())).detach();
     spawn(dispatch(worker.clone())).detach();
+    spawn(observe(worker.clone())).detach();
 
     let window = start + job.warmup;
     time::sleep_until(window).await;
     let opened = time::now();
-    let cpu_before = thread_cpu_time();
+    let (cpu_before, wait_before) = (thread_cpu_time(), thread_wait_time());
     let in_flight_at_start = worker.open_window(opened, core);
     measure(&worker, window, &events).await;
 
     let cpu = thread_cpu_time() - cpu_before;
+    let waited = thread_wait_time().zip(wait_before).map_or(Duration::ZERO, |(after, before)| after - before);
     let now = time::now();
     let last = worker.tally.borrow_mut().cut_interval(now, worker.backlog(now));
     let _ = events.send(Event::Interval(last));
-    let record = CoreRecord { cpu, in_flight_at_start, ..close(&worker, now) };
+    let record = CoreRecord { cpu, waited, in_flight_at_start, ..close(&worker, now) };
     let _ = events.send(Event::Done(Box::new(record)));
 }
 

@@ -13,6 +13,7 @@ mod dispatch;
 mod generator;
 mod in_flight;
 mod job;
+mod pauses;
 mod placement;
 mod plan;
 mod reader;

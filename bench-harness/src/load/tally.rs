@@ -17,6 +17,7 @@ pub(super) struct Tally {
     pub(super) errors: Errors,
     pub(super) reconnects: u64,
     pub(super) max_queued: u64,
+    pub(super) longest_pause: Duration,
     /// Slot time without a connection, up to the last time that one was opened.
     pub(super) away: Duration,
     opened: Instant,
@@ -50,6 +51,7 @@ impl Tally {
             errors: Errors::default(),
             reconnects: 0,
             max_queued: 0,
+            longest_pause: Duration::ZERO,
             away: Duration::ZERO,
             opened: now,
             service_sum: Duration::ZERO,
@@ -61,13 +63,13 @@ impl Tally {
         }
     }
 
-    /// Counts a request of an open loop as sent; `punctual` when a connection was free at its time, so that its
-    /// lateness is the generator's own.
-    pub(super) fn record_lateness(&mut self, lateness: Duration, punctual: bool) {
+    /// Counts a request of an open loop as sent this late, and `own` of that as the generator's own lateness where
+    /// a connection was free at its time.
+    pub(super) fn record_lateness(&mut self, lateness: Duration, own: Option<Duration>) {
         if let Some(open) = &mut self.open_loop {
             open.lateness.record(lateness, 1);
-            if punctual {
-                open.generator_lateness.record(lateness, 1);
+            if let Some(own) = own {
+                open.generator_lateness.record(own, 1);
             }
         }
     }
@@ -153,6 +155,7 @@ impl Tally {
             completed: self.completed,
             failed: self.failed,
             max_queued: self.max_queued,
+            longest_pause: self.longest_pause,
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,
             status: self.status,

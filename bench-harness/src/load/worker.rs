@@ -32,6 +32,8 @@ pub(super) struct Worker {
     pub(super) idle: RefCell<VecDeque<Rc<Connection>>>,
     /// Who waits for a connection to become idle.
     pub(super) dispatcher: Cell<Option<Waker>>,
+    /// When the dispatcher last found requests due although connections were idle.
+    pub(super) late_until: Cell<Option<Instant>>,
     /// Requests that may still be sent, in a run by count.
     budget: Cell<Option<u64>>,
     outstanding: Cell<u64>,
@@ -55,6 +57,7 @@ impl Worker {
             connections: RefCell::default(),
             idle: RefCell::default(),
             dispatcher: Cell::default(),
+            late_until: Cell::new(None),
             budget: Cell::new(None),
             outstanding: Cell::new(0),
             drained: Cell::default(),
@@ -170,7 +173,9 @@ impl Worker {
             for _ in 0..due {
                 if let Some(intended) = schedule.borrow_mut().take(now) {
                     in_flight.push(Batch { intended, submitted: now, count: 1 });
-                    self.tally.borrow_mut().record_lateness(now - intended, false);
+                    // What became due while the dispatcher slept too long waits for that, and not for the server.
+                    let own = self.late_until.get().and_then(|until| until.checked_duration_since(intended));
+                    self.tally.borrow_mut().record_lateness(now - intended, own);
                 }
             }
         }
@@ -208,7 +213,7 @@ impl Worker {
         }
         if let Some(intended) = schedule.borrow_mut().take(now) {
             in_flight.push(Batch { intended, submitted: now, count: 1 });
-            self.tally.borrow_mut().record_lateness(now - intended, true);
+            self.tally.borrow_mut().record_lateness(now - intended, Some(now - intended));
         }
         in_flight.len() < self.job.depth
     }

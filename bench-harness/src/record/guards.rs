@@ -7,6 +7,12 @@ use super::{LoopModel, RunRecord};
 
 /// Above this the generator may have been the bottleneck.
 const BUSY_LIMIT: f64 = 0.85;
+/// Above this part of the time without the CPU that it was ready to use, the generator colours the latencies.
+const WAIT_LIMIT: f64 = 0.05;
+/// A pause of the generator longer than this belongs to no server.
+const PAUSE_LIMIT: Duration = Duration::from_millis(100);
+/// A pause longer than this colours the tail.
+const PAUSE_NOTICE: Duration = Duration::from_millis(10);
 /// How far λ·W/c may be from 1.
 const CLOSURE_TOLERANCE: f64 = 0.03;
 
@@ -35,7 +41,7 @@ pub struct Guard {
 impl RunRecord {
     /// All checks that apply to this run, passed or not.
     pub fn guards(&self) -> Vec<Guard> {
-        let mut guards = vec![self.responses(), self.oversubscription()];
+        let mut guards = vec![self.responses(), self.oversubscription(), self.interference(), self.pauses()];
         match self.conditions.loop_model {
             LoopModel::Closed => guards.extend([self.closure(), self.saturation()]),
             LoopModel::Open { rate } => guards.extend([self.punctuality(), self.overload(rate)]),
@@ -72,6 +78,29 @@ impl RunRecord {
         let outcome = if threads > cpus.len() { GuardOutcome::Failed } else { GuardOutcome::Passed };
         let detail = format!("{threads} generator threads on {} CPUs", cpus.len());
         Guard { name: "oversubscription", outcome, detail }
+    }
+
+    fn interference(&self) -> Guard {
+        let waited = self.waited.iter().copied().fold(0.0, f64::max);
+        let (outcome, note) = if waited > WAIT_LIMIT {
+            (GuardOutcome::Warning, ": something else ran on it, and the latencies include the wait")
+        } else {
+            (GuardOutcome::Passed, "")
+        };
+        let detail = format!("the generator waited for its CPU {:.1} % of the time{note}", waited * 100.0);
+        Guard { name: "interference", outcome, detail }
+    }
+
+    fn pauses(&self) -> Guard {
+        let longest = self.longest_pause;
+        // In a long run one pause is a small part of what was measured, and a warning will do.
+        let outcome = match longest {
+            _ if longest > PAUSE_LIMIT.max(self.elapsed.mul_f64(0.02)) => GuardOutcome::Failed,
+            _ if longest > PAUSE_NOTICE => GuardOutcome::Warning,
+            _ => GuardOutcome::Passed,
+        };
+        let detail = format!("the generator's longest pause was {longest:.1?}");
+        Guard { name: "pauses", outcome, detail }
     }
 
     fn closure(&self) -> Guard {

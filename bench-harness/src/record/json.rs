@@ -74,6 +74,8 @@ impl RunRecord {
                 "cpu_s": self.generator_cpu.as_secs_f64(),
                 "cpu_us_per_request": self.cpu_per_request().as_secs_f64() * 1e6,
                 "busy": self.busy,
+                "waited": self.waited,
+                "longest_pause_ns": nanos(self.longest_pause),
             },
             "little_closure": self.little_closure,
             "intervals": intervals,

@@ -25,6 +25,9 @@ pub(crate) struct CoreInterval {
 pub(crate) struct CoreRecord {
     pub(crate) elapsed: Duration,
     pub(crate) cpu: Duration,
+    /// Time ready to run and not running.
+    pub(crate) waited: Duration,
+    pub(crate) longest_pause: Duration,
     pub(crate) sent: u64,
     pub(crate) completed: u64,
     pub(crate) failed: u64,
@@ -132,6 +135,8 @@ impl Merger {
             censored,
             generator_cpu: cores.iter().map(|core| core.cpu).sum(),
             busy: cores.iter().map(|core| ratio(core.cpu, core.elapsed)).collect(),
+            waited: cores.iter().map(|core| ratio(core.waited, core.elapsed)).collect(),
+            longest_pause: cores.iter().map(|core| core.longest_pause).max().unwrap_or_default(),
             intervals: self.intervals,
             little_closure,
             conditions,

@@ -89,6 +89,12 @@ pub struct RunRecord {
     pub generator_cpu: Duration,
     /// CPU time over wall time of each generator thread.
     pub busy: Vec<f64>,
+    /// Time over wall time that each generator thread was ready and waited for its CPU; zero where the kernel does
+    /// not count it.
+    pub waited: Vec<f64>,
+    /// The longest time that a generator thread did nothing although it had something to do: stopped, descheduled,
+    /// or the machine itself paused.
+    pub longest_pause: Duration,
     /// The window second by second.
     pub intervals: Vec<Interval>,
     /// λ·W over the slots that were open: 1 when no time of a closed loop escaped the measurement; in an open

@@ -105,6 +105,24 @@ fn more_threads_than_cpus_make_a_run_invalid() {
 }
 
 #[test]
+fn a_generator_that_had_to_wait_for_its_cpu_is_told() {
+    let mut record = record(LoopModel::Closed, 4000, Duration::from_millis(1));
+    record.waited = vec![0.0, 0.2];
+    assert_eq!(outcome(&record, "interference"), GuardOutcome::Warning);
+}
+
+#[test]
+fn a_generator_that_stood_still_makes_a_run_invalid() {
+    let mut record = record(LoopModel::Closed, 4000, Duration::from_millis(1));
+    record.longest_pause = Duration::from_millis(20);
+    assert_eq!(outcome(&record, "pauses"), GuardOutcome::Warning);
+    record.longest_pause = Duration::from_millis(500);
+    assert_eq!(outcome(&record, "pauses"), GuardOutcome::Failed);
+    record.elapsed = Duration::from_secs(60);
+    assert_eq!(outcome(&record, "pauses"), GuardOutcome::Warning, "half a second in a minute");
+}
+
+#[test]
 fn a_run_without_a_valid_response_is_invalid() {
     let record = record(LoopModel::Closed, 0, Duration::ZERO);
     assert_eq!(outcome(&record, "responses"), GuardOutcome::Failed);
@@ -197,7 +215,7 @@ fn text_leads_with_rate_and_conditions_and_ends_with_the_verdict() {
     assert!(text.contains("p50 1.00 ms") && text.contains("p99 1.00 ms"), "{text}");
     assert!(!text.contains("p99.9 "), "eight requests do not bear p99.9:\n{text}");
     assert!(text.contains("Little closure 1.000"), "{text}");
-    assert!(text.ends_with("verdict     VALID (4 checks)\n"), "{text}");
+    assert!(text.ends_with("verdict     VALID (6 checks)\n"), "{text}");
 }
 
 #[test]
