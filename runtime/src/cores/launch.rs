@@ -78,6 +78,8 @@ impl Builder {
 
     /// Whether SIGINT and SIGTERM shut the runtime down, with 30 seconds for what is in flight; a second signal
     /// does not wait. Off by default: signals belong to the process, not to a library.
+    ///
+    /// Once handled, the two signals no longer end the process by themselves, not even when the runtime has ended.
     pub fn handle_signals(mut self, handle: bool) -> Builder {
         self.signals = handle.then_some(SIGNAL_DEADLINE);
         self
@@ -395,5 +397,8 @@ impl Drop for Teardown<'_> {
             driver.take_after()
         };
         after.run();
+        // Those wakers and buffers may have spawned something. Left in the queue it would hold the core that holds
+        // the queue, for ever.
+        self.core.executor.cancel_all();
     }
 }

@@ -3,11 +3,14 @@
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::context;
+use slab::Slab;
+
+use super::context::{self, CoreState};
 use crate::sync_types::Arc;
 use crate::task::Inbox;
 
@@ -79,7 +82,7 @@ impl std::fmt::Debug for ShutdownHandle {
 pub(crate) struct ShutdownState {
     pub(super) signal: Arc<Signal>,
     pub(super) deadline: Cell<Option<Instant>>,
-    waiters: RefCell<Vec<Waker>>,
+    waiters: RefCell<Slab<Waker>>,
 }
 
 impl ShutdownState {
@@ -92,7 +95,7 @@ impl ShutdownState {
         let deadline = self.signal.deadline();
         if deadline != self.deadline.get() {
             self.deadline.set(deadline);
-            self.waiters.take().into_iter().for_each(Waker::wake);
+            self.waiters.take().into_iter().for_each(|(_, waker)| waker.wake());
         }
     }
 }
@@ -104,7 +107,7 @@ impl ShutdownState {
 /// # Panics
 /// When polled outside a core.
 pub fn requested() -> Requested {
-    Requested(())
+    Requested(None)
 }
 
 /// Whether the shutdown of this core has begun. `false` outside a core.
@@ -120,22 +123,54 @@ pub fn time_left() -> Option<Duration> {
 }
 
 /// The future of [`requested`].
-#[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
-pub struct Requested(());
+pub struct Requested(Option<Waiter>);
+
+/// A place in a core's list of wakers. It is given back on drop: otherwise every connection that ever waited for
+/// the end would keep its task's memory until then.
+struct Waiter {
+    core: Rc<CoreState>,
+    place: usize,
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        let waker = self.core.shutdown.waiters.borrow_mut().try_remove(self.place);
+        drop(waker);
+    }
+}
+
+impl std::fmt::Debug for Requested {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Requested").field("waiting", &self.0.is_some()).finish()
+    }
+}
 
 impl Future for Requested {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let core = context::expect_current("shutdown::requested");
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let core = match &self.0 {
+            Some(waiter) => waiter.core.clone(),
+            None => context::expect_current("shutdown::requested"),
+        };
         if core.shutdown.deadline.get().is_some() {
+            self.0 = None;
             return Poll::Ready(());
         }
         let mut waiters = core.shutdown.waiters.borrow_mut();
-        if !waiters.iter().any(|waker| waker.will_wake(cx.waker())) {
-            waiters.push(cx.waker().clone());
-        }
+        let old = match &self.0 {
+            Some(waiter) if waiters[waiter.place].will_wake(cx.waker()) => None,
+            Some(waiter) => Some(std::mem::replace(&mut waiters[waiter.place], cx.waker().clone())),
+            None => {
+                let place = waiters.insert(cx.waker().clone());
+                self.0 = Some(Waiter { core: core.clone(), place });
+                None
+            }
+        };
+        drop(waiters);
+        // Outside the borrow: the last reference to a foreign waker may own anything.
+        drop(old);
         Poll::Pending
     }
 }

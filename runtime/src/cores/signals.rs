@@ -14,32 +14,33 @@ use super::shutdown::ShutdownHandle;
 /// Listens for the signals until dropped.
 ///
 /// A signal handler may do next to nothing, so it writes one byte into a socket; a thread that sleeps on the other
-/// end does the rest. The process's other handlers for these signals go on working.
+/// end does the rest. The process's other handlers for these signals go on working. The signals' default action does
+/// not come back when the watch ends: a handler that another part of the process relies on might be lost with it.
 pub(super) struct SignalWatch {
     ids: Vec<SigId>,
     /// Closing it ends the thread.
-    _end: UnixStream,
+    end: UnixStream,
 }
 
 impl SignalWatch {
     pub(super) fn start(handle: ShutdownHandle, deadline: Duration) -> io::Result<SignalWatch> {
         let (mut reader, writer) = UnixStream::pair()?;
-        let mut ids = Vec::new();
+        // Made first, so that whatever fails below, what was registered until then is taken back.
+        let mut watch = SignalWatch { ids: Vec::new(), end: writer };
         for signal in [SIGINT, SIGTERM] {
-            match pipe::register(signal, writer.try_clone()?) {
-                Ok(id) => ids.push(id),
-                Err(error) => {
-                    ids.into_iter().for_each(|id| {
-                        unregister(id);
-                    });
-                    return Err(error);
-                }
-            }
+            let writer = watch.end.try_clone()?;
+            watch.ids.push(pipe::register(signal, writer)?);
         }
         thread::Builder::new().name("covet-signals".into()).spawn(move || {
             let mut byte = [0];
             let mut asked = false;
-            while matches!(reader.read(&mut byte), Ok(1)) {
+            loop {
+                match reader.read(&mut byte) {
+                    Ok(1) => {}
+                    // Any handler of the process may run on this thread and interrupt its sleep.
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    _ => return,
+                }
                 // The first signal asks politely; the second does not wait.
                 let deadline = if asked { Duration::ZERO } else { deadline };
                 tracing::info!(?deadline, "shutdown asked for by signal");
@@ -47,7 +48,7 @@ impl SignalWatch {
                 asked = true;
             }
         })?;
-        Ok(SignalWatch { ids, _end: writer })
+        Ok(watch)
     }
 }
 
@@ -56,6 +57,6 @@ impl Drop for SignalWatch {
         for id in self.ids.drain(..) {
             unregister(id);
         }
-        let _ = self._end.shutdown(std::net::Shutdown::Both);
+        let _ = self.end.shutdown(std::net::Shutdown::Both);
     }
 }

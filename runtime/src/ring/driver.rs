@@ -44,7 +44,7 @@ pub(crate) struct Driver {
     /// Streams that found no free buffer and wait for one to come back.
     pub(super) starved: Vec<Key>,
     /// Entries that found the submission queue full while the kernel could take no more.
-    overflow: VecDeque<squeue::Entry>,
+    pub(super) overflow: VecDeque<squeue::Entry>,
     /// Things whose destructors may run foreign code, dropped when nothing is borrowed.
     pub(super) after: After,
     completions: Vec<(u64, i32, u32)>,
@@ -200,15 +200,26 @@ impl Driver {
         unsafe { self.push(entry.user_data(token::WAKE)) };
     }
 
-    /// Hands everything queued to the kernel and waits for completions, in one system call.
-    pub(crate) fn enter(&mut self, wait: Wait) -> io::Result<()> {
+    /// Moves what found no room into the queue, which is handed over whenever it is full. `false` if the kernel
+    /// takes no more at present.
+    #[cold]
+    fn hand_over_overflow(&mut self) -> bool {
         while let Some(entry) = self.overflow.pop_front() {
             // SAFETY: `push` was promised that what the entry points to lives until its completion.
             if unsafe { self.ring.submission().push(&entry) }.is_err() {
                 self.overflow.push_front(entry);
-                break;
+                if !matches!(self.ring.submitter().submit(), Ok(1..)) {
+                    return false;
+                }
             }
         }
+        true
+    }
+
+    /// Hands everything queued to the kernel and waits for completions, in one system call.
+    pub(crate) fn enter(&mut self, wait: Wait) -> io::Result<()> {
+        // What is still left behind must not be slept upon: the completion waited for may be its own.
+        let wait = if self.overflow.is_empty() || self.hand_over_overflow() { wait } else { Wait::No };
         let submitter = self.ring.submitter();
         let outcome = match wait {
             Wait::No => {
@@ -264,6 +275,7 @@ impl Driver {
                     Some(Kind::Send) => self.on_send(key, result),
                     Some(Kind::CancelRecv) => self.on_recv_cancelled(key, result),
                     Some(Kind::Accept) => self.on_accept(key, result, more),
+                    Some(Kind::CancelAccept) => self.on_accept_cancelled(key, result),
                     Some(Kind::Operation) => self.on_operation(key, result),
                     Some(Kind::Wake) => {
                         woken = true;

@@ -5,10 +5,10 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::task::{Context, Poll, Waker};
 
-use io_uring::{opcode, squeue, types};
+use io_uring::{opcode, types};
 
 use super::driver::Driver;
-use super::token::{self, Key, Kind};
+use super::token::{Key, Kind};
 use crate::error::core_is_gone;
 
 /// Accepted connections that may wait for a slow acceptor before accepting stops and the backlog takes over.
@@ -102,12 +102,22 @@ impl Driver {
     }
 
     fn cancel_accept(&mut self, key: Key) {
-        let entry = opcode::AsyncCancel::new(key.token(Kind::Accept))
-            .build()
-            .flags(squeue::Flags::SKIP_SUCCESS)
-            .user_data(token::UNWATCHED);
+        let entry = opcode::AsyncCancel::new(key.token(Kind::Accept)).build();
         // SAFETY: the entry points to nothing.
-        unsafe { self.push_silent(entry) };
+        unsafe { self.push(entry.user_data(key.token(Kind::CancelAccept))) };
+    }
+
+    pub(super) fn on_accept_cancelled(&mut self, key: Key, result: i32) {
+        let Some(slot) = self.listener(key) else { return };
+        if !slot.armed || !slot.stopping || result != -libc::ENOENT {
+            return;
+        }
+        // An accept that was being retried at that moment can be missed by its token. It would keep the socket
+        // listening after its handle has gone, so it is named by its descriptor from now on.
+        let by_descriptor = types::CancelBuilder::fd(types::Fd(slot.socket.as_raw_fd())).all();
+        let entry = opcode::AsyncCancel2::new(by_descriptor).build();
+        // SAFETY: the entry points to nothing.
+        unsafe { self.push(entry.user_data(key.token(Kind::CancelAccept))) };
     }
 
     /// The handle is gone: connections that nobody took are closed, now and as they arrive.
@@ -116,9 +126,10 @@ impl Driver {
         slot.held = false;
         slot.accepted.clear();
         let mut waker = slot.waker.take();
-        let armed = slot.armed;
+        let cancel = slot.armed && !slot.stopping;
+        slot.stopping |= cancel;
         self.after.discard(&mut waker);
-        if armed {
+        if cancel {
             self.cancel_accept(key);
         }
         self.free_listener_if_done(key);

@@ -152,7 +152,8 @@ impl Future for Operation {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let key = this.key.expect("an operation is not polled again after it was ready");
-        let mut driver = this.core.driver.borrow_mut();
+        let mut guard = this.core.driver.borrow_mut();
+        let driver = &mut *guard;
         let Some(slot) = driver.operations.get_mut(key.index as usize) else {
             // Only a closed driver loses slots: it leaked them rather than free what the kernel held.
             this.key = None;
@@ -170,7 +171,10 @@ impl Future for Operation {
             State::Waiting(waker) => {
                 match waker {
                     Some(waker) if waker.will_wake(cx.waker()) => {}
-                    _ => *waker = Some(cx.waker().clone()),
+                    _ => {
+                        let mut old = waker.replace(cx.waker().clone());
+                        driver.after.discard(&mut old);
+                    }
                 }
                 Poll::Pending
             }

@@ -95,7 +95,7 @@ impl Driver {
         for key in std::mem::take(&mut self.starved) {
             if let Some(slot) = self.stream(key) {
                 slot.starved = false;
-                if slot.held && slot.recv_waker.is_some() {
+                if slot.wants_bytes() {
                     self.arm_recv(key);
                 }
             }
@@ -158,7 +158,7 @@ impl Driver {
             0 => slot.ended = Some(End::Eof),
             code => match -code {
                 libc::ENOBUFS => {
-                    if slot.recv_waker.is_some() && !slot.starved {
+                    if slot.wants_bytes() && !slot.starved {
                         slot.starved = true;
                         self.starved.push(key);
                     }

@@ -31,7 +31,7 @@ impl Driver {
     fn push_send(&mut self, key: Key) {
         let Some(slot) = self.stream(key) else { return };
         let Some(buffer) = &slot.sending else { return };
-        let bytes = &buffer.as_ref()[slot.sent as usize..];
+        let bytes = &buffer.as_ref()[slot.sent..];
         let len = u32::try_from(bytes.len()).unwrap_or(i32::MAX as u32).min(i32::MAX as u32);
         // MSG_WAITALL makes the kernel itself go on after a short send.
         let entry = opcode::Send::new(types::Fd(slot.descriptor), bytes.as_ptr(), len)
@@ -51,9 +51,13 @@ impl Driver {
         let Some(buffer) = &slot.sending else { return };
         match u32::try_from(result) {
             Ok(sent) => {
-                slot.sent += sent;
-                if (slot.sent as usize) < buffer.len() && slot.held && sent > 0 {
-                    return self.push_send(key);
+                slot.sent += sent as usize;
+                if slot.sent < buffer.len() && slot.held {
+                    if sent > 0 {
+                        return self.push_send(key);
+                    }
+                    // A socket that takes nothing will not take the rest, and silence would be taken for success.
+                    slot.send_error = Some(libc::EPIPE);
                 }
             }
             Err(_) if matches!(-result, libc::EINTR | libc::EAGAIN) && slot.held => {

@@ -26,7 +26,7 @@ pub(super) struct StreamSlot {
     pub(super) ended: Option<End>,
     pub(super) send_error: Option<i32>,
     pub(super) sending: Option<SendBuf>,
-    pub(super) sent: u32,
+    pub(super) sent: usize,
     pub(super) waiting_bytes: u32,
     pub(super) first: Option<Chunk>,
     #[expect(clippy::box_collection, reason = "8 bytes instead of 32 in every idle connection")]
@@ -70,6 +70,12 @@ impl StreamSlot {
         } else {
             self.rest.get_or_insert_default().push_back(chunk);
         }
+    }
+
+    /// Somebody waits, and in vain so far. A reader who has bytes to take arms the receive again when it has
+    /// taken them; arming it for one who takes none would fill the memory with what the peer sends.
+    pub(super) fn wants_bytes(&self) -> bool {
+        self.held && self.first.is_none() && self.recv_waker.is_some()
     }
 
     #[inline]

@@ -18,6 +18,8 @@ pub(super) enum Kind {
     Wake = 6,
     /// Nobody waits for it.
     Unwatched = 7,
+    /// The answer to the cancellation of a listener's accept.
+    CancelAccept = 8,
 }
 
 /// A slot's index and generation: a completion that outlives its slot's use finds another generation there.
@@ -47,6 +49,7 @@ pub(super) fn split(token: u64) -> (Option<Kind>, Key) {
         5 => Some(Kind::Operation),
         6 => Some(Kind::Wake),
         7 => Some(Kind::Unwatched),
+        8 => Some(Kind::CancelAccept),
         _ => None,
     };
     (kind, Key { index: token as u32, generation: (token >> 32) as u32 & GENERATION_MASK })
@@ -61,7 +64,9 @@ mod tests {
 
     #[test]
     fn a_token_gives_back_what_went_in() {
-        for kind in [Kind::Recv, Kind::Send, Kind::CancelRecv, Kind::Accept, Kind::Operation] {
+        for kind in
+            [Kind::Recv, Kind::Send, Kind::CancelRecv, Kind::Accept, Kind::Operation, Kind::CancelAccept]
+        {
             for key in [
                 Key { index: 0, generation: 0 },
                 Key { index: u32::MAX, generation: GENERATION_MASK },

@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::mem::ManuallyDrop;
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Waker};
 
@@ -162,7 +162,7 @@ impl Executor {
                     Ok(false) if flags.get() & CANCELLED == 0 => return,
                     Ok(false) => task.finish(JoinError::Cancelled),
                     Ok(true) => {}
-                    Err(payload) => report_panic(&*payload, task.header().spawned_at),
+                    Err(payload) => report_panic(payload, task.header().spawned_at),
                 }
             } else {
                 task.finish(JoinError::Cancelled);
@@ -181,10 +181,17 @@ impl Executor {
             let flags = &task.header().flags;
             flags.set(flags.get() | COMPLETE);
             self.unlink(task);
-            if flags.get() & JOINED == 0 {
-                task.drop_output();
+            // Destructors and wakers are other people's code: a panic in one must neither end the core nor stop
+            // `cancel_all` on its way through futures that may borrow from a stack that is about to go.
+            let handed_on = catch_unwind(AssertUnwindSafe(|| {
+                if flags.get() & JOINED == 0 {
+                    task.drop_output();
+                }
+                task.wake_joiner();
+            }));
+            if let Err(payload) = handed_on {
+                report_panic(payload, task.header().spawned_at);
             }
-            task.wake_joiner();
             if flags.get() & QUEUED == 0 {
                 task.release();
             }
@@ -255,7 +262,16 @@ impl Drop for Executor {
 }
 
 /// Logs a panic that was stopped at the border of its task.
-pub(super) fn report_panic(payload: &(dyn Any + Send), place: impl std::fmt::Display) {
-    let message = JoinError::panic_text(payload);
+pub(super) fn report_panic(payload: Box<dyn Any + Send>, place: impl std::fmt::Display) {
+    let message = JoinError::panic_text(&*payload);
     tracing::error!(%message, %place, "a task panicked; the core goes on");
+    drop_payload(payload);
+}
+
+/// Drops what a task panicked with. It may be anything, even something whose destructor panics in its turn: that
+/// second panic's payload is given up rather than dropped.
+pub(super) fn drop_payload(payload: Box<dyn Any + Send>) {
+    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(second);
+    }
 }

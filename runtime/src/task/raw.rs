@@ -221,7 +221,9 @@ unsafe fn poll<F: Future>(task: TaskRef, cx: &mut Context<'_>) -> Polled {
         Ok(Poll::Ready(value)) => replace(stage, Ok(value)).map(|()| true),
         Err(payload) => {
             let text = JoinError::panic_text(&*payload);
-            let _ = replace(stage, Err(JoinError::Panicked(text)));
+            if let Err(second) = replace(stage, Err(JoinError::Panicked(text))) {
+                executor::drop_payload(second);
+            }
             Err(payload)
         }
     }
@@ -265,7 +267,7 @@ unsafe fn finish<F: Future>(task: TaskRef, why: JoinError) {
     let stage = unsafe { &mut *task.0.cast::<TaskCell<F>>().as_ref().stage.get() };
     if let Err(payload) = replace(stage, Err(why)) {
         // A destructor that panics while its task is cancelled must not take the core down.
-        executor::report_panic(&*payload, "a cancelled task's destructor");
+        executor::report_panic(payload, "a cancelled task's destructor");
     }
 }
 

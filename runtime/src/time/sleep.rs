@@ -61,7 +61,9 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.core.wheel.borrow_mut().poll(self.key, cx.waker()) { Poll::Ready(()) } else { Poll::Pending }
+        let (fired, old) = self.core.wheel.borrow_mut().poll(self.key, cx.waker());
+        drop(old);
+        if fired { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 

@@ -102,16 +102,17 @@ impl Wheel {
         self.timers.remove(key.0 as usize).waker
     }
 
-    /// Whether the timer has fired; if not, `waker` will be woken when it does.
-    pub(crate) fn poll(&mut self, key: TimerKey, waker: &Waker) -> bool {
+    /// Whether the timer has fired; if not, `waker` will be woken when it does. The waker that it replaces is
+    /// returned so that it is dropped outside any borrow.
+    pub(crate) fn poll(&mut self, key: TimerKey, waker: &Waker) -> (bool, Option<Waker>) {
         let timer = &mut self.timers[key.0 as usize];
         if !timer.linked {
-            return true;
+            return (true, None);
         }
-        if !timer.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
-            timer.waker = Some(waker.clone());
+        match &timer.waker {
+            Some(known) if known.will_wake(waker) => (false, None),
+            _ => (false, timer.waker.replace(waker.clone())),
         }
-        false
     }
 
     pub(crate) fn has_fired(&self, key: TimerKey) -> bool {
