@@ -108,7 +108,14 @@ impl Builder {
         let signal = Signal::new();
         let handle = ShutdownHandle(signal.clone());
         let factory = Arc::new(factory);
-        let mut runtime = Runtime { threads: Vec::new(), handle: handle.clone(), signals: None };
+        // Before the first core can accept anything: a signal that follows must not end the process by default.
+        let signals = match self.signals {
+            Some(deadline) => Some(
+                SignalWatch::start(handle.clone(), deadline).map_err(StartError::io("listen for signals"))?,
+            ),
+            None => None,
+        };
+        let mut runtime = Runtime { threads: Vec::new(), handle, signals };
         let (report, reports) = mpsc::channel();
         for (index, &cpu) in cpus.iter().enumerate() {
             let (factory, signal, report) = (factory.clone(), signal.clone(), report.clone());
@@ -130,15 +137,6 @@ impl Builder {
         if let Some(error) = failed {
             drop(runtime.abandon());
             return Err(error);
-        }
-        if let Some(deadline) = self.signals {
-            match SignalWatch::start(handle, deadline) {
-                Ok(watch) => runtime.signals = Some(watch),
-                Err(source) => {
-                    drop(runtime.abandon());
-                    return Err(StartError::Io { step: "listen for signals", source });
-                }
-            }
         }
         Ok(runtime)
     }
