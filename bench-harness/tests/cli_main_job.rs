@@ -63,13 +63,14 @@ fn a_wrong_claim_file_is_explained_before_anything_is_measured() {
 }
 
 #[test]
-fn a_report_that_cannot_be_written_is_an_error() {
+fn a_report_that_cannot_be_written_is_an_early_error() {
     let scratch = Scratch::new("occupied");
     let file = scratch.0.join("file");
     fs::write(&file, "not a folder").expect("the file is written");
-    let claim = network_claim(&scratch.0);
-    let output = covet_bench(&["--short", "--claim", &claim, "--out", file.to_str().expect("UTF-8")]);
-    fails_in_one_line(&output, 1, &["the report was not written", "--out"]);
+    let started = Instant::now();
+    let output = covet_bench(&["--out", file.to_str().expect("UTF-8")]);
+    assert!(started.elapsed() < Duration::from_secs(2), "before anything is measured");
+    fails_in_one_line(&output, 1, &["the report cannot be written to", "--out"]);
 }
 
 #[test]
@@ -80,6 +81,8 @@ fn a_layer_without_a_measurement_is_said_and_exits_with_98() {
     let stdout = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(98), "{stdout}");
     assert!(stdout.contains("no measurement of HTTP over a network"), "{stdout}");
+    let output = covet_bench(&["verify", &claim, "--short", "--out", scratch.path()]);
+    assert_eq!(output.status.code(), Some(98));
 }
 
 /// A claim that no layer of this machine can speak for.

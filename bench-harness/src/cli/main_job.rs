@@ -22,7 +22,7 @@ use super::exit::{self, Advise, Exit};
 use crate::report::{self, Environment, Latency, LayerResult, Report, model, quantity};
 use crate::stats::spread;
 use crate::verdict::judge::{self, Evidence};
-use crate::verdict::{Claim, Layer, Reading};
+use crate::verdict::{Claim, Layer, Reading, Verdict};
 use http::{Measured, Rig, Target};
 use layout::Layout;
 use pace::Pace;
@@ -56,23 +56,56 @@ pub struct MainJobArgs {
 /// # Errors
 /// When the claim file cannot be read or the report cannot be written.
 pub fn main_job(args: MainJobArgs) -> anyhow::Result<Exit> {
-    let (report, complete) = measure(&args)?;
-    let mut out = io::stdout().lock();
-    // Who reads the output may have had enough; the report on disk does not depend on it.
-    let _ = out.write_all(report::text::render(&report, width()).as_bytes());
-    let folder = report::write::write(&report, &args.out, SystemTime::now())
-        .advise("the report was not written", "Choose a directory that you may write to with --out")?;
-    let _ = writeln!(out, "\nReport   {}", folder.join("report.html").display());
-    let _ = writeln!(out, "Data     {}", folder.join("report.json").display());
+    let (_, complete) = judge_and_report(&args)?;
     Ok(if complete { Exit::Success } else { Exit::Inconclusive })
 }
 
-/// Makes the report; also says whether every layer was measured.
-fn measure(args: &MainJobArgs) -> anyhow::Result<(Report, bool)> {
+/// Options of `covet-bench verify`.
+#[derive(Debug, Clone, Args)]
+pub struct VerifyArgs {
+    /// The claim to judge
+    #[arg(value_name = "FILE")]
+    pub claim: PathBuf,
+    /// Fewer and shorter runs (about 8 seconds)
+    #[arg(long)]
+    pub short: bool,
+    /// Directory that receives a new folder with report.html and report.json
+    #[arg(long, value_name = "DIR", default_value = "covet-report")]
+    pub out: PathBuf,
+}
+
+/// The main job on a given claim, with the verdict as the exit status.
+///
+/// # Errors
+/// As [`main_job`].
+pub fn verify(args: VerifyArgs) -> anyhow::Result<Exit> {
+    let args = MainJobArgs { short: args.short, out: args.out, claim: Some(args.claim) };
+    let (verdict, _) = judge_and_report(&args)?;
+    Ok(verdict.exit())
+}
+
+/// Measures, prints and writes; returns the verdict on the whole and whether every layer was measured.
+fn judge_and_report(args: &MainJobArgs) -> anyhow::Result<(Verdict, bool)> {
+    const REMEDY: &str = "Choose a directory that you may write to with --out";
+    let what = || format!("the report cannot be written to {}", args.out.display());
     let claim = load_claim(args.claim.as_deref())?;
+    // Before anything is measured, so that no half minute is lost to a missing permission.
+    std::fs::create_dir_all(&args.out).advise(what(), REMEDY)?;
+    let (report, complete) = measure(claim, args.short);
+    let mut out = io::stdout().lock();
+    // Who reads the output may have had enough; the report on disk does not depend on it.
+    let _ = out.write_all(report::text::render(&report, width()).as_bytes());
+    let folder = report::write::write(&report, &args.out, SystemTime::now()).advise(what(), REMEDY)?;
+    let _ = writeln!(out, "\nReport   {}", folder.join("report.html").display());
+    let _ = writeln!(out, "Data     {}", folder.join("report.json").display());
+    Ok((report.overall.verdict, complete))
+}
+
+/// Makes the report; also says whether every layer was measured.
+fn measure(claim: Claim, short: bool) -> (Report, bool) {
     let began = (Instant::now(), SystemTime::now());
     let environment = Environment::read();
-    let mut job = Job::new(claim, if args.short { Pace::SHORT } else { Pace::FULL });
+    let mut job = Job::new(claim, if short { Pace::SHORT } else { Pace::FULL });
     let layers = job.layers();
     let latency = job.latency(&layers);
     job.finish();
@@ -89,7 +122,7 @@ fn measure(args: &MainJobArgs) -> anyhow::Result<(Report, bool)> {
         notes: job.notes,
         environment,
     };
-    Ok((report, complete))
+    (report, complete)
 }
 
 fn load_claim(file: Option<&Path>) -> anyhow::Result<Claim> {

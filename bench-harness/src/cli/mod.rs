@@ -28,7 +28,8 @@ pub use exit::{Advise, Exit};
         JSON report.",
     after_help = "Exit status: 0 success, 1 runtime error, 2 usage, 95 not reproducible on this hardware, \
         96 mis-specified claim, 97 invalid measurement, 98 inconclusive, 99 refuted or a threshold failed. \
-        The main job exits 0 once it has produced its verdicts, whatever they are.",
+        The main job exits 0 once it has measured every layer, whatever the verdicts, and 98 when a layer could not be \
+        measured (one core only, io_uring refused); `verify` exits with the verdict.",
     args_conflicts_with_subcommands = true
 )]
 pub struct Cli {
@@ -51,6 +52,8 @@ pub enum Command {
     Run(run::RunArgs),
     /// Measure peer servers and Covet side by side, interleaved
     Peers(peers::PeersArgs),
+    /// Judge a claim file: the main job with the verdict as the exit status
+    Verify(main_job::VerifyArgs),
 }
 
 /// Parses the process's arguments, does what they ask, and returns the exit status.
@@ -62,6 +65,7 @@ pub fn main() -> ExitCode {
         Some(Command::Null(args)) => null::null(args),
         Some(Command::Run(args)) => run::run(args),
         Some(Command::Peers(args)) => peers::peers(args),
+        Some(Command::Verify(args)) => main_job::verify(args),
     };
     match result {
         Ok(exit) => exit.into(),

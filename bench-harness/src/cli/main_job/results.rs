@@ -39,10 +39,12 @@ pub(super) fn matching(
     let matches: u64 = runs.iter().map(|run| run.matches).sum();
     let outcome = if wrong == 0 { Outcome::Passed } else { Outcome::Failed };
     let detail = format!("{} matches checked, {wrong} wrong", grouped(matches as f64));
+    let undisturbed = undisturbed(runs);
+    let calm = undisturbed.outcome == Outcome::Passed;
     let result = Parts {
         reading,
         subject: subject.subject(),
-        limit: Limit::Subject,
+        limit: if calm { Limit::Subject } else { Limit::Unknown },
         feasibility: None,
         conditions: vec![
             Condition::new("layer", "a function call, no socket, no HTTP"),
@@ -59,7 +61,7 @@ pub(super) fn matching(
                 ..RunResult::default()
             })
             .collect(),
-        checks: vec![Check { name: "matches".into(), outcome, detail }, undisturbed(runs)],
+        checks: vec![Check { name: "matches".into(), outcome, detail }, undisturbed, optimised()],
         clock: None,
     };
     result.judge(claim)
@@ -71,6 +73,16 @@ fn undisturbed(runs: &[route_match::Run]) -> Check {
     let outcome = if busy >= UNDISTURBED { Outcome::Passed } else { Outcome::Warning };
     let detail = format!("the thread had its core {} of the time (median of runs)", percent(busy));
     Check { name: "undisturbed".into(), outcome, detail }
+}
+
+/// Whether this build may speak about speed at all.
+fn optimised() -> Check {
+    let (outcome, detail) = if cfg!(debug_assertions) {
+        (Outcome::Failed, "a debug build says nothing about speed: build with --release")
+    } else {
+        (Outcome::Passed, "a release build")
+    };
+    Check { name: "build".into(), outcome, detail: detail.to_owned() }
 }
 
 /// The result of a closed loop, given what the same load did to the null responder.
@@ -88,6 +100,7 @@ pub(super) fn closed(
     let mut checks = guards(&records);
     checks.push(errors(&records));
     checks.extend(quiet(runs));
+    checks.push(optimised());
     checks.extend(null.and_then(|null| ceiling(&results, null)));
     let feasibility = null.and_then(|null| {
         Some(Feasibility {

@@ -190,6 +190,10 @@ pub(super) fn details(report: &Report) -> String {
             tag(tone(layer.judgement.verdict), layer.judgement.verdict.label()),
             escape(&layer.judgement.reason)
         );
+        if layer.runs.is_empty() {
+            out.push_str("</div>\n");
+            continue;
+        }
         let _ = writeln!(out, "<p class=\"soft\">Measured: {}</p>", escape(&layer.subject));
         out.push_str(&conditions(&layer.conditions));
         if let Some(feasibility) = layer.feasibility {
@@ -209,9 +213,6 @@ fn runs(out: &mut String, layer: &LayerResult) {
     const CHART: Size = Size { width: 358.0, height: 190.0 };
     if let Some(svg) = rates::runs(layer, CHART) {
         let _ = writeln!(out, "<div style=\"max-width:440px\">{svg}</div>");
-    }
-    if layer.runs.is_empty() {
-        return;
     }
     out.push_str(
         "<details><summary>All runs</summary><table class=\"stack\"><thead><tr><th>Run</th><th class=\"n\">Rate/s</th>\

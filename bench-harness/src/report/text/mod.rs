@@ -19,15 +19,15 @@ pub fn render(report: &Report, width: usize) -> String {
     let mut out = String::new();
     head(&mut out, report, width);
     layers(&mut out, report, width);
+    for note in &report.notes {
+        out.push('\n');
+        wrap(&mut out, "Note: ", note, width);
+    }
     for layer in &report.layers {
         details(&mut out, layer, report.claim.value, width);
     }
     if let Some(latency) = &report.latency {
         self::latency(&mut out, latency, width);
-    }
-    for note in &report.notes {
-        out.push('\n');
-        wrap(&mut out, "Note: ", note, width);
     }
     out
 }
@@ -98,12 +98,13 @@ fn details(out: &mut String, layer: &LayerResult, claimed: f64, width: usize) {
     out.push('\n');
     wrap(out, "", &format!("{}: {}", layer.reading, layer.judgement.verdict.label()), width);
     wrap(out, "  ", &layer.judgement.reason, width);
+    if layer.runs.is_empty() {
+        return;
+    }
     wrap(out, "  measured    ", &layer.subject, width);
     wrap(out, "  conditions  ", &conditions(&layer.conditions), width);
     let runs: Vec<String> = layer.runs.iter().map(|run| short(run.rate)).collect();
-    if !runs.is_empty() {
-        wrap(out, "  runs        ", &runs.join(", "), width);
-    }
+    wrap(out, "  runs        ", &runs.join(", "), width);
     if let Some(text) = accounting(layer) {
         wrap(out, "  accounting  ", &text, width);
     }
