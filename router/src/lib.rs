@@ -2,7 +2,7 @@
 //!
 //! A [`Router`] maps paths and methods to [handlers](Handler), which are plain async functions of
 //! [extractors](extract) that return [responses](IntoResponse). Around them lie
-//! [middleware](middleware). Whatever fails becomes an [`Error`], which leaves as problem+json
+//! [middleware]. Whatever fails becomes an [`Error`], which leaves as problem+json
 //! through one hook. The router is a [`covet_http::Service`]; [`test_client`] drives it without
 //! sockets.
 //!
