@@ -23,7 +23,7 @@ const SPARE_HEADS: usize = 64;
 /// What the connections of one server on one core share.
 pub(super) struct Shared {
     pub(super) config: Config,
-    encoder: RefCell<ResponseEncoder>,
+    pub(super) encoder: RefCell<ResponseEncoder>,
     /// When the encoder's date is to be looked at again.
     next_second: Cell<Instant>,
     pub(super) closing: Cell<bool>,
@@ -35,18 +35,17 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// The encoder with today's second in its Date.
+    /// Brings the encoder's Date up to date, as far as this turn's time tells.
     #[inline]
-    pub(super) fn with_encoder<T>(&self, f: impl FnOnce(&ResponseEncoder) -> T) -> T {
+    pub(super) fn refresh_date(&self) {
         let now = time::now();
         if now >= self.next_second.get() {
-            self.refresh_date(now);
+            self.set_date(now);
         }
-        f(&self.encoder.borrow())
     }
 
     #[cold]
-    fn refresh_date(&self, now: Instant) {
+    fn set_date(&self, now: Instant) {
         let clock = SystemTime::now();
         self.encoder.borrow_mut().set_time(clock);
         let part = clock.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
@@ -100,7 +99,8 @@ impl Drop for Place {
 
 /// Serves connections from `listener` on this core until its shutdown begins, then lets requests in flight finish.
 ///
-/// On shutdown accepting stops, idle connections are closed, and the answers under way are marked as the last;
+/// On shutdown accepting stops, idle connections are closed after [`Timeouts::farewell`](super::Timeouts::farewell),
+/// and the answers under way are marked as the last;
 /// the future is ready when all connections have ended. What is not finished at the runtime's deadline is cut off by
 /// the runtime. Dropping the future stops accepting and leaves the connections alone.
 ///

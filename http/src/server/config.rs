@@ -52,6 +52,9 @@ pub struct Timeouts {
     /// For the client to take a piece of at most 64 KiB of an answer; beyond, the connection is reset.
     /// Default 30 s.
     pub write: Duration,
+    /// How long a connection without a request is kept once the shutdown has begun: a request that was on its way
+    /// by then is answered, and told that it is the last. Default 500 ms.
+    pub farewell: Duration,
     /// How long the client's last bytes are waited for and thrown away after an answer that closes the connection,
     /// so that the answer is not lost to a reset. Default 2 s.
     pub linger: Duration,
@@ -65,6 +68,7 @@ impl Default for Timeouts {
             body: Duration::from_secs(30),
             body_rate: 256,
             write: Duration::from_secs(30),
+            farewell: Duration::from_millis(500),
             linger: Duration::from_secs(2),
         }
     }

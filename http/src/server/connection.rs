@@ -16,7 +16,8 @@ use http::StatusCode;
 use super::accept::{Place, Shared};
 use super::incoming::IncomingBody;
 use super::link::{Link, Received};
-use super::output::SendFailure;
+use super::output::{COPY, PIECE, SendFailure};
+use crate::h1::response::ResponseFraming;
 use crate::h1::{Decoded, Exchange, Framing, Head, decode_request};
 use crate::{Body, ContentType, Request, Response, Service};
 
@@ -53,79 +54,175 @@ pub(super) async fn run<S: Service>(stream: TcpStream, service: Rc<S>, place: Pl
     }
 }
 
+/// What the present exchange of a connection is made of.
+#[derive(Default)]
+struct Progress {
+    head: Option<Rc<Head>>,
+    /// Requests whose head was decoded.
+    served: u64,
+    /// Some bytes of a head have come, but not all.
+    in_head: bool,
+    /// The body of the request that is being answered, if it has one.
+    incoming: Option<Rc<IncomingBody>>,
+    exchange: Option<Exchange>,
+}
+
+/// Why [`answer_ready`] stopped.
+enum Step {
+    /// All that has been received is answered.
+    NeedInput,
+    /// Enough answers wait to be sent.
+    OutputIsFull,
+    /// The last answer of the connection waits to be sent.
+    Closing,
+    /// The service has not answered yet.
+    Waiting,
+    /// This answer, or the rest of its exchange, takes more than copying it behind the others.
+    Answer(Response),
+    /// The request can't be served, and the connection can't go on after the answer.
+    Refuse(StatusCode, String),
+}
+
 async fn exchanges<S: Service>(link: &Rc<Link>, service: &S) -> End {
-    let shared = &*link.shared;
-    let mut head: Option<Rc<Head>> = None;
-    let mut served = 0u64;
-    let mut in_head = false;
+    let make = |request| service.call(request);
+    let mut call = pin!(None);
+    let mut progress = Progress::default();
     loop {
-        let consumed = match decode(link, &mut head) {
-            Ok(Decoded::Complete { consumed }) => consumed,
-            Ok(Decoded::Partial) => match wait_for_head(link, &mut head, served, &mut in_head).await {
+        let step =
+            poll_fn(|cx| Poll::Ready(answer_ready(link, &mut progress, &make, call.as_mut(), cx))).await;
+        let response = match step {
+            Step::NeedInput => match wait_for_head(link, &mut progress).await {
                 Some(end) => return end,
                 None => continue,
             },
-            Err(error) => return refuse(link, error.status(), &error.to_string()).await,
+            Step::OutputIsFull => match link.send_output().await {
+                Ok(()) => continue,
+                Err(_) => return End::Reset,
+            },
+            Step::Closing => return end_after_answers(link).await,
+            Step::Refuse(status, detail) => return Box::pin(refuse(link, status, &detail)).await,
+            Step::Answer(response) => response,
+            Step::Waiting => {
+                link.input.borrow_mut().hold();
+                let response = poll_fn(|cx| poll_while_sending(link, call.as_mut(), cx)).await;
+                call.set(None);
+                response
+            }
         };
-        in_head = false;
-        served += 1;
+        if let Some(end) = Box::pin(finish(link, &mut progress, response)).await {
+            return end;
+        }
+    }
+}
+
+/// Answers the requests that have been received whole, for as long as the service answers at once and the answers are
+/// small: the path of nearly every request, without a suspension point in it.
+fn answer_ready<Fut: Future<Output = Response>>(
+    link: &Rc<Link>,
+    progress: &mut Progress,
+    make: &impl Fn(Request) -> Fut,
+    mut call: Pin<&mut Option<Fut>>,
+    cx: &mut Context<'_>,
+) -> Step {
+    let shared = &*link.shared;
+    shared.refresh_date();
+    loop {
+        let consumed = match decode(link, &mut progress.head) {
+            Ok(Decoded::Complete { consumed }) => consumed,
+            Ok(Decoded::Partial) => return Step::NeedInput,
+            Err(error) => return Step::Refuse(error.status(), error.to_string()),
+        };
+        let Some(head) = &progress.head else { return Step::NeedInput };
         link.input.borrow_mut().consume(consumed);
-        let Some(decoded) = &head else { return End::Close };
-        let mut exchange = Exchange::of(decoded);
-        exchange.keep_alive &= served < shared.config.requests_per_connection;
-        let (body, incoming) = match decoded.framing() {
-            Framing::None | Framing::Length(0) => (Body::empty(), None),
-            Framing::Length(length) if length > shared.config.limits.body => {
-                let detail = format!("the body may have at most {} bytes", shared.config.limits.body);
-                return refuse(link, StatusCode::PAYLOAD_TOO_LARGE, &detail).await;
-            }
-            framing => {
-                let incoming = link.begin_body(framing, decoded.expect_continue());
-                let length = if let Framing::Length(length) = framing { Some(length) } else { None };
-                (Body::incoming(incoming.clone(), length), Some(incoming))
-            }
+        progress.in_head = false;
+        progress.served += 1;
+        let mut exchange = Exchange::of(head);
+        exchange.keep_alive &=
+            progress.served < shared.config.requests_per_connection && !shared.closing.get();
+        let body = match head.framing() {
+            Framing::None | Framing::Length(0) => Body::empty(),
+            framing => match begin_body(link, head, framing) {
+                Ok((incoming, body)) => {
+                    progress.incoming = Some(incoming);
+                    body
+                }
+                Err(detail) => return Step::Refuse(StatusCode::PAYLOAD_TOO_LARGE, detail),
+            },
         };
-        let mut request = Request::new(decoded.clone(), body);
+        let mut request = Request::new(head.clone(), body);
         if let Some(peer) = &link.peer {
             request.set_peer_addr(peer.clone());
         }
-
-        let response = {
-            let mut call = pin!(async { service.call(request).await });
-            match poll_fn(|cx| Poll::Ready(poll_service(call.as_mut(), cx))).await {
-                Poll::Ready(response) => response,
-                Poll::Pending => {
-                    link.input.borrow_mut().hold();
-                    poll_fn(|cx| poll_while_sending(link, call.as_mut(), cx)).await
-                }
-            }
+        let polled = guard(|| {
+            call.set(Some(make(request)));
+            poll_call(call.as_mut(), cx)
+        });
+        let Poll::Ready(response) = polled else {
+            progress.exchange = Some(exchange);
+            return Step::Waiting;
         };
-
-        exchange.keep_alive &= !shared.closing.get();
-        if let Some(incoming) = &incoming {
-            settle_expectation(link, incoming, &mut exchange);
+        call.set(None);
+        if progress.incoming.is_some() || !response.body().as_fixed().is_some_and(|body| body.len() <= COPY) {
+            progress.exchange = Some(exchange);
+            return Step::Answer(response);
         }
-        let encoded = link
-            .with_output(|output| shared.with_encoder(|encoder| encoder.encode(&response, exchange, output)));
-        match link.send_body(response.into_body(), encoded.framing).await {
-            Ok(()) => {}
-            Err(SendFailure::Connection(_)) => return End::Reset,
-            Err(SendFailure::Body(error)) => {
-                tracing::warn!(%error, "the body of an answer broke off; resetting its connection");
-                return End::Reset;
+        let encoded = link.answer(&response, exchange);
+        if encoded.framing != ResponseFraming::None {
+            if let Some(body) = response.body().as_fixed() {
+                link.with_output(|output| output.extend_from_slice(body));
             }
         }
-        let keep = match incoming {
-            None => encoded.keep_alive,
-            Some(_) => Box::pin(finish_body(link, encoded.keep_alive)).await,
-        };
-        if !keep {
-            return match flush(link).await {
-                Ok(()) => End::Linger,
-                Err(_) => End::Reset,
-            };
+        if !encoded.keep_alive {
+            // The connection ends once this is sent; what was pipelined behind it is not answered.
+            return Step::Closing;
+        }
+        if link.output_len() >= PIECE {
+            return Step::OutputIsFull;
         }
     }
+}
+
+/// The body of a request that announces one, or the detail of a 413 answer.
+#[cold]
+fn begin_body(link: &Rc<Link>, head: &Head, framing: Framing) -> Result<(Rc<IncomingBody>, Body), String> {
+    let limit = link.shared.config.limits.body;
+    let length = if let Framing::Length(length) = framing { Some(length) } else { None };
+    if length.is_some_and(|length| length > limit) {
+        return Err(format!("the body may have at most {limit} bytes"));
+    }
+    let incoming = link.begin_body(framing, head.expect_continue());
+    let body = Body::incoming(incoming.clone(), length);
+    Ok((incoming, body))
+}
+
+/// Sends an answer that takes time, and reads what is left of its request. `Some` if the connection is to end.
+async fn finish(link: &Rc<Link>, progress: &mut Progress, response: Response) -> Option<End> {
+    let incoming = progress.incoming.take();
+    let mut exchange = progress.exchange.take()?;
+    exchange.keep_alive &= !link.shared.closing.get();
+    if let Some(incoming) = &incoming {
+        settle_expectation(link, incoming, &mut exchange);
+    }
+    link.shared.refresh_date();
+    let encoded = link.answer(&response, exchange);
+    match link.send_body(response.into_body(), encoded.framing).await {
+        Ok(()) => {}
+        Err(SendFailure::Connection) => return Some(End::Reset),
+        Err(SendFailure::Body(error)) => {
+            tracing::warn!(%error, "the body of an answer broke off; resetting its connection");
+            return Some(End::Reset);
+        }
+    }
+    let keep = match incoming {
+        None => encoded.keep_alive,
+        Some(_) => finish_body(link, encoded.keep_alive).await,
+    };
+    if keep { None } else { Some(end_after_answers(link).await) }
+}
+
+/// Sends everything, after which the client has only to read.
+async fn end_after_answers(link: &Link) -> End {
+    if flush(link).await.is_ok() { End::Linger } else { End::Reset }
 }
 
 /// Decodes the next head out of what has been received.
@@ -147,37 +244,16 @@ fn decode(link: &Link, head: &mut Option<Rc<Head>>) -> Result<Decoded, crate::h1
 
 /// Sends what is answered, then waits for more bytes of a head. `Some` if the connection is to end instead.
 #[inline]
-async fn wait_for_head(
-    link: &Rc<Link>,
-    head: &mut Option<Rc<Head>>,
-    served: u64,
-    in_head: &mut bool,
-) -> Option<End> {
+async fn wait_for_head(link: &Rc<Link>, progress: &mut Progress) -> Option<End> {
     if link.send_output().await.is_err() {
         return Some(End::Reset);
     }
-    let timeouts = &link.shared.config.timeouts;
-    let idle = link.input.borrow().is_empty();
     if link.input.borrow().ended {
         // A client that has finished sending still gets the answers to what it sent.
-        return Some(if flush(link).await.is_ok() { End::Linger } else { End::Reset });
+        return Some(end_after_answers(link).await);
     }
-    if idle {
-        if served == 1 {
-            // Most connections that pause after one request are not the ones a memory of the head would help.
-            head.take().into_iter().for_each(|head| link.shared.give_head(head));
-        }
-        if served > 0 {
-            link.set_timer(QUIET.min(timeouts.idle));
-        }
-    } else {
-        link.input.borrow_mut().hold();
-        if !*in_head && served > 0 {
-            link.set_timer(timeouts.head);
-        }
-        *in_head = true;
-    }
-    let mut quiet = false;
+    let idle = link.input.borrow().is_empty();
+    let mut next_limit = start_waiting(link, progress, idle);
     loop {
         let received = poll_fn(|cx| {
             if idle && link.shared.closing.get() {
@@ -187,30 +263,68 @@ async fn wait_for_head(
         });
         match received.await {
             Some(Received::More) => return None,
-            Some(Received::TimedOut) if idle && served > 0 && !quiet && timeouts.idle > QUIET => {
-                quiet = true;
-                head.take().into_iter().for_each(|head| link.shared.give_head(head));
-                link.set_timer(timeouts.idle - QUIET);
-            }
-            Some(Received::TimedOut) if idle => return Some(End::Close),
-            Some(Received::TimedOut) => {
-                return Some(
-                    refuse(link, StatusCode::REQUEST_TIMEOUT, "the head did not arrive in time").await,
-                );
-            }
             Some(Received::Failed(_)) => return Some(End::Close),
-            None => return Some(if flush(link).await.is_ok() { End::Linger } else { End::Reset }),
+            Some(Received::TimedOut) => match next_limit.take() {
+                Some(limit) => {
+                    give_head_back(link, progress);
+                    link.set_timer(limit);
+                }
+                None if idle => return Some(End::Close),
+                None => {
+                    let detail = "the head did not arrive in time";
+                    return Some(Box::pin(refuse(link, StatusCode::REQUEST_TIMEOUT, detail)).await);
+                }
+            },
+            None => return Some(end_after_answers(link).await),
         }
     }
 }
 
-/// Polls the service; its panic becomes a 500 answer and a line in the log.
+fn give_head_back(link: &Link, progress: &mut Progress) {
+    if let Some(head) = progress.head.take() {
+        link.shared.give_head(head);
+    }
+}
+
+/// Sets the timer for a wait between requests or within a head. Returns what is to be waited for beyond it.
 #[inline]
-fn poll_service<F: Future<Output = Response>>(call: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<Response> {
-    match catch_unwind(AssertUnwindSafe(|| call.poll(cx))) {
+fn start_waiting(link: &Link, progress: &mut Progress, idle: bool) -> Option<Duration> {
+    let timeouts = &link.shared.config.timeouts;
+    if !idle {
+        // Nothing of the kernel's is kept while a slow client takes its time.
+        link.input.borrow_mut().hold();
+        if !progress.in_head && progress.served > 0 {
+            link.set_timer(timeouts.head);
+        }
+        progress.in_head = true;
+        return None;
+    }
+    match progress.served {
+        // The first head has had its time since the connection was accepted.
+        0 => return None,
+        // Most connections that pause after one request are not the ones that remembering its head would help.
+        1 => give_head_back(link, progress),
+        _ => {}
+    }
+    link.set_timer(QUIET.min(timeouts.idle));
+    timeouts.idle.checked_sub(QUIET).filter(|rest| !rest.is_zero())
+}
+
+/// Runs a part of the service; its panic becomes a 500 answer and a line in the log.
+#[inline]
+fn guard(f: impl FnOnce() -> Poll<Response>) -> Poll<Response> {
+    match catch_unwind(AssertUnwindSafe(f)) {
         Ok(polled) => polled,
         Err(payload) => Poll::Ready(panicked(&*payload)),
     }
+}
+
+#[inline]
+fn poll_call<F: Future<Output = Response>>(
+    call: Pin<&mut Option<F>>,
+    cx: &mut Context<'_>,
+) -> Poll<Response> {
+    call.as_pin_mut().expect("a call is polled only after it was made").poll(cx)
 }
 
 #[cold]
@@ -229,10 +343,10 @@ fn panicked(payload: &(dyn Any + Send)) -> Response {
 /// Polls the service while earlier answers are sent, one send after another.
 fn poll_while_sending<F: Future<Output = Response>>(
     link: &Link,
-    call: Pin<&mut F>,
+    call: Pin<&mut Option<F>>,
     cx: &mut Context<'_>,
 ) -> Poll<Response> {
-    let polled = poll_service(call, cx);
+    let polled = guard(|| poll_call(call, cx));
     if polled.is_pending() && link.output_len() > 0 && link.stream.poll_sent(cx).is_ready() {
         // A failure shows again when the answer is sent.
         let _ = link.send_output_now();
@@ -278,13 +392,12 @@ async fn refuse(link: &Rc<Link>, status: StatusCode, detail: &str) -> End {
     let response = problem(status, detail);
     let exchange =
         Exchange { version: http::Version::HTTP_11, head: false, connect: false, keep_alive: false };
-    link.with_output(|output| {
-        link.shared.with_encoder(|encoder| encoder.encode(&response, exchange, output));
-        if let Some(body) = response.body().as_fixed() {
-            output.extend_from_slice(body);
-        }
-    });
-    if flush(link).await.is_ok() { End::Linger } else { End::Reset }
+    link.shared.refresh_date();
+    link.answer(&response, exchange);
+    if let Some(body) = response.body().as_fixed() {
+        link.with_output(|output| output.extend_from_slice(body));
+    }
+    end_after_answers(link).await
 }
 
 fn problem(status: StatusCode, detail: &str) -> Response {

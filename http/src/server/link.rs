@@ -14,6 +14,8 @@ use covet_runtime::time::{self, Sleep};
 use super::accept::Shared;
 use super::incoming::BodyState;
 use super::input::Input;
+use crate::Response;
+use crate::h1::{Encoded, Exchange};
 
 /// What the connection's task and a request body that is being read have in common.
 pub(super) struct Link {
@@ -83,6 +85,12 @@ impl Link {
     #[inline]
     pub(super) fn with_output<T>(&self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         write(self.output.borrow_mut().get_or_insert_with(PoolBuf::take))
+    }
+
+    /// Encodes the head of an answer behind those before it.
+    #[inline]
+    pub(super) fn answer(&self, response: &Response, exchange: Exchange) -> Encoded {
+        self.with_output(|output| self.shared.encoder.borrow().encode(response, exchange, output))
     }
 
     #[inline]

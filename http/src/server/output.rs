@@ -13,23 +13,23 @@ use crate::h1::response::ResponseFraming;
 use crate::{Body, BodyError, FixedBody};
 
 /// Answers up to this size are copied behind their head: one send costs more than copying this much.
-const COPY: usize = 32 * 1024;
+pub(super) const COPY: usize = 32 * 1024;
 /// Output that has reached this size is sent before more is made, and large bodies go out in pieces of it, so that
 /// the write time limit also bounds how slowly a client may read.
-const PIECE: usize = 64 * 1024;
+pub(super) const PIECE: usize = 64 * 1024;
 
 /// Why an answer could not be sent whole; the connection is of no further use.
 #[derive(Debug)]
 pub(super) enum SendFailure {
     /// The client is gone, or did not read in time.
-    Connection(io::Error),
+    Connection,
     /// The application's stream failed in the middle of the body.
     Body(BodyError),
 }
 
 impl From<io::Error> for SendFailure {
-    fn from(error: io::Error) -> SendFailure {
-        SendFailure::Connection(error)
+    fn from(_: io::Error) -> SendFailure {
+        SendFailure::Connection
     }
 }
 
@@ -120,7 +120,7 @@ impl Link {
             });
             match ready.await {
                 None => break,
-                Some(Err(BodyError::Io(error))) => return Err(SendFailure::Connection(error)),
+                Some(Err(BodyError::Io(_))) => return Err(SendFailure::Connection),
                 Some(Err(error)) => return Err(SendFailure::Body(error)),
                 Some(Ok(bytes)) if bytes.len() <= COPY => self.with_output(|output| {
                     if chunked {
