@@ -12,7 +12,7 @@ use super::HeadError;
 const MAX_FIELDS: usize = 4096;
 
 /// Most heads have no more fields than this; those that do are parsed once more, with room for all.
-const FEW_FIELDS: usize = 16;
+const FEW_FIELDS: usize = 24;
 
 /// Where one field is in the field block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
