@@ -8,7 +8,7 @@
 //! | [`Form<T>`](Form) | a URL-encoded body, deserialised | 400, 413, 415, 422 |
 //! | [`Bytes`](bytes::Bytes), [`String`] | the gathered body | 400, 413 |
 //! | [`Body`](covet_http::Body) | the body, as a stream | |
-//! | [`Request`](covet_http::Request) | the whole request with its body | |
+//! | [`Request`] | the whole request with its body | |
 //! | [`State<T>`](State) | the state, or a part of it | |
 //! | [`Extension<T>`](Extension) | what middleware left in the request | 500 |
 //! | [`HeaderMap`](covet_http::HeaderMap), [`Method`](covet_http::Method), [`Version`](covet_http::Version) | a copy | |
