@@ -100,9 +100,10 @@ async fn open_all(job: &Arc<Job>, core: usize) -> Result<Vec<Option<TcpStream>>,
         }
     }
     match first_error {
-        Some(source) if streams.iter().all(Option::is_none) => {
-            Err(LoadError::Connect { address: job.address, source })
-        }
+        Some(source) if streams.iter().all(Option::is_none) => Err(match source.kind() {
+            io::ErrorKind::AddrNotAvailable => LoadError::LocalPorts { address: job.address },
+            _ => LoadError::Connect { address: job.address, source },
+        }),
         _ => Ok(streams),
     }
 }

@@ -143,6 +143,15 @@ pub enum LoadError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// Every local port is taken by a connection to this address, open or lately closed.
+    #[error(
+        "no local port is left for a connection to {address}: wait a minute, widen net.ipv4.ip_local_port_range, or \
+         lower -c"
+    )]
+    LocalPorts {
+        /// Where to.
+        address: SocketAddr,
+    },
     /// The limit on open files is too low for the connections.
     #[error(
         "{connections} connections need {needed} open files, and the limit is {limit}: run `ulimit -n {needed}` \

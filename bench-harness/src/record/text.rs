@@ -44,10 +44,14 @@ impl RunRecord {
             Some(cpus) => format!("CPU {}", format_cpus(cpus)),
             None => "not known".to_owned(),
         };
+        let threads = match conditions.threads {
+            1 => "1 thread".to_owned(),
+            count => format!("{count} threads"),
+        };
         format!(
-            "  conditions  generator CPU {} ({} threads), server {server}, warm-up {}, measured {}, one run, Linux {}, {}",
+            "  conditions  generator CPU {} ({}), server {server}, warm-up {}, measured {}, one run, Linux {}, {}",
             format_cpus(&conditions.generator_cpus),
-            conditions.threads,
+            threads,
             time(conditions.warmup),
             time(self.elapsed),
             conditions.kernel,
@@ -182,9 +186,9 @@ impl RunRecord {
 fn time(value: Duration) -> String {
     let nanos = value.as_nanos() as f64;
     let (number, unit) = match nanos {
-        n if n < 1e3 => (n, "ns"),
-        n if n < 1e6 => (n / 1e3, "us"),
-        n if n < 1e9 => (n / 1e6, "ms"),
+        n if n < 999.5 => (n, "ns"),
+        n if n < 999.5e3 => (n / 1e3, "us"),
+        n if n < 999.5e6 => (n / 1e6, "ms"),
         n => (n / 1e9, "s"),
     };
     format!("{} {unit}", three_digits(number))
@@ -193,9 +197,9 @@ fn time(value: Duration) -> String {
 /// A number with three digits and a decimal prefix: `152 k`, `1.20 M`.
 fn si(value: f64) -> String {
     let (number, prefix) = match value {
-        v if v < 1e3 => (v, ""),
-        v if v < 1e6 => (v / 1e3, " k"),
-        v if v < 1e9 => (v / 1e6, " M"),
+        v if v < 999.5 => (v, ""),
+        v if v < 999.5e3 => (v / 1e3, " k"),
+        v if v < 999.5e6 => (v / 1e6, " M"),
         v => (v / 1e9, " G"),
     };
     three_digits(number) + prefix
@@ -203,8 +207,8 @@ fn si(value: f64) -> String {
 
 fn three_digits(number: f64) -> String {
     let decimals = match number {
-        n if n < 10.0 => 2,
-        n if n < 100.0 => 1,
+        n if n < 9.995 => 2,
+        n if n < 99.95 => 1,
         _ => 0,
     };
     format!("{number:.decimals$}")
@@ -222,5 +226,7 @@ mod tests {
         assert_eq!(time(Duration::from_micros(1234)), "1.23 ms");
         assert_eq!(time(Duration::from_nanos(999)), "999 ns");
         assert_eq!(time(Duration::from_secs(61)), "61.0 s");
+        assert_eq!(time(Duration::from_micros(999_990)), "1.00 s");
+        assert_eq!((si(9.999), si(99.99), si(999_700.0)), ("10.0".into(), "100".into(), "1.00 M".into()));
     }
 }
