@@ -12,6 +12,7 @@ use covet_runtime::{shutdown, spawn, time};
 
 use super::Config;
 use super::connection;
+use super::link::Link;
 use crate::Service;
 use crate::h1::{Head, ResponseEncoder};
 
@@ -66,13 +67,6 @@ impl Shared {
         }
     }
 
-    /// Registers the waker of a connection's task, once.
-    pub(super) fn register(&self, id: usize, waker: &Waker) {
-        if let Some(slot @ None) = self.connections.borrow_mut().get_mut(id) {
-            *slot = Some(waker.clone());
-        }
-    }
-
     fn close_all(&self) {
         self.closing.set(true);
         let wakers: Vec<Waker> =
@@ -81,16 +75,30 @@ impl Shared {
     }
 }
 
-/// A connection's place in the list; given back when the connection's task ends, however it ends.
+/// A connection and its place in the list, which is given back when the connection's task ends, however it ends.
 pub(super) struct Place {
-    shared: Rc<Shared>,
-    pub(super) id: usize,
+    pub(super) link: Rc<Link>,
+    id: usize,
+}
+
+impl Place {
+    /// Puts the waker of the connection's task into the list.
+    pub(super) async fn register(&self) {
+        poll_fn(|cx| {
+            if let Some(slot) = self.link.shared.connections.borrow_mut().get_mut(self.id) {
+                *slot = Some(cx.waker().clone());
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let waker = self.shared.connections.borrow_mut().try_remove(self.id);
-        if let Some(waker) = self.shared.room.take() {
+        let shared = &self.link.shared;
+        let waker = shared.connections.borrow_mut().try_remove(self.id);
+        if let Some(waker) = shared.room.take() {
             waker.wake();
         }
         drop(waker);
@@ -155,9 +163,9 @@ pub async fn serve<S: Service>(listener: TcpListener, service: Rc<S>, config: Co
 }
 
 fn begin<S: Service>(stream: TcpStream, service: &Rc<S>, shared: &Rc<Shared>) {
+    let link = Rc::new(Link::new(stream, shared.clone()));
     let id = shared.connections.borrow_mut().insert(None);
-    let place = Place { shared: shared.clone(), id };
-    spawn(connection::run(stream, service.clone(), place, shared.clone())).detach();
+    spawn(connection::run(Place { link, id }, service.clone())).detach();
 }
 
 fn complain(error: &io::Error, open: usize) {

@@ -2,34 +2,30 @@
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
-use std::io;
-use std::net::Shutdown;
+
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use covet_runtime::net::TcpStream;
 use http::StatusCode;
 
-use super::accept::{Place, Shared};
+use super::accept::Place;
+use super::ending::{end_after_answers, finish, linger, problem, refuse};
 use super::incoming::IncomingBody;
 use super::link::{Link, Received};
-use super::output::{COPY, PIECE, SendFailure};
+use super::output::{COPY, PIECE};
 use crate::h1::response::ResponseFraming;
 use crate::h1::{Decoded, Exchange, Framing, Head, decode_request};
-use crate::{Body, ContentType, Request, Response, Service};
+use crate::{Body, Request, Response, Service};
 
 /// A connection that has been quiet for so long gives the memory of its last head back.
 const QUIET: Duration = Duration::from_secs(1);
-/// Bytes that are thrown away at most while the client's end is waited for.
-const LINGER_BYTES: usize = 256 * 1024;
-
-const PROBLEM: ContentType = ContentType::new("application/problem+json");
 
 /// How a connection is to end.
-enum End {
+pub(super) enum End {
     /// Nothing is owed to the client.
     Close,
     /// The client still has to read the last answer.
@@ -38,36 +34,64 @@ enum End {
     Reset,
 }
 
-pub(super) async fn run<S: Service>(stream: TcpStream, service: Rc<S>, place: Place, shared: Rc<Shared>) {
-    let link = Rc::new(Link::new(stream, shared));
-    poll_fn(|cx| {
-        link.shared.register(place.id, cx.waker());
-        Poll::Ready(())
-    })
-    .await;
-    match exchanges(&link, &*service).await {
+/// Serves one connection until it ends.
+///
+/// The future is kept small, as every idle connection has one: what only some exchanges need is boxed.
+pub(super) async fn run<S: Service>(place: Place, service: Rc<S>) {
+    place.register().await;
+    match exchanges(&place.link, &*service).await {
         End::Close => {}
-        End::Linger => Box::pin(linger(&link)).await,
+        End::Linger => Box::pin(linger(&place.link)).await,
         End::Reset => {
-            let _ = link.stream.set_reset_on_close();
+            let _ = place.link.stream.set_reset_on_close();
         }
     }
 }
 
 /// What the present exchange of a connection is made of.
 #[derive(Default)]
-struct Progress {
+pub(super) struct Progress {
     head: Option<Rc<Head>>,
     /// Requests whose head was decoded.
     served: u64,
     /// Some bytes of a head have come, but not all.
     in_head: bool,
+    peer: Option<Rc<SocketAddr>>,
     /// The body of the request that is being answered, if it has one.
-    incoming: Option<Rc<IncomingBody>>,
-    exchange: Option<Exchange>,
+    pub(super) incoming: Option<Rc<IncomingBody>>,
+    pub(super) exchange: Option<Exchange>,
+    /// An answer that [`Step::Answer`] or [`Step::Refuse`] leaves to be sent.
+    pub(super) response: Option<Box<Response>>,
+}
+
+impl Progress {
+    /// The client's address, asked for once per busy spell of the connection.
+    #[inline]
+    fn peer(&mut self, link: &Link) -> Option<&Rc<SocketAddr>> {
+        if self.peer.is_none() {
+            self.peer = link.stream.peer_addr().ok().map(Rc::new);
+        }
+        self.peer.as_ref()
+    }
+
+    /// Leaves the answer to a request that can't be served.
+    #[cold]
+    fn refuse(&mut self, status: StatusCode, detail: &str) -> Step {
+        self.response = Some(Box::new(problem(status, detail)));
+        Step::Refuse
+    }
+
+    /// Gives the memory back that a connection needs only while it is busy.
+    fn rest(&mut self, link: &Link) {
+        self.peer = None;
+        if let Some(head) = self.head.take() {
+            link.shared.give_head(head);
+        }
+    }
 }
 
 /// Why [`answer_ready`] stopped.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Step {
     /// All that has been received is answered.
     NeedInput,
@@ -78,9 +102,9 @@ enum Step {
     /// The service has not answered yet.
     Waiting,
     /// This answer, or the rest of its exchange, takes more than copying it behind the others.
-    Answer(Response),
+    Answer,
     /// The request can't be served, and the connection can't go on after the answer.
-    Refuse(StatusCode, String),
+    Refuse,
 }
 
 async fn exchanges<S: Service>(link: &Rc<Link>, service: &S) -> End {
@@ -90,7 +114,7 @@ async fn exchanges<S: Service>(link: &Rc<Link>, service: &S) -> End {
     loop {
         let step =
             poll_fn(|cx| Poll::Ready(answer_ready(link, &mut progress, &make, call.as_mut(), cx))).await;
-        let response = match step {
+        match step {
             Step::NeedInput => match wait_for_head(link, &mut progress).await {
                 Some(end) => return end,
                 None => continue,
@@ -100,16 +124,16 @@ async fn exchanges<S: Service>(link: &Rc<Link>, service: &S) -> End {
                 Err(_) => return End::Reset,
             },
             Step::Closing => return end_after_answers(link).await,
-            Step::Refuse(status, detail) => return Box::pin(refuse(link, status, &detail)).await,
-            Step::Answer(response) => response,
+            Step::Refuse => return Box::pin(refuse(link, progress.response.take())).await,
+            Step::Answer => {}
             Step::Waiting => {
                 link.input.borrow_mut().hold();
-                let response = poll_fn(|cx| poll_while_sending(link, call.as_mut(), cx)).await;
+                progress.response =
+                    Some(poll_fn(|cx| poll_while_sending(link, call.as_mut(), cx).map(Box::new)).await);
                 call.set(None);
-                response
             }
-        };
-        if let Some(end) = Box::pin(finish(link, &mut progress, response)).await {
+        }
+        if let Some(end) = Box::pin(finish(link, &mut progress)).await {
             return end;
         }
     }
@@ -130,15 +154,14 @@ fn answer_ready<Fut: Future<Output = Response>>(
         let consumed = match decode(link, &mut progress.head) {
             Ok(Decoded::Complete { consumed }) => consumed,
             Ok(Decoded::Partial) => return Step::NeedInput,
-            Err(error) => return Step::Refuse(error.status(), error.to_string()),
+            Err(error) => return progress.refuse(error.status(), &error.to_string()),
         };
         let Some(head) = &progress.head else { return Step::NeedInput };
         link.input.borrow_mut().consume(consumed);
         progress.in_head = false;
         progress.served += 1;
         let mut exchange = Exchange::of(head);
-        exchange.keep_alive &=
-            progress.served < shared.config.requests_per_connection && !shared.closing.get();
+        exchange.keep_alive &= progress.served < shared.config.requests_per_connection && !is_last(link);
         let body = match head.framing() {
             Framing::None | Framing::Length(0) => Body::empty(),
             framing => match begin_body(link, head, framing) {
@@ -146,11 +169,11 @@ fn answer_ready<Fut: Future<Output = Response>>(
                     progress.incoming = Some(incoming);
                     body
                 }
-                Err(detail) => return Step::Refuse(StatusCode::PAYLOAD_TOO_LARGE, detail),
+                Err(detail) => return progress.refuse(StatusCode::PAYLOAD_TOO_LARGE, &detail),
             },
         };
         let mut request = Request::new(head.clone(), body);
-        if let Some(peer) = &link.peer {
+        if let Some(peer) = progress.peer(link) {
             request.set_peer_addr(peer.clone());
         }
         let polled = guard(|| {
@@ -164,7 +187,8 @@ fn answer_ready<Fut: Future<Output = Response>>(
         call.set(None);
         if progress.incoming.is_some() || !response.body().as_fixed().is_some_and(|body| body.len() <= COPY) {
             progress.exchange = Some(exchange);
-            return Step::Answer(response);
+            progress.response = Some(Box::new(response));
+            return Step::Answer;
         }
         let encoded = link.answer(&response, exchange);
         if encoded.framing != ResponseFraming::None {
@@ -195,34 +219,10 @@ fn begin_body(link: &Rc<Link>, head: &Head, framing: Framing) -> Result<(Rc<Inco
     Ok((incoming, body))
 }
 
-/// Sends an answer that takes time, and reads what is left of its request. `Some` if the connection is to end.
-async fn finish(link: &Rc<Link>, progress: &mut Progress, response: Response) -> Option<End> {
-    let incoming = progress.incoming.take();
-    let mut exchange = progress.exchange.take()?;
-    exchange.keep_alive &= !link.shared.closing.get();
-    if let Some(incoming) = &incoming {
-        settle_expectation(link, incoming, &mut exchange);
-    }
-    link.shared.refresh_date();
-    let encoded = link.answer(&response, exchange);
-    match link.send_body(response.into_body(), encoded.framing).await {
-        Ok(()) => {}
-        Err(SendFailure::Connection) => return Some(End::Reset),
-        Err(SendFailure::Body(error)) => {
-            tracing::warn!(%error, "the body of an answer broke off; resetting its connection");
-            return Some(End::Reset);
-        }
-    }
-    let keep = match incoming {
-        None => encoded.keep_alive,
-        Some(_) => finish_body(link, encoded.keep_alive).await,
-    };
-    if keep { None } else { Some(end_after_answers(link).await) }
-}
-
-/// Sends everything, after which the client has only to read.
-async fn end_after_answers(link: &Link) -> End {
-    if flush(link).await.is_ok() { End::Linger } else { End::Reset }
+/// Whether the shutdown makes the present answer the last one. What was pipelined before it is still answered.
+#[inline]
+pub(super) fn is_last(link: &Link) -> bool {
+    link.shared.closing.get() && link.input.borrow().is_empty()
 }
 
 /// Decodes the next head out of what has been received.
@@ -254,35 +254,40 @@ async fn wait_for_head(link: &Rc<Link>, progress: &mut Progress) -> Option<End> 
     }
     let idle = link.input.borrow().is_empty();
     let mut next_limit = start_waiting(link, progress, idle);
+    let mut parting = false;
     loop {
         let received = poll_fn(|cx| {
-            if idle && link.shared.closing.get() {
+            if idle && !parting && link.shared.closing.get() {
                 return Poll::Ready(None);
             }
             link.poll_receive(cx).map(Some)
         });
         match received.await {
-            Some(Received::More) => return None,
+            Some(Received::More) => {
+                if parting {
+                    link.set_timer(link.shared.config.timeouts.head);
+                }
+                return None;
+            }
             Some(Received::Failed(_)) => return Some(End::Close),
+            Some(Received::TimedOut) if parting => return Some(end_after_answers(link).await),
             Some(Received::TimedOut) => match next_limit.take() {
                 Some(limit) => {
-                    give_head_back(link, progress);
+                    progress.rest(link);
                     link.set_timer(limit);
                 }
                 None if idle => return Some(End::Close),
                 None => {
-                    let detail = "the head did not arrive in time";
-                    return Some(Box::pin(refuse(link, StatusCode::REQUEST_TIMEOUT, detail)).await);
+                    progress.refuse(StatusCode::REQUEST_TIMEOUT, "the head did not arrive in time");
+                    return Some(Box::pin(refuse(link, progress.response.take())).await);
                 }
             },
-            None => return Some(end_after_answers(link).await),
+            None => {
+                // The client may have sent a request before it could know.
+                parting = true;
+                link.set_timer(link.shared.config.timeouts.farewell);
+            }
         }
-    }
-}
-
-fn give_head_back(link: &Link, progress: &mut Progress) {
-    if let Some(head) = progress.head.take() {
-        link.shared.give_head(head);
     }
 }
 
@@ -303,7 +308,7 @@ fn start_waiting(link: &Link, progress: &mut Progress, idle: bool) -> Option<Dur
         // The first head has had its time since the connection was accepted.
         0 => return None,
         // Most connections that pause after one request are not the ones that remembering its head would help.
-        1 => give_head_back(link, progress),
+        1 => progress.rest(link),
         _ => {}
     }
     link.set_timer(QUIET.min(timeouts.idle));
@@ -352,89 +357,4 @@ fn poll_while_sending<F: Future<Output = Response>>(
         let _ = link.send_output_now();
     }
     polled
-}
-
-/// A client that waits for a 100 response gets it before the answer if the body is still wanted; if not, it will
-/// not send the body, and what it sends next can't be told from it: the connection ends with the answer.
-fn settle_expectation(link: &Link, incoming: &Rc<IncomingBody>, exchange: &mut Exchange) {
-    // The connection's own count, and one per body that the answer or a task still holds.
-    let wanted = Rc::strong_count(incoming) > 1;
-    let expects = link.body.borrow().expects_continue();
-    if wanted && expects {
-        link.with_output(|output| output.extend_from_slice(crate::h1::encode::CONTINUE));
-        link.body.borrow_mut().continue_is_sent();
-    } else if !wanted && !link.body.borrow().is_drainable(link.shared.config.drain) {
-        exchange.keep_alive = false;
-    }
-}
-
-/// Reads what is left of a request's body, if it is short. Returns whether the connection can be kept.
-async fn finish_body(link: &Rc<Link>, keep: bool) -> bool {
-    link.end_exchange();
-    if !keep || link.body.borrow().is_done() {
-        return keep;
-    }
-    let mut left = link.shared.config.drain;
-    if !link.body.borrow().is_drainable(left) || link.send_output().await.is_err() {
-        return false;
-    }
-    loop {
-        match poll_fn(|cx| link.poll_body(cx)).await {
-            None => return true,
-            Some(Ok(piece)) if piece.len() as u64 <= left => left -= piece.len() as u64,
-            Some(_) => return false,
-        }
-    }
-}
-
-/// Answers a request that was not understood, after the answers before it.
-async fn refuse(link: &Rc<Link>, status: StatusCode, detail: &str) -> End {
-    let response = problem(status, detail);
-    let exchange =
-        Exchange { version: http::Version::HTTP_11, head: false, connect: false, keep_alive: false };
-    link.shared.refresh_date();
-    link.answer(&response, exchange);
-    if let Some(body) = response.body().as_fixed() {
-        link.with_output(|output| output.extend_from_slice(body));
-    }
-    end_after_answers(link).await
-}
-
-fn problem(status: StatusCode, detail: &str) -> Response {
-    let title = status.canonical_reason().unwrap_or_default();
-    let body = format!(
-        r#"{{"type":"about:blank","title":"{title}","status":{},"detail":"{detail}"}}"#,
-        status.as_u16()
-    );
-    let mut response = Response::new(body).with_content_type(PROBLEM);
-    response.set_status(status);
-    response
-}
-
-/// Sends everything and waits until the kernel has it.
-async fn flush(link: &Link) -> io::Result<()> {
-    link.send_output().await?;
-    link.sent().await
-}
-
-/// Ends sending and throws away what still comes, so that no reset overtakes the last answer (RFC 9112 section 9.6).
-async fn linger(link: &Link) {
-    if link.stream.shutdown(Shutdown::Write).await.is_err() || link.input.borrow().ended {
-        return;
-    }
-    link.set_timer(link.shared.config.timeouts.linger);
-    let mut left = LINGER_BYTES;
-    let emptied = poll_fn(|cx| {
-        loop {
-            match link.stream.poll_recv(cx) {
-                Poll::Ready(Ok(bytes)) if !bytes.is_empty() => match left.checked_sub(bytes.len()) {
-                    Some(rest) => left = rest,
-                    None => return Poll::Ready(()),
-                },
-                Poll::Ready(_) => return Poll::Ready(()),
-                Poll::Pending => return link.poll_timer(cx),
-            }
-        }
-    });
-    emptied.await;
 }

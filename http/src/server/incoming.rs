@@ -12,18 +12,15 @@ use crate::h1::{ChunkEvent, ChunkedDecoder, Framing, encode};
 use crate::{BodyError, BodySource};
 
 /// How far the body of the present exchange has been read.
-#[derive(Default)]
 pub(super) struct BodyState {
     decoder: Decoder,
     /// The client waits for a 100 response before it sends the body.
     expects_continue: bool,
     read: u64,
-    begun: Option<Instant>,
+    begun: Instant,
 }
 
-#[derive(Default)]
 enum Decoder {
-    #[default]
     Done,
     Length(u64),
     Chunked(Box<ChunkedDecoder>),
@@ -32,16 +29,8 @@ enum Decoder {
 }
 
 impl BodyState {
-    pub(super) fn is_done(&self) -> bool {
+    fn is_done(&self) -> bool {
         matches!(self.decoder, Decoder::Done)
-    }
-
-    pub(super) fn expects_continue(&self) -> bool {
-        self.expects_continue
-    }
-
-    pub(super) fn continue_is_sent(&mut self) {
-        self.expects_continue = false;
     }
 
     /// The bytes still to come, where the framing tells.
@@ -51,16 +40,6 @@ impl BodyState {
             Decoder::Length(left) => Some(left),
             Decoder::Chunked(_) | Decoder::Failed => None,
         }
-    }
-
-    /// Whether the rest is short enough, as far as can be told, to be read and thrown away.
-    pub(super) fn is_drainable(&self, most: u64) -> bool {
-        !self.expects_continue
-            && match self.decoder {
-                Decoder::Done | Decoder::Chunked(_) => true,
-                Decoder::Length(left) => left <= most,
-                Decoder::Failed => false,
-            }
     }
 }
 
@@ -79,7 +58,7 @@ impl BodySource for IncomingBody {
     }
 
     fn remaining(&self) -> Option<u64> {
-        self.link.body.borrow().remaining()
+        self.link.body.borrow().as_ref().and_then(|body| body.remaining())
     }
 }
 
@@ -91,7 +70,8 @@ impl Link {
             Framing::Length(length) => Decoder::Length(length),
             Framing::Chunked => Decoder::Chunked(Box::new(ChunkedDecoder::new(&self.shared.config.limits))),
         };
-        *self.body.borrow_mut() = BodyState { decoder, expects_continue, read: 0, begun: Some(time::now()) };
+        let state = BodyState { decoder, expects_continue, read: 0, begun: time::now() };
+        *self.body.borrow_mut() = Some(Box::new(state));
         self.set_timer(self.shared.config.timeouts.body);
         Rc::new(IncomingBody { link: self.clone(), exchange: self.exchange.get() })
     }
@@ -101,21 +81,44 @@ impl Link {
         self.exchange.set(self.exchange.get().wrapping_add(1));
     }
 
+    /// Whether the present body has been read to its end.
+    pub(super) fn body_is_done(&self) -> bool {
+        self.body.borrow().as_ref().is_none_or(|body| body.is_done())
+    }
+
+    /// Whether the rest of the body is short enough, as far as can be told, to be read and thrown away.
+    pub(super) fn body_is_drainable(&self, most: u64) -> bool {
+        self.body.borrow().as_ref().is_none_or(|body| {
+            !body.expects_continue
+                && match body.decoder {
+                    Decoder::Done | Decoder::Chunked(_) => true,
+                    Decoder::Length(left) => left <= most,
+                    Decoder::Failed => false,
+                }
+        })
+    }
+
+    /// Queues the 100 response that the client waits for, if it does.
+    pub(super) fn send_continue(&self) {
+        let mut body = self.body.borrow_mut();
+        if body.as_mut().is_some_and(|body| std::mem::take(&mut body.expects_continue)) {
+            self.with_output(|output| output.extend_from_slice(encode::CONTINUE));
+        }
+    }
+
     /// The next piece of the present body.
     pub(super) fn poll_body(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         loop {
             match self.decode_body() {
                 Ok(Some(piece)) => return Poll::Ready(Some(Ok(piece))),
-                Ok(None) if self.body.borrow().is_done() => return Poll::Ready(None),
+                Ok(None) if self.body_is_done() => return Poll::Ready(None),
                 Ok(None) => {}
                 Err(error) => return self.fail_body(error),
             }
             if self.input.borrow().ended {
                 return self.fail_body(BodyError::Incomplete);
             }
-            if std::mem::take(&mut self.body.borrow_mut().expects_continue) {
-                self.with_output(|output| output.extend_from_slice(encode::CONTINUE));
-            }
+            self.send_continue();
             match self.poll_receive(cx) {
                 Poll::Ready(Received::More) => {
                     if self.is_too_slow() {
@@ -138,7 +141,9 @@ impl Link {
     }
 
     fn fail_body(&self, error: BodyError) -> Poll<Option<Result<Bytes, BodyError>>> {
-        self.body.borrow_mut().decoder = Decoder::Failed;
+        if let Some(body) = self.body.borrow_mut().as_mut() {
+            body.decoder = Decoder::Failed;
+        }
         Poll::Ready(Some(Err(error)))
     }
 
@@ -146,6 +151,7 @@ impl Link {
     fn decode_body(&self) -> Result<Option<Bytes>, BodyError> {
         let mut input = self.input.borrow_mut();
         let mut body = self.body.borrow_mut();
+        let Some(body) = body.as_mut() else { return Ok(None) };
         let limit = self.shared.config.limits.body;
         loop {
             let bytes = input.bytes();
@@ -186,9 +192,10 @@ impl Link {
     }
 
     fn is_too_slow(&self) -> bool {
-        let body = self.body.borrow();
         let timeouts = &self.shared.config.timeouts;
-        let elapsed = body.begun.map_or(timeouts.body, |begun| time::now().saturating_duration_since(begun));
-        elapsed > timeouts.body && (body.read as f64) < timeouts.body_rate as f64 * elapsed.as_secs_f64()
+        self.body.borrow().as_ref().is_some_and(|body| {
+            let elapsed = time::now().saturating_duration_since(body.begun);
+            elapsed > timeouts.body && (body.read as f64) < timeouts.body_rate as f64 * elapsed.as_secs_f64()
+        })
     }
 }

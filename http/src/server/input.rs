@@ -6,18 +6,26 @@ use covet_runtime::net::RecvBuf;
 /// body piece straddles two of them, or must wait.
 #[derive(Default)]
 pub(super) struct Input {
-    received: Option<RecvBuf>,
-    held: Vec<u8>,
+    store: Store,
     position: usize,
     pub(super) ended: bool,
+}
+
+#[derive(Default)]
+enum Store {
+    #[default]
+    Empty,
+    Received(RecvBuf),
+    Held(Vec<u8>),
 }
 
 impl Input {
     #[inline]
     pub(super) fn bytes(&self) -> &[u8] {
-        match &self.received {
-            Some(received) => &received[self.position..],
-            None => &self.held[self.position..],
+        match &self.store {
+            Store::Empty => &[],
+            Store::Received(received) => &received[self.position..],
+            Store::Held(held) => &held[self.position..],
         }
     }
 
@@ -31,8 +39,7 @@ impl Input {
     pub(super) fn consume(&mut self, count: usize) {
         self.position += count;
         if self.is_empty() {
-            self.received = None;
-            self.held = Vec::new();
+            self.store = Store::Empty;
             self.position = 0;
         }
     }
@@ -43,23 +50,28 @@ impl Input {
         if received.is_empty() {
             self.ended = true;
         } else if self.is_empty() {
+            self.store = Store::Received(received);
             self.position = 0;
-            self.held = Vec::new();
-            self.received = Some(received);
         } else {
             self.hold();
-            self.held.extend_from_slice(&received);
+            if let Store::Held(held) = &mut self.store {
+                held.extend_from_slice(&received);
+            }
         }
     }
 
     /// Copies what is left, so that no buffer of the kernel's is kept while something else is waited for.
     pub(super) fn hold(&mut self) {
-        if let Some(received) = self.received.take() {
-            self.held = received[self.position..].to_vec();
-            self.position = 0;
-        } else if self.position > 0 {
-            self.held.drain(..self.position);
-            self.position = 0;
+        match &mut self.store {
+            Store::Empty => {}
+            Store::Received(received) => {
+                self.store = Store::Held(received[self.position..].to_vec());
+                self.position = 0;
+            }
+            Store::Held(held) => {
+                held.drain(..self.position);
+                self.position = 0;
+            }
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -21,10 +20,10 @@ use crate::h1::{Encoded, Exchange};
 pub(super) struct Link {
     pub(super) stream: TcpStream,
     pub(super) shared: Rc<Shared>,
-    pub(super) peer: Option<Rc<SocketAddr>>,
     pub(super) input: RefCell<Input>,
     pub(super) output: RefCell<Option<PoolBuf>>,
-    pub(super) body: RefCell<BodyState>,
+    /// Boxed, as most requests have none.
+    pub(super) body: RefCell<Option<Box<BodyState>>>,
     /// Counts bodies, so that a body kept beyond its exchange can't read the next one's bytes.
     pub(super) exchange: Cell<u32>,
     timer: RefCell<Sleep>,
@@ -42,12 +41,10 @@ pub(super) enum Received {
 
 impl Link {
     pub(super) fn new(stream: TcpStream, shared: Rc<Shared>) -> Link {
-        let peer = stream.peer_addr().ok().map(Rc::new);
         let timer = time::sleep_until(time::now() + shared.config.timeouts.head);
         Link {
             stream,
             shared,
-            peer,
             input: RefCell::default(),
             output: RefCell::default(),
             body: RefCell::default(),

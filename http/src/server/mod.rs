@@ -20,6 +20,7 @@
 mod accept;
 mod config;
 mod connection;
+mod ending;
 mod incoming;
 mod input;
 mod link;

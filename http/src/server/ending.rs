@@ -1,0 +1,132 @@
+//! The slower ends of exchanges and connections: streamed answers, unread bodies, refusals, lingering.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::Shutdown;
+use std::rc::Rc;
+use std::task::Poll;
+
+use http::StatusCode;
+
+use super::connection::{End, Progress, is_last};
+use super::incoming::IncomingBody;
+use super::link::Link;
+use super::output::SendFailure;
+use crate::h1::Exchange;
+use crate::{ContentType, Response};
+
+/// Bytes that are thrown away at most while the client's end is waited for.
+const LINGER_BYTES: usize = 256 * 1024;
+
+/// Sends an answer that takes time, and reads what is left of its request. `Some` if the connection is to end.
+pub(super) async fn finish(link: &Rc<Link>, progress: &mut Progress) -> Option<End> {
+    let response = progress.response.take()?;
+    let incoming = progress.incoming.take();
+    let mut exchange = progress.exchange.take()?;
+    exchange.keep_alive &= !is_last(link);
+    if let Some(incoming) = &incoming {
+        settle_expectation(link, incoming, &mut exchange);
+    }
+    link.shared.refresh_date();
+    let encoded = link.answer(&response, exchange);
+    match link.send_body((*response).into_body(), encoded.framing).await {
+        Ok(()) => {}
+        Err(SendFailure::Connection) => return Some(End::Reset),
+        Err(SendFailure::Body(error)) => {
+            tracing::warn!(%error, "the body of an answer broke off; resetting its connection");
+            return Some(End::Reset);
+        }
+    }
+    let keep = match incoming {
+        None => encoded.keep_alive,
+        Some(_) => finish_body(link, encoded.keep_alive).await,
+    };
+    if keep { None } else { Some(end_after_answers(link).await) }
+}
+
+/// Sends everything, after which the client has only to read.
+pub(super) async fn end_after_answers(link: &Link) -> End {
+    if flush(link).await.is_ok() { End::Linger } else { End::Reset }
+}
+
+/// A client that waits for a 100 response gets it before the answer if the body is still wanted; if not, it will
+/// not send the body, and what it sends next can't be told from it: the connection ends with the answer.
+fn settle_expectation(link: &Link, incoming: &Rc<IncomingBody>, exchange: &mut Exchange) {
+    // The connection's own count, and one per body that the answer or a task still holds.
+    if Rc::strong_count(incoming) > 1 {
+        link.send_continue();
+    } else if !link.body_is_drainable(link.shared.config.drain) {
+        exchange.keep_alive = false;
+    }
+}
+
+/// Reads what is left of a request's body, if it is short. Returns whether the connection can be kept.
+async fn finish_body(link: &Rc<Link>, keep: bool) -> bool {
+    link.end_exchange();
+    if !keep || link.body_is_done() {
+        return keep;
+    }
+    let mut left = link.shared.config.drain;
+    if !link.body_is_drainable(left) || link.send_output().await.is_err() {
+        return false;
+    }
+    loop {
+        match poll_fn(|cx| link.poll_body(cx)).await {
+            None => return true,
+            Some(Ok(piece)) if piece.len() as u64 <= left => left -= piece.len() as u64,
+            Some(_) => return false,
+        }
+    }
+}
+
+/// Answers a request that was not understood, after the answers before it.
+pub(super) async fn refuse(link: &Rc<Link>, response: Option<Box<Response>>) -> End {
+    let Some(response) = response else { return End::Close };
+    let exchange =
+        Exchange { version: http::Version::HTTP_11, head: false, connect: false, keep_alive: false };
+    link.shared.refresh_date();
+    link.answer(&response, exchange);
+    if let Some(body) = response.body().as_fixed() {
+        link.with_output(|output| output.extend_from_slice(body));
+    }
+    end_after_answers(link).await
+}
+
+pub(super) fn problem(status: StatusCode, detail: &str) -> Response {
+    let title = status.canonical_reason().unwrap_or_default();
+    let body = format!(
+        r#"{{"type":"about:blank","title":"{title}","status":{},"detail":"{detail}"}}"#,
+        status.as_u16()
+    );
+    let mut response = Response::new(body).with_content_type(ContentType::PROBLEM_JSON);
+    response.set_status(status);
+    response
+}
+
+/// Sends everything and waits until the kernel has it.
+async fn flush(link: &Link) -> io::Result<()> {
+    link.send_output().await?;
+    link.sent().await
+}
+
+/// Ends sending and throws away what still comes, so that no reset overtakes the last answer (RFC 9112 section 9.6).
+pub(super) async fn linger(link: &Link) {
+    if link.stream.shutdown(Shutdown::Write).await.is_err() || link.input.borrow().ended {
+        return;
+    }
+    link.set_timer(link.shared.config.timeouts.linger);
+    let mut left = LINGER_BYTES;
+    let emptied = poll_fn(|cx| {
+        loop {
+            match link.stream.poll_recv(cx) {
+                Poll::Ready(Ok(bytes)) if !bytes.is_empty() => match left.checked_sub(bytes.len()) {
+                    Some(rest) => left = rest,
+                    None => return Poll::Ready(()),
+                },
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return link.poll_timer(cx),
+            }
+        }
+    });
+    emptied.await;
+}
