@@ -160,7 +160,7 @@ impl RunRecord {
         let overloaded = self.queued_at_end as f64 > 0.005 * due && growing * 2 >= self.intervals.len();
         let (outcome, detail) = if overloaded {
             let detail = format!(
-                "{} requests were due and unsent at the end: the server sustains {:.0}/s of {rate:.0}/s, and the \
+                "{} requests were due and unsent at the end: {:.0}/s of {rate:.0}/s were sustained, and the \
                  percentiles grow with the length of the run",
                 self.queued_at_end,
                 self.rate()
