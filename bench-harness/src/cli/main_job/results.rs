@@ -288,8 +288,9 @@ fn quiet(runs: &[Measured]) -> Option<Check> {
         share if share > FOREIGN_WARNING => Outcome::Warning,
         _ => Outcome::Passed,
     };
-    let detail =
-        format!("other processes took {} of the cores' time (median of runs)", percent(foreign.min(1.0)));
+    let advice = if outcome == Outcome::Passed { "" } else { "; stop them and measure again" };
+    let share = percent(foreign.min(1.0));
+    let detail = format!("other processes took {share} of the cores' time (median of runs){advice}");
     Some(Check { name: "quiet machine".into(), outcome, detail })
 }
 

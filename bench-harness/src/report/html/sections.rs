@@ -158,6 +158,11 @@ fn percentiles(out: &mut String, clocks: &[Clock]) {
     out.push_str("</tr>\n</tbody></table>\n");
 }
 
+/// A length of time that no line break takes apart.
+fn whole(value: f64) -> String {
+    seconds(value).replace(' ', "\u{a0}")
+}
+
 /// The value above its interval, or why there is none.
 fn cell(percentile: &Percentile) -> String {
     let withheld = |word: &str, why: &str| format!("<span class=\"soft\" title=\"{why}\">{word}</span>");
@@ -166,11 +171,11 @@ fn cell(percentile: &Percentile) -> String {
             let interval = percentile.interval.map_or(String::new(), |v| {
                 format!(
                     "<br><span class=\"soft small\">{} – {}</span>",
-                    seconds(v.lower / 1e9),
-                    seconds(v.upper / 1e9)
+                    whole(v.lower / 1e9),
+                    whole(v.upper / 1e9)
                 )
             });
-            format!("{}{interval}", seconds(nanos as f64 / 1e9))
+            format!("{}{interval}", whole(nanos as f64 / 1e9))
         }
         (None, Bearing::Unsteady) => {
             withheld("unsteady", "the runs disagree about how many requests lie above")

@@ -23,6 +23,8 @@ pub struct Series<'a> {
 const MARKS: [f64; 7] = [0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999];
 /// Nanoseconds below which nothing is told apart: no clock does, and a lateness of nothing would stretch the axis.
 const LEAST: f64 = 100.0;
+/// How far apart the names of two percentiles must be.
+const APART: f64 = 36.0;
 /// How many series have a colour of their own.
 pub const COLOURS: usize = 3;
 
@@ -46,15 +48,17 @@ pub fn chart(label: &str, series: &[Series<'_>], size: Size) -> Option<String> {
         line(&mut out, "grid", (plot.left, y.at(mark)), (plot.right, y.at(mark)));
         text(&mut out, "tick", (plot.left - 8.0, y.at(mark) + 4.0), "end", &short_time(mark));
     }
+    let mut named = f64::NEG_INFINITY;
     for q in MARKS.into_iter().filter(|&q| nines(q) <= end + 1e-9) {
         let at = x.at(nines(q));
         line(&mut out, "grid", (at, plot.top), (at, plot.bottom));
-        // The marks of the least value and of the median would touch on a narrow chart.
-        let name = match q {
-            0.0 if size.width < 500.0 => continue,
-            0.0 => "min".to_owned(),
-            q => percentile(q),
-        };
+        // A name that would touch the one before it is left out; of the least value and the median, the former.
+        let crowds_median = q == 0.0 && x.at(nines(0.5)) - at < APART;
+        if crowds_median || at - named < APART {
+            continue;
+        }
+        named = at;
+        let name = if q == 0.0 { "min".to_owned() } else { percentile(q) };
         text(&mut out, "tick", (at, plot.bottom + 18.0), "middle", &name);
     }
     text(
@@ -102,7 +106,7 @@ fn nearest(curve: &Curve, position: f64) -> Option<(f64, u64)> {
 
 /// Names the curves at their ends, moved apart where they would overlap.
 fn labels(out: &mut String, series: &[Series<'_>], x: &Scale, y: &Scale, plot: Plot) {
-    const APART: f64 = 15.0;
+    const LINE: f64 = 15.0;
     let mut ends: Vec<(usize, f64, f64)> = series
         .iter()
         .enumerate()
@@ -111,7 +115,7 @@ fn labels(out: &mut String, series: &[Series<'_>], x: &Scale, y: &Scale, plot: P
     ends.sort_by(|a, b| a.2.total_cmp(&b.2));
     let mut previous = f64::NEG_INFINITY;
     for (i, at_x, at_y) in ends {
-        let at_y = at_y.max(previous + APART).max(plot.top + 6.0);
+        let at_y = at_y.max(previous + LINE).max(plot.top + 6.0);
         previous = at_y;
         let _ = write!(
             out,
