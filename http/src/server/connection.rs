@@ -185,16 +185,16 @@ fn answer_ready<Fut: Future<Output = Response>>(
             return Step::Waiting;
         };
         call.set(None);
-        if progress.incoming.is_some() || !response.body().as_fixed().is_some_and(|body| body.len() <= COPY) {
+        if progress.incoming.is_some() || response.body().as_fixed().is_none_or(|body| body.len() > COPY) {
             progress.exchange = Some(exchange);
             progress.response = Some(Box::new(response));
             return Step::Answer;
         }
         let encoded = link.answer(&response, exchange);
-        if encoded.framing != ResponseFraming::None {
-            if let Some(body) = response.body().as_fixed() {
-                link.with_output(|output| output.extend_from_slice(body));
-            }
+        if encoded.framing != ResponseFraming::None
+            && let Some(body) = response.body().as_fixed()
+        {
+            link.with_output(|output| output.extend_from_slice(body));
         }
         if !encoded.keep_alive {
             // The connection ends once this is sent; what was pipelined behind it is not answered.
