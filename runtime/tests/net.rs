@@ -1,5 +1,7 @@
 //! TCP on the ring, against itself and against the standard library.
 
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking, and so do the helpers they share")]
+
 use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::Shutdown;

@@ -58,8 +58,7 @@ impl TcpStream {
         let core = context::expect_current("TcpStream::connect");
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_tcp_nodelay(true)?;
-        // The stream is made first: whatever happens to this future, the driver closes the socket only after
-        // the connect is over.
+        // The stream is made first: dropping this future ends the connect, then closes the socket, in this order.
         let stream = TcpStream::adopt(&core, socket.into())?;
         let descriptor = stream.descriptor()?;
         let payload = Payload::Address(Box::new(SockAddr::from(address)));

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use io_uring::{opcode, types};
 
-use super::driver::Driver;
+use super::driver::{Driver, missed};
 use super::token::{Key, Kind};
 use crate::error::core_is_gone;
 
@@ -15,14 +15,14 @@ use crate::error::core_is_gone;
 const QUEUE_LIMIT: usize = 1024;
 
 pub(crate) struct ListenerSlot {
-    generation: u32,
-    socket: OwnedFd,
-    held: bool,
-    armed: bool,
-    stopping: bool,
-    error: Option<i32>,
-    accepted: VecDeque<OwnedFd>,
-    waker: Option<Waker>,
+    pub(super) generation: u32,
+    pub(super) socket: OwnedFd,
+    pub(super) held: bool,
+    pub(super) armed: bool,
+    pub(super) stopping: bool,
+    pub(super) error: Option<i32>,
+    pub(super) accepted: VecDeque<OwnedFd>,
+    pub(super) waker: Option<Waker>,
 }
 
 impl Driver {
@@ -87,7 +87,7 @@ impl Driver {
                 slot.accepted.push_back(socket);
                 if slot.accepted.len() >= QUEUE_LIMIT && slot.armed && !slot.stopping {
                     slot.stopping = true;
-                    self.cancel_accept(key);
+                    self.cancel(key, Kind::Accept, Kind::CancelAccept);
                 }
             }
             None => match -result {
@@ -101,23 +101,12 @@ impl Driver {
         }
     }
 
-    fn cancel_accept(&mut self, key: Key) {
-        let entry = opcode::AsyncCancel::new(key.token(Kind::Accept)).build();
-        // SAFETY: the entry points to nothing.
-        unsafe { self.push(entry.user_data(key.token(Kind::CancelAccept))) };
-    }
-
     pub(super) fn on_accept_cancelled(&mut self, key: Key, result: i32) {
         let Some(slot) = self.listener(key) else { return };
-        if !slot.armed || !slot.stopping || result != -libc::ENOENT {
-            return;
+        if slot.armed && slot.stopping && missed(result) {
+            let descriptor = slot.socket.as_raw_fd();
+            self.cancel_all_on(descriptor, key, Kind::CancelAccept);
         }
-        // An accept that was being retried at that moment can be missed by its token. It would keep the socket
-        // listening after its handle has gone, so it is named by its descriptor from now on.
-        let by_descriptor = types::CancelBuilder::fd(types::Fd(slot.socket.as_raw_fd())).all();
-        let entry = opcode::AsyncCancel2::new(by_descriptor).build();
-        // SAFETY: the entry points to nothing.
-        unsafe { self.push(entry.user_data(key.token(Kind::CancelAccept))) };
     }
 
     /// The handle is gone: connections that nobody took are closed, now and as they arrive.
@@ -130,7 +119,7 @@ impl Driver {
         slot.stopping |= cancel;
         self.after.discard(&mut waker);
         if cancel {
-            self.cancel_accept(key);
+            self.cancel(key, Kind::Accept, Kind::CancelAccept);
         }
         self.free_listener_if_done(key);
     }

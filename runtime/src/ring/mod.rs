@@ -29,3 +29,6 @@ pub use recv_buf::RecvBuf;
 pub(crate) use setup::{RingSizes, explain};
 pub(crate) use stream::shutdown_now;
 pub(crate) use token::Key;
+
+#[cfg(test)]
+mod tests;

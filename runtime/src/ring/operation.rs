@@ -6,11 +6,11 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use io_uring::{opcode, squeue};
+use io_uring::squeue;
 use socket2::SockAddr;
 
-use super::driver::Driver;
-use super::token::{self, Key, Kind};
+use super::driver::{Driver, missed};
+use super::token::{Key, Kind};
 use crate::buf::SendBuf;
 use crate::cores::context::CoreState;
 use crate::error::core_is_gone;
@@ -114,6 +114,15 @@ impl Driver {
         }
     }
 
+    pub(super) fn on_operation_cancelled(&mut self, key: Key, result: i32) {
+        let Some(slot) = self.operations.get(key.index as usize) else { return };
+        let abandoned = slot.generation == key.generation && matches!(slot.state, State::Abandoned);
+        // By its token, as the descriptor may be somebody else's by now.
+        if abandoned && missed(result) {
+            self.cancel(key, Kind::Operation, Kind::CancelOperation);
+        }
+    }
+
     fn discard_payload(&mut self, payload: Payload) {
         if let Payload::Message(message) = payload {
             self.after.drop.extend(message.buffers);
@@ -193,12 +202,7 @@ impl Drop for Operation {
         let payload = match state {
             State::Done(_) => Some(driver.operations.remove(key.index as usize).payload),
             State::Waiting(_) | State::Abandoned => {
-                let cancel = opcode::AsyncCancel::new(key.token(Kind::Operation))
-                    .build()
-                    .flags(squeue::Flags::SKIP_SUCCESS)
-                    .user_data(token::UNWATCHED);
-                // SAFETY: the entry points to nothing.
-                unsafe { driver.push_silent(cancel) };
+                driver.cancel(key, Kind::Operation, Kind::CancelOperation);
                 None
             }
         };

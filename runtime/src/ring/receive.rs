@@ -3,13 +3,13 @@
 use std::io;
 use std::task::{Context, Poll};
 
-use io_uring::{cqueue, opcode, squeue, types};
+use io_uring::{cqueue, opcode, types};
 
-use super::driver::Driver;
+use super::driver::{Driver, missed};
 use super::provided::GROUP;
 use super::recv_buf::RecvBuf;
 use super::stream::{Chunk, End, Receive};
-use super::token::{self, Key, Kind};
+use super::token::{Key, Kind};
 use crate::error::core_is_gone;
 
 /// Bytes that may wait for a slow reader before its receive is stopped.
@@ -179,25 +179,20 @@ impl Driver {
             return;
         }
         slot.stopping = true;
-        let entry = opcode::AsyncCancel::new(key.token(Kind::Recv)).build();
-        // SAFETY: the entry points to nothing.
-        unsafe { self.push(entry.user_data(key.token(Kind::CancelRecv))) };
+        self.cancel(key, Kind::Recv, Kind::CancelRecv);
     }
 
     pub(super) fn on_recv_cancelled(&mut self, key: Key, result: i32) {
         let Some(slot) = self.stream(key) else { return };
-        if slot.receive == Receive::Idle || !slot.stopping || result != -libc::ENOENT {
+        if slot.receive == Receive::Idle || !slot.stopping || !missed(result) {
             return;
         }
-        // A receive that was being retried at that moment can be missed by its token. Whoever dropped the stream
-        // wants it ended: shutting the socket down ends it for certain. A slow reader can wait for the next try.
-        slot.stopping = false;
-        if !slot.held {
-            let entry = opcode::Shutdown::new(types::Fd(slot.descriptor), libc::SHUT_RDWR).build();
-            // SAFETY: the entry points to nothing.
-            unsafe {
-                self.push_silent(entry.flags(squeue::Flags::SKIP_SUCCESS).user_data(token::UNWATCHED));
-            }
+        if slot.held {
+            // A slow reader can wait: the next bytes that come start another try.
+            slot.stopping = false;
+        } else {
+            let descriptor = slot.descriptor;
+            self.cancel_all_on(descriptor, key, Kind::CancelRecv);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use io_uring::{opcode, types};
 
-use super::driver::Driver;
+use super::driver::{Driver, missed};
 use super::token::{Key, Kind};
 use crate::buf::SendBuf;
 use crate::error::core_is_gone;
@@ -71,6 +71,14 @@ impl Driver {
         self.after.wake(&mut slot.send_waker);
         if !slot.held {
             self.free_if_done(key);
+        }
+    }
+
+    pub(super) fn on_send_cancelled(&mut self, key: Key, result: i32) {
+        let Some(slot) = self.stream(key) else { return };
+        if !slot.held && slot.sending.is_some() && missed(result) {
+            let descriptor = slot.descriptor;
+            self.cancel_all_on(descriptor, key, Kind::CancelSend);
         }
     }
 

@@ -6,10 +6,8 @@ use std::net::Shutdown;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::task::Waker;
 
-use io_uring::{opcode, squeue};
-
 use super::driver::Driver;
-use super::token::{self, Key, Kind};
+use super::token::{Key, Kind};
 use crate::buf::SendBuf;
 use crate::error::core_is_gone;
 
@@ -151,11 +149,7 @@ impl Driver {
         self.after.discard(&mut recv_waker);
         self.after.discard(&mut send_waker);
         if sending {
-            let entry = opcode::AsyncCancel::new(key.token(Kind::Send)).build();
-            // SAFETY: the entry points to nothing.
-            unsafe {
-                self.push_silent(entry.flags(squeue::Flags::SKIP_SUCCESS).user_data(token::UNWATCHED));
-            }
+            self.cancel(key, Kind::Send, Kind::CancelSend);
         }
         self.stop_recv(key);
         self.free_if_done(key);

@@ -20,6 +20,10 @@ pub(super) enum Kind {
     Unwatched = 7,
     /// The answer to the cancellation of a listener's accept.
     CancelAccept = 8,
+    /// The answer to the cancellation of a stream's send.
+    CancelSend = 9,
+    /// The answer to the cancellation of a one-shot operation.
+    CancelOperation = 10,
 }
 
 /// A slot's index and generation: a completion that outlives its slot's use finds another generation there.
@@ -50,6 +54,8 @@ pub(super) fn split(token: u64) -> (Option<Kind>, Key) {
         6 => Some(Kind::Wake),
         7 => Some(Kind::Unwatched),
         8 => Some(Kind::CancelAccept),
+        9 => Some(Kind::CancelSend),
+        10 => Some(Kind::CancelOperation),
         _ => None,
     };
     (kind, Key { index: token as u32, generation: (token >> 32) as u32 & GENERATION_MASK })
@@ -64,9 +70,16 @@ mod tests {
 
     #[test]
     fn a_token_gives_back_what_went_in() {
-        for kind in
-            [Kind::Recv, Kind::Send, Kind::CancelRecv, Kind::Accept, Kind::Operation, Kind::CancelAccept]
-        {
+        for kind in [
+            Kind::Recv,
+            Kind::Send,
+            Kind::CancelRecv,
+            Kind::Accept,
+            Kind::Operation,
+            Kind::CancelAccept,
+            Kind::CancelSend,
+            Kind::CancelOperation,
+        ] {
             for key in [
                 Key { index: 0, generation: 0 },
                 Key { index: u32::MAX, generation: GENERATION_MASK },
