@@ -174,3 +174,26 @@ impl Future for Requested {
         Poll::Pending
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::{block_on, spawn, yield_now};
+
+    #[test]
+    fn a_wait_that_is_given_up_leaves_nothing_behind() {
+        block_on(async {
+            let waiting = || context::with(|core| core.shutdown.waiters.borrow().len());
+            for _ in 0..100 {
+                let task = spawn(requested());
+                yield_now().await;
+                yield_now().await;
+                assert_eq!(waiting(), Some(1));
+                task.cancel();
+                assert!(task.await.is_err());
+            }
+            assert_eq!(waiting(), Some(0));
+        })
+        .unwrap();
+    }
+}

@@ -280,3 +280,60 @@ fn cancelling_oneself_takes_effect_after_the_poll() {
     assert_eq!(drops.get(), 1);
     assert_eq!(join(slot.borrow_mut().take().unwrap()), Err(JoinError::Cancelled));
 }
+
+struct PanicsWhenDropped;
+
+impl Drop for PanicsWhenDropped {
+    fn drop(&mut self) {
+        panic!("a destructor, on purpose");
+    }
+}
+
+#[test]
+fn panicking_destructors_end_neither_the_core_nor_the_cancelling_of_the_rest() {
+    let (executor, _) = executor();
+    let drops = Rc::new(Cell::new(0));
+    {
+        // SAFETY: as above.
+        let _entered = unsafe { executor.enter() };
+        // An output that nobody wants, an output that is not fetched, and a future that is cancelled.
+        spawn(&executor, async { PanicsWhenDropped }).detach();
+        settle(&executor);
+        assert_eq!(executor.live(), 0);
+        let first = Dropped(drops.clone());
+        spawn(&executor, async move {
+            let _first = first;
+            pending::<()>().await;
+        })
+        .detach();
+        spawn(&executor, async {
+            let _bad = PanicsWhenDropped;
+            pending::<()>().await;
+        })
+        .detach();
+        spawn(&executor, async { std::panic::panic_any(PanicsWhenDropped) }).detach();
+        settle(&executor);
+        executor.cancel_all();
+    }
+    assert_eq!((drops.get(), executor.live()), (1, 0));
+}
+
+#[test]
+fn a_join_waker_that_panics_leaves_the_core_running() {
+    struct Bad;
+    impl std::task::Wake for Bad {
+        fn wake(self: Arc<Self>) {
+            panic!("a waker, on purpose");
+        }
+    }
+    let (executor, _) = executor();
+    // SAFETY: as above.
+    let _entered = unsafe { executor.enter() };
+    let mut handle = spawn(&executor, async { 7 });
+    let waker = Waker::from(Arc::new(Bad));
+    let mut cx = std::task::Context::from_waker(&waker);
+    assert!(std::pin::Pin::new(&mut handle).poll(&mut cx).is_pending());
+    settle(&executor);
+    assert_eq!(join(handle), Ok(7));
+    assert_eq!(executor.live(), 0);
+}

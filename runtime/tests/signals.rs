@@ -1,0 +1,138 @@
+//! Signals, each test in a process of its own.
+
+mod alone;
+
+use std::future::pending;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use alone::alone;
+use covet_runtime::net::{TcpListener, TcpStream};
+use covet_runtime::{CoreSet, Runtime, StartError, block_on, shutdown, spawn, time};
+
+fn raise(signal: i32) {
+    // SAFETY: a plain system call.
+    assert_eq!(unsafe { libc::kill(libc::getpid(), signal) }, 0);
+}
+
+#[test]
+fn a_signal_ends_every_runtime_politely() {
+    alone("a_signal_ends_every_runtime_politely", || {
+        let (send, receive) = mpsc::channel();
+        let runtimes: Vec<_> = (0..2)
+            .map(|number| {
+                let send = send.clone();
+                Runtime::builder()
+                    .cores(CoreSet::count(1))
+                    .shutdown_on_signals(Duration::from_secs(20))
+                    .start(move |_| {
+                        let send = send.clone();
+                        async move {
+                            send.send("started").unwrap();
+                            shutdown::requested().await;
+                            time::sleep(Duration::from_millis(20 * (number + 1))).await;
+                            send.send("finished").unwrap();
+                        }
+                    })
+                    .unwrap()
+            })
+            .collect();
+        for _ in 0..2 {
+            assert_eq!(receive.recv().unwrap(), "started");
+        }
+        let asked = Instant::now();
+        raise(libc::SIGTERM);
+        runtimes.into_iter().for_each(|runtime| runtime.join().unwrap());
+        assert!(asked.elapsed() < Duration::from_secs(5));
+        drop(send);
+        assert_eq!(receive.iter().collect::<Vec<_>>(), ["finished", "finished"]);
+        // One that starts later listens anew.
+        let later = Runtime::builder()
+            .cores(CoreSet::count(1))
+            .handle_signals(true)
+            .start(|_| async { shutdown::requested().await })
+            .unwrap();
+        raise(libc::SIGINT);
+        later.join().unwrap();
+    });
+}
+
+#[test]
+fn a_second_signal_does_not_wait() {
+    alone("a_second_signal_does_not_wait", || {
+        let runtime = Runtime::builder()
+            .cores(CoreSet::count(1))
+            .shutdown_on_signals(Duration::from_secs(600))
+            .start(|_| pending())
+            .unwrap();
+        let handle = runtime.shutdown_handle();
+        raise(libc::SIGINT);
+        while !handle.is_requested() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let asked = Instant::now();
+        raise(libc::SIGINT);
+        runtime.join().unwrap();
+        assert!(asked.elapsed() < Duration::from_secs(5));
+    });
+}
+
+#[test]
+fn block_on_reports_that_a_signal_ended_it() {
+    alone("block_on_reports_that_a_signal_ended_it", || {
+        let outcome = Runtime::builder().shutdown_on_signals(Duration::ZERO).block_on(async {
+            raise(libc::SIGTERM);
+            pending::<()>().await;
+        });
+        assert!(matches!(outcome, Err(StartError::ShutDown)), "{outcome:?}");
+    });
+}
+
+extern "C" fn nothing(_: i32) {}
+
+#[test]
+fn interrupted_waits_are_taken_up_again() {
+    alone("interrupted_waits_are_taken_up_again", || {
+        // SAFETY: the action is zeroed, which means no flags (so no restarting) and an empty mask; the handler
+        // does nothing.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = nothing as extern "C" fn(i32) as usize;
+            assert_eq!(libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut()), 0);
+        }
+        // SAFETY: a plain call.
+        let core = unsafe { libc::pthread_self() };
+        let (stop, stopped) = mpsc::channel::<()>();
+        let pest = std::thread::spawn(move || {
+            let mut sent = 0;
+            while stopped.recv_timeout(Duration::from_micros(300)) == Err(mpsc::RecvTimeoutError::Timeout) {
+                // SAFETY: the core's thread lives until it has joined this one.
+                assert_eq!(unsafe { libc::pthread_kill(core, libc::SIGUSR1) }, 0);
+                sent += 1;
+            }
+            sent
+        });
+        block_on(async {
+            let listener = TcpListener::bind(([127, 0, 0, 1], 0).into()).unwrap();
+            let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let server = listener.accept().await.unwrap();
+            spawn(async move {
+                loop {
+                    let bytes = server.recv().await.unwrap();
+                    time::sleep(Duration::from_millis(2)).await;
+                    if bytes.is_empty() || server.write_all(bytes.to_vec()).await.0.is_err() {
+                        return;
+                    }
+                }
+            })
+            .detach();
+            for _ in 0..100 {
+                client.write_all("ping").await.0.unwrap();
+                assert_eq!(&client.recv().await.unwrap()[..], b"ping");
+            }
+        })
+        .unwrap();
+        drop(stop);
+        assert!(pest.join().unwrap() > 100, "too few interruptions to tell");
+    });
+}
