@@ -165,6 +165,7 @@ impl Head {
     }
 
     /// The method.
+    #[inline]
     pub fn method(&self) -> &Method {
         &self.method
     }
@@ -175,6 +176,7 @@ impl Head {
     }
 
     /// The request-target as received.
+    #[inline]
     pub fn target(&self) -> &str {
         let target = &self.raw[self.target.start as usize..self.target.end as usize];
         // SAFETY: all who set `target` (`build`, `set_line_bytes`) let it name bytes that they hold as a `str`,
@@ -183,6 +185,7 @@ impl Head {
     }
 
     /// The path of the target URI; see [`Request::path`](crate::Request::path).
+    #[inline]
     pub fn path(&self) -> &str {
         match self.part(&self.parts.path) {
             "" if self.parts.server_wide => "*",
@@ -221,11 +224,13 @@ impl Head {
     }
 
     /// How the content is delimited.
+    #[inline]
     pub fn framing(&self) -> Framing {
         self.facts.framing
     }
 
     /// Whether the client wants the connection to stay open (RFC 9112 section 9.3).
+    #[inline]
     pub fn keep_alive(&self) -> bool {
         self.facts.keep_alive
     }
@@ -273,6 +278,7 @@ impl Head {
         &self.raw[..self.block_len as usize]
     }
 
+    #[inline]
     fn part(&self, range: &Range<u32>) -> &str {
         &self.target()[range.start as usize..range.end as usize]
     }

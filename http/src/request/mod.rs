@@ -40,6 +40,7 @@ struct Extra {
 
 impl Request {
     /// A request of a decoded head and a body.
+    #[inline]
     pub fn new(head: Rc<Head>, body: Body) -> Self {
         Self { head, body, params: PathParams::default(), peer: None, extra: None }
     }
@@ -53,6 +54,7 @@ impl Request {
     }
 
     /// The method.
+    #[inline]
     pub fn method(&self) -> &Method {
         self.head.method()
     }
@@ -70,11 +72,13 @@ impl Request {
     /// The path of the target URI, percent-encoded as received; never empty.
     ///
     /// It is `*` for the asterisk-form, and `/` for the authority-form of CONNECT.
+    #[inline]
     pub fn path(&self) -> &str {
         self.head.path()
     }
 
     /// What follows the `?` of the target, if it has one.
+    #[inline]
     pub fn query(&self) -> Option<&str> {
         self.head.query()
     }
@@ -151,6 +155,7 @@ impl Request {
     }
 
     /// Sets the parameters that a router found in the path.
+    #[inline]
     pub fn set_params(&mut self, params: PathParams) {
         self.params = params;
     }
@@ -166,6 +171,7 @@ impl Request {
     }
 
     /// Sets the address of the peer; a connection passes the same `Rc` to all its requests.
+    #[inline]
     pub fn set_peer_addr(&mut self, peer: impl Into<Rc<SocketAddr>>) {
         self.peer = Some(peer.into());
     }

@@ -35,8 +35,9 @@ struct Extra {
 
 impl Response {
     /// A 200 response with this body and no content type.
+    #[inline]
     pub fn new(body: impl Into<Body>) -> Self {
-        Self { body: body.into(), ..Self::default() }
+        Self { status: StatusCode::OK, close: false, content_type: None, extra: None, body: body.into() }
     }
 
     /// An empty 200 response.
@@ -45,16 +46,19 @@ impl Response {
     }
 
     /// An empty response with this status.
+    #[inline]
     pub fn with_status(status: StatusCode) -> Self {
-        Self { status, ..Self::default() }
+        Self { status, close: false, content_type: None, extra: None, body: Body::empty() }
     }
 
     /// The status.
+    #[inline]
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
     /// Changes the status.
+    #[inline]
     pub fn set_status(&mut self, status: StatusCode) {
         self.status = status;
     }
@@ -66,6 +70,7 @@ impl Response {
     ///
     /// # Panics
     /// If the string is no legal field value; see [`ContentType::new`].
+    #[inline]
     pub fn set_content_type(&mut self, content_type: impl Into<ContentType>) {
         let content_type = content_type.into();
         match self.map_mut() {
@@ -77,6 +82,7 @@ impl Response {
     }
 
     /// The content type set by [`Response::set_content_type`], while there is no header map.
+    #[inline]
     pub fn fixed_content_type(&self) -> Option<ContentType> {
         if self.headers().is_some() { None } else { self.content_type }
     }
@@ -95,6 +101,7 @@ impl Response {
     /// The header map, if the response has one.
     ///
     /// A content type alone makes no map: use [`Response::header`] to look at single fields.
+    #[inline]
     pub fn headers(&self) -> Option<&HeaderMap> {
         self.extra.as_ref()?.headers.as_ref()
     }
@@ -118,12 +125,14 @@ impl Response {
     }
 
     /// Sets the content type as [`Response::set_content_type`] does, and returns the response.
+    #[inline]
     pub fn with_content_type(mut self, content_type: impl Into<ContentType>) -> Self {
         self.set_content_type(content_type);
         self
     }
 
     /// The body.
+    #[inline]
     pub fn body(&self) -> &Body {
         &self.body
     }
@@ -160,6 +169,7 @@ impl Response {
     }
 
     /// Whether [`Response::close`] was called.
+    #[inline]
     pub fn closes(&self) -> bool {
         self.close
     }
