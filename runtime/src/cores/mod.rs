@@ -2,6 +2,7 @@
 
 pub(crate) mod context;
 mod launch;
+mod life;
 mod set;
 pub mod shutdown;
 mod signals;

@@ -2,21 +2,19 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
-use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
 use slab::Slab;
 
+use super::after::After;
 use super::listener::ListenerSlot;
 use super::operation::OperationSlot;
 use super::provided::{GROUP, ProvidedBuffers};
 use super::setup::{self, RingSizes};
 use super::stream::StreamSlot;
 use super::token::{self, GENERATION_MASK, Key, Kind};
-use crate::buf::SendBuf;
 use crate::error::StartError;
-use crate::task::is_home_waker;
 
 /// How long [`Driver::close`] waits for the kernel to give back what it was lent.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
@@ -59,54 +57,6 @@ pub(crate) struct Driver {
 /// none of the lists that the kernel searches. The answer is to ask again.
 pub(super) fn missed(result: i32) -> bool {
     matches!(-result, libc::ENOENT | libc::EALREADY)
-}
-
-/// What is to happen after a batch of completions, outside the borrow of the driver: wakers and buffers may run
-/// code of which we know nothing.
-#[derive(Default)]
-pub(crate) struct After {
-    wake: Vec<Waker>,
-    pub(super) drop: Vec<SendBuf>,
-}
-
-impl After {
-    /// Wakes through a waker slot. Our own wakers only touch the run queue, so they are used in place and stay.
-    #[inline]
-    pub(super) fn wake(&mut self, slot: &mut Option<Waker>) {
-        if let Some(waker) = slot {
-            if is_home_waker(waker) {
-                waker.wake_by_ref();
-            } else {
-                self.wake.extend(slot.take());
-            }
-        }
-    }
-
-    /// Drops a waker later.
-    pub(super) fn discard(&mut self, slot: &mut Option<Waker>) {
-        match slot.take() {
-            Some(waker) if !is_home_waker(&waker) => self.wake.push(waker),
-            _ => {}
-        }
-    }
-
-    /// Drops a buffer now if that is harmless, else later.
-    #[inline]
-    pub(super) fn release(&mut self, buffer: SendBuf) {
-        // `Bytes` may have been made from an owner with a destructor of its own.
-        if let SendBuf::Bytes(_) = buffer {
-            self.drop.push(buffer);
-        }
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.wake.is_empty() && self.drop.is_empty()
-    }
-
-    pub(crate) fn run(&mut self) {
-        self.wake.drain(..).for_each(Waker::wake);
-        self.drop.clear();
-    }
 }
 
 /// A read of the wake-up eventfd that is always under way.

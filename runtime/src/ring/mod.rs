@@ -10,8 +10,9 @@
 //! - `stream`: a connection's slot; `receive` and `send` are what it does
 //! - `listener`: multishot accept
 //! - `operation`: everything that completes once
-//! - `driver`: submission, completion, shutdown
+//! - `driver`: submission, completion, shutdown; `after`: what it leaves to be done outside its borrow
 
+mod after;
 mod driver;
 mod listener;
 mod operation;

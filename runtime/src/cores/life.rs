@@ -1,0 +1,94 @@
+//! One core's life, from its ring to its end.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::os::fd::{AsFd, OwnedFd};
+use std::panic::Location;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Instant;
+
+use rustix::event::{EventfdFlags, eventfd};
+
+use super::context::{self, CoreState};
+use super::shutdown::{ShutdownState, Signal};
+use super::turn::{self, Ended, Until};
+use crate::buf::Pool;
+use crate::error::StartError;
+use crate::ring::{Driver, RingSizes};
+use crate::sync_types::Arc;
+use crate::task::{Executor, Inbox, JoinError};
+use crate::time::Wheel;
+
+pub(super) fn make_core(sizes: RingSizes, signal: &Arc<Signal>) -> Result<Rc<CoreState>, StartError> {
+    let event = eventfd(0, EventfdFlags::CLOEXEC).map_err(|error| crate::ring::explain(error.into()))?;
+    let waker: OwnedFd = event.try_clone().map_err(crate::ring::explain)?;
+    let inbox = Arc::new(Inbox::new(Box::new(move || {
+        // Only a counter at its maximum could refuse, and then the core is about to wake anyway.
+        let _ = rustix::io::write(waker.as_fd(), &1u64.to_ne_bytes());
+    })));
+    let driver = Driver::new(sizes, event)?;
+    signal.subscribe(inbox.clone());
+    let now = Instant::now();
+    Ok(Rc::new(CoreState {
+        executor: Executor::new(inbox),
+        driver: RefCell::new(driver),
+        wheel: RefCell::new(Wheel::new(now)),
+        pool: Pool::default(),
+        shutdown: ShutdownState::new(signal.clone()),
+        now: Cell::new(now),
+    }))
+}
+
+/// Runs a core from its main future to the closed ring; returns the message if that future panicked.
+pub(super) fn run_core<F: Future<Output = ()>>(
+    core: &Rc<CoreState>,
+    cpu: Option<usize>,
+    until: Until,
+    main: F,
+) -> Result<Option<String>, StartError> {
+    let entered = context::enter(core);
+    // SAFETY: the executor is inside an Rc that lives longer than the guard, which is dropped on this thread.
+    let executing = unsafe { core.executor.enter() };
+    let teardown = Teardown { core };
+    let main: Pin<Box<dyn Future<Output = ()> + '_>> = Box::pin(main);
+    // SAFETY: the task's future does not outlive this function: `teardown`, which runs also when this unwinds,
+    // drops every future of the executor before it returns.
+    let main: Pin<Box<dyn Future<Output = ()> + 'static>> = unsafe { std::mem::transmute(main) };
+    let main = core.executor.spawn(main, Location::caller());
+    let ended = turn::run(core, &main, until).map_err(StartError::io("enter the ring"))?;
+    if ended == Ended::Deadline {
+        tracing::warn!(
+            ?cpu,
+            tasks = core.executor.live(),
+            "the shutdown deadline passed: cancelling what runs"
+        );
+    }
+    let panicked = match main.outcome() {
+        Some(Err(JoinError::Panicked(text))) => Some(text),
+        _ => None,
+    };
+    drop(teardown);
+    drop((executing, entered));
+    Ok(panicked)
+}
+
+/// Ends a core: futures first, as they hold streams and operations, then the ring.
+struct Teardown<'a> {
+    core: &'a Rc<CoreState>,
+}
+
+impl Drop for Teardown<'_> {
+    fn drop(&mut self) {
+        self.core.executor.cancel_all();
+        let mut after = {
+            let mut driver = self.core.driver.borrow_mut();
+            driver.close();
+            driver.take_after()
+        };
+        after.run();
+        // Those wakers and buffers may have spawned something. Left in the queue it would hold the core that holds
+        // the queue, for ever.
+        self.core.executor.cancel_all();
+    }
+}

@@ -1,0 +1,54 @@
+//! What must wait until the driver is no longer borrowed.
+
+use std::task::Waker;
+
+use crate::buf::SendBuf;
+use crate::task::is_home_waker;
+
+/// What is to happen after a batch of completions, outside the borrow of the driver: wakers and buffers may run
+/// code of which we know nothing.
+#[derive(Default)]
+pub(crate) struct After {
+    wake: Vec<Waker>,
+    pub(super) drop: Vec<SendBuf>,
+}
+
+impl After {
+    /// Wakes through a waker slot. Our own wakers only touch the run queue, so they are used in place and stay.
+    #[inline]
+    pub(super) fn wake(&mut self, slot: &mut Option<Waker>) {
+        if let Some(waker) = slot {
+            if is_home_waker(waker) {
+                waker.wake_by_ref();
+            } else {
+                self.wake.extend(slot.take());
+            }
+        }
+    }
+
+    /// Drops a waker later.
+    pub(super) fn discard(&mut self, slot: &mut Option<Waker>) {
+        match slot.take() {
+            Some(waker) if !is_home_waker(&waker) => self.wake.push(waker),
+            _ => {}
+        }
+    }
+
+    /// Drops a buffer now if that is harmless, else later.
+    #[inline]
+    pub(super) fn release(&mut self, buffer: SendBuf) {
+        // `Bytes` may have been made from an owner with a destructor of its own.
+        if let SendBuf::Bytes(_) = buffer {
+            self.drop.push(buffer);
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.wake.is_empty() && self.drop.is_empty()
+    }
+
+    pub(crate) fn run(&mut self) {
+        self.wake.drain(..).for_each(Waker::wake);
+        self.drop.clear();
+    }
+}
