@@ -1,5 +1,6 @@
 //! Encoding response heads, and the framing of chunked content.
 
+use std::cell::RefCell;
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::time::SystemTime;
@@ -10,7 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use super::Head;
 use super::date::{DATE_LEN, DateCache};
 use super::response::ResponseFraming;
-use crate::Response;
+use crate::{ContentType, Response};
 
 /// The interim response that a client with `Expect: 100-continue` waits for (RFC 9110 section 15.2.1).
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -38,6 +39,9 @@ pub struct Exchange {
 }
 
 impl Exchange {
+    /// The exchange of most requests: HTTP/1.1, neither HEAD nor CONNECT, on a connection that stays open.
+    const PLAIN: Self = Self { version: Version::HTTP_11, head: false, connect: false, keep_alive: true };
+
     /// What the request says; the connection stays open if the client wants it to.
     pub fn of(head: &Head) -> Self {
         Self {
@@ -68,6 +72,17 @@ pub struct ResponseEncoder {
     /// Where the Date field begins.
     date_at: usize,
     date: DateCache,
+    /// The last head of the plainest kind, which the next one often equals.
+    plain: RefCell<PlainHead>,
+}
+
+/// A 200 head on a connection that stays open, with no fields but the encoder's, a fixed content type and a length.
+#[derive(Clone, Debug, Default)]
+struct PlainHead {
+    content_type: Option<ContentType>,
+    length: u64,
+    /// Empty if there is none of this second.
+    bytes: Vec<u8>,
 }
 
 impl ResponseEncoder {
@@ -82,7 +97,7 @@ impl ResponseEncoder {
         let date_at = prefix.len();
         let date = DateCache::new(0);
         write_field(&mut prefix, b"Date", date.as_bytes());
-        Self { prefix, date_at, date }
+        Self { prefix, date_at, date, plain: RefCell::default() }
     }
 
     /// Brings the Date field up to date; cheap while the second is the same.
@@ -97,6 +112,7 @@ impl ResponseEncoder {
         if self.date.set(second) {
             let start = self.date_at + b"Date: ".len();
             self.prefix[start..start + DATE_LEN].copy_from_slice(self.date.as_bytes());
+            self.plain.borrow_mut().bytes.clear();
         }
     }
 
@@ -107,7 +123,31 @@ impl ResponseEncoder {
     /// `upgrade` are honoured, and Content-Length where there is no body that could tell it: in the answer
     /// to HEAD and in 304. Date and Server in the map replace the encoder's. An interim status other than
     /// 101 is no answer, and is sent as 500.
+    #[inline]
     pub fn encode(&self, response: &Response, exchange: Exchange, out: &mut Vec<u8>) -> Encoded {
+        let plain = response.status() == StatusCode::OK
+            && response.headers().is_none()
+            && !response.closes()
+            && exchange == Exchange::PLAIN;
+        match response.body().exact_length() {
+            Some(length) if plain => {
+                self.encode_plain(response.fixed_content_type(), length, out);
+                Encoded { framing: ResponseFraming::Length(length), keep_alive: true }
+            }
+            _ => self.encode_any(response, exchange, out),
+        }
+    }
+
+    #[inline]
+    fn encode_plain(&self, content_type: Option<ContentType>, length: u64, out: &mut Vec<u8>) {
+        let mut plain = self.plain.borrow_mut();
+        if plain.bytes.is_empty() || plain.length != length || plain.content_type != content_type {
+            plain.set(&self.prefix, content_type, length);
+        }
+        out.extend_from_slice(&plain.bytes);
+    }
+
+    fn encode_any(&self, response: &Response, exchange: Exchange, out: &mut Vec<u8>) -> Encoded {
         let headers = response.headers();
         let wishes = headers.map(Wishes::of).unwrap_or_default();
         let plan = plan(response, exchange, wishes.length);
@@ -158,6 +198,19 @@ impl ResponseEncoder {
         if !wishes.date {
             out.extend_from_slice(&self.prefix[self.date_at..]);
         }
+    }
+}
+
+impl PlainHead {
+    fn set(&mut self, prefix: &[u8], content_type: Option<ContentType>, length: u64) {
+        self.bytes.clear();
+        self.bytes.extend_from_slice(prefix);
+        if let Some(content_type) = content_type {
+            write_field(&mut self.bytes, b"Content-Type", content_type.as_str().as_bytes());
+        }
+        write_field(&mut self.bytes, b"Content-Length", itoa::Buffer::new().format(length).as_bytes());
+        self.bytes.extend_from_slice(b"\r\n");
+        (self.content_type, self.length) = (content_type, length);
     }
 }
 

@@ -311,7 +311,7 @@ fn start_waiting(link: &Link, progress: &mut Progress, idle: bool) -> Option<Dur
         1 => progress.rest(link),
         _ => {}
     }
-    link.set_timer(QUIET.min(timeouts.idle));
+    link.set_rest_timer(QUIET.min(timeouts.idle));
     timeouts.idle.checked_sub(QUIET).filter(|rest| !rest.is_zero())
 }
 

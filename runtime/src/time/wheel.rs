@@ -57,9 +57,14 @@ impl Wheel {
 
     /// The first tick that is not before `at`: a timer never fires early.
     fn tick_at_or_after(&self, at: Instant) -> u64 {
-        let nanos = at.saturating_duration_since(self.start).as_nanos();
-        let ticks = nanos.div_ceil(1 << TICK_SHIFT);
-        u64::try_from(ticks).unwrap_or(u64::MAX).min(MAX_TICK)
+        let nanos = self.nanos(at).saturating_add((1 << TICK_SHIFT) - 1);
+        (nanos >> TICK_SHIFT).min(MAX_TICK)
+    }
+
+    /// Nanoseconds since the wheel's start; 64 bits of them are 584 years.
+    fn nanos(&self, at: Instant) -> u64 {
+        let since = at.saturating_duration_since(self.start);
+        since.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(since.subsec_nanos()))
     }
 
     pub(crate) fn insert(&mut self, deadline: Instant) -> TimerKey {
@@ -131,8 +136,7 @@ impl Wheel {
 
     /// Fires everything that is due at `now`, in order of deadline up to the resolution of a tick.
     pub(crate) fn advance(&mut self, now: Instant, fired: &mut Vec<Waker>) {
-        let nanos = now.saturating_duration_since(self.start).as_nanos();
-        let now = u64::try_from(nanos >> TICK_SHIFT).unwrap_or(u64::MAX).min(MAX_TICK);
+        let now = (self.nanos(now) >> TICK_SHIFT).min(MAX_TICK);
         while let Some((level, slot, tick)) = self.next_occupied() {
             if tick > now {
                 break;
