@@ -268,10 +268,14 @@ pub(super) fn report_panic(payload: Box<dyn Any + Send>, place: impl std::fmt::D
     drop_payload(payload);
 }
 
-/// Drops what a task panicked with. It may be anything, even something whose destructor panics in its turn: that
-/// second panic's payload is given up rather than dropped.
-pub(super) fn drop_payload(payload: Box<dyn Any + Send>) {
-    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        std::mem::forget(second);
+/// Drops what a task panicked with. It may be anything, even something whose destructor panics in its turn, with
+/// something like it: after a few of those the next one is given up.
+pub(super) fn drop_payload(mut payload: Box<dyn Any + Send>) {
+    for _ in 0..4 {
+        match catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            Ok(()) => return,
+            Err(next) => payload = next,
+        }
     }
+    std::mem::forget(payload);
 }
