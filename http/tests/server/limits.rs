@@ -1,0 +1,141 @@
+//! What a client may not do, and how long it may take.
+
+use std::time::{Duration, Instant};
+
+use covet_http::server::Config;
+
+use super::harness::{Client, Server, config};
+use super::{server, service};
+
+#[test]
+fn malformed_and_oversized_requests_are_refused_and_closed() {
+    let server = server();
+    let long_target = format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", "a".repeat(20_000));
+    let long_head = format!("GET / HTTP/1.1\r\nHost: h\r\nX: {}\r\n\r\n", "a".repeat(70_000));
+    let many_fields = format!("GET / HTTP/1.1\r\nHost: h\r\n{}\r\n", "X: y\r\n".repeat(101));
+    for (request, status) in [
+        ("GET / HTTP/1.1\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n", 400),
+        ("GET / HTTP/1.1\nHost: h\n\n", 400),
+        ("GET / HTTP/1.1\r\nHost : h\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: +5\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501),
+        ("GET / HTTP/2.0\r\nHost: h\r\n\r\n", 505),
+        ("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3000000\r\n\r\n", 413),
+        (&long_target, 414),
+        (&long_head, 431),
+        (&many_fields, 431),
+    ] {
+        let mut client = Client::connect(&server);
+        // One good request before it: its answer must come first.
+        client.send(b"GET /plain HTTP/1.1\r\nHost: h\r\n\r\n");
+        client.try_send(request.as_bytes());
+        assert_eq!(client.answer().status, 200);
+        let answer = client.answer();
+        let shown = &request[..request.len().min(80)];
+        assert_eq!((answer.status, answer.field("connection")), (status, Some("close")), "{shown:?}");
+        assert_eq!(answer.field("content-type"), Some("application/problem+json"));
+        client.end();
+        assert!(client.is_at_end(), "{shown:?}");
+    }
+    assert_eq!(Client::connect(&server).get("/plain").status, 200);
+}
+
+#[test]
+fn a_chunked_body_over_the_limit_is_413_and_a_malformed_one_400() {
+    let server = server();
+    let mut client = Client::connect(&server);
+    client.send(b"POST /collect HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let chunk = [b"10000\r\n".to_vec(), vec![b'a'; 0x10000], b"\r\n".to_vec()].concat();
+    for _ in 0..40 {
+        if !client.try_send(&chunk) {
+            break;
+        }
+    }
+    assert_eq!(client.answer().status, 413);
+
+    let mut client = Client::connect(&server);
+    client.send(b"POST /collect HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n");
+    assert_eq!(client.answer().status, 400);
+    client.end();
+    assert!(client.is_at_end());
+}
+
+/// How long the server kept the connection open after `send`, and what it answered, if anything.
+fn time_until_end(server: &Server, send: &[u8]) -> (Duration, Option<u16>) {
+    let mut client = Client::connect(server);
+    client.send(send);
+    let started = Instant::now();
+    let rest = client.rest();
+    let status = rest.get(9..12).and_then(|code| std::str::from_utf8(code).ok()?.parse().ok());
+    (started.elapsed(), status)
+}
+
+#[test]
+fn silent_slow_and_idle_clients_are_let_go() {
+    let server = server();
+    let cases: [(&str, &[u8], Option<u16>, u64); 4] = [
+        ("silent", b"", None, 300),
+        ("slow head", b"GET / HTT", Some(408), 300),
+        ("idle", b"GET /plain HTTP/1.1\r\nHost: h\r\n\r\n", Some(200), 600),
+        ("slow body", b"POST /collect HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhe", Some(408), 300),
+    ];
+    for (name, send, status, millis) in cases {
+        let (elapsed, answered) = time_until_end(&server, send);
+        assert_eq!(answered, status, "{name}");
+        let limit = Duration::from_millis(millis);
+        // An idle wait may end an eighth early.
+        assert!(elapsed > limit * 3 / 4, "{name}: after {elapsed:?}");
+        assert!(elapsed < limit + Duration::from_secs(4), "{name}: after {elapsed:?}");
+    }
+}
+
+#[test]
+fn a_trickled_head_has_its_time_as_a_whole() {
+    let server = server();
+    let mut client = Client::connect(&server);
+    let started = Instant::now();
+    for byte in b"GET / HTTP/1.1\r\nHost: hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh".iter().cycle() {
+        if !client.try_send(&[*byte]) || started.elapsed() > Duration::from_secs(3) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+        if started.elapsed() > Duration::from_millis(500) {
+            break;
+        }
+    }
+    assert_eq!(client.answer().status, 408);
+}
+
+#[test]
+fn a_client_that_does_not_read_is_reset() {
+    let server = server();
+    let mut client = Client::connect(&server);
+    let requests = b"GET /big HTTP/1.1\r\nHost: h\r\n\r\n".repeat(8);
+    client.send(&requests);
+    std::thread::sleep(Duration::from_millis(1500));
+    assert!(client.is_reset());
+    assert_eq!(Client::connect(&server).get("/plain").status, 200);
+}
+
+#[test]
+fn requests_per_connection_and_connections_are_bounded() {
+    let server =
+        Server::with(Config { requests_per_connection: 2, connections: Some(2), ..config() }, service);
+    let mut first = Client::connect(&server);
+    assert_eq!(first.get("/plain").field("connection"), None);
+    assert_eq!(first.get("/plain").field("connection"), Some("close"));
+    assert!(first.is_at_end());
+    drop(first);
+
+    let mut held: Vec<Client> = (0..2).map(|_| Client::connect(&server)).collect();
+    held.iter_mut().for_each(|client| assert_eq!(client.get("/plain").status, 200));
+    let mut third = Client::connect(&server);
+    third.send(b"GET /plain HTTP/1.1\r\nHost: h\r\n\r\n");
+    let started = Instant::now();
+    drop(held.pop());
+    assert_eq!(third.answer().status, 200, "served when there is room");
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
