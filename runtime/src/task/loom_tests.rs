@@ -120,6 +120,30 @@ fn a_second_wake_during_the_look_is_never_lost() {
 }
 
 #[test]
+fn a_wake_during_the_look_at_another_is_never_lost() {
+    loom::model(|| {
+        let (executor, inbox, bell) = executor();
+        let flag = Arc::new(AtomicBool::new(false));
+        let (first, second) = (waiting_for(&executor, &flag), waiting_for(&executor, &flag));
+        let handles = [first.0, second.0];
+        let remote = thread::spawn(move || {
+            flag.store(true, Ordering::Relaxed);
+            // The first rings; the second finds the bell rung, and relies on the look that follows.
+            first.1.wake();
+            second.1.wake();
+        });
+        while !handles.iter().all(JoinHandle::is_finished) {
+            bell.wait();
+            executor.collect_arrivals();
+            executor.run(usize::MAX);
+        }
+        remote.join().unwrap();
+        drop(handles);
+        assert_all_freed(executor, &inbox);
+    });
+}
+
+#[test]
 fn wakes_may_race_the_end_of_a_task_and_its_last_reference() {
     loom::model(|| {
         let (executor, inbox, bell) = executor();
