@@ -1,38 +1,46 @@
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::{Deref, DerefMut};
 
 use crate::cores::context;
 
-/// A new buffer holds a burst of pipelined answers without growing.
-const CAPACITY: usize = 8 * 1024;
+/// A new buffer holds a small answer. Buffers of a batch are written and sent together, so small ones close to each
+/// other stay in the processor's caches; those that serve bursts grow once and come back grown.
+const CAPACITY: usize = 512;
 /// A buffer that grew beyond this goes back to the allocator, so that one large answer does not stay in memory.
 const KEEP_CAPACITY: usize = 64 * 1024;
-/// How many free buffers a core keeps.
-const KEEP: usize = 256;
+/// Bytes of free buffers that a core keeps.
+const KEEP: usize = 4 * 1024 * 1024;
 
-/// The free output buffers of one core.
+/// The free output buffers of one core, last in, first out: what was used last is still in the caches.
 #[derive(Default)]
 pub(crate) struct Pool {
     free: RefCell<Vec<Vec<u8>>>,
+    /// Their capacities added up.
+    kept: Cell<usize>,
 }
 
 impl Pool {
+    #[inline]
     fn take(&self) -> Option<Vec<u8>> {
-        self.free.borrow_mut().pop()
+        let buffer = self.free.borrow_mut().pop()?;
+        self.kept.set(self.kept.get() - buffer.capacity());
+        Some(buffer)
     }
 
+    #[inline]
     fn put(&self, mut buffer: Vec<u8>) {
-        let mut free = self.free.borrow_mut();
-        if free.len() < KEEP && buffer.capacity() <= KEEP_CAPACITY {
+        let kept = self.kept.get() + buffer.capacity();
+        if buffer.capacity() <= KEEP_CAPACITY && kept <= KEEP {
             buffer.clear();
-            free.push(buffer);
+            self.kept.set(kept);
+            self.free.borrow_mut().push(buffer);
         }
     }
 }
 
 /// A `Vec<u8>` from the core's pool, to which it returns when dropped.
 ///
-/// It starts empty, with room for 8 KiB. Off a core it is an ordinary vector.
+/// It starts empty, with room for 512 bytes or more. Off a core it is an ordinary vector.
 ///
 /// ```
 /// use covet_runtime::buf::PoolBuf;
