@@ -67,7 +67,7 @@ pub(super) fn run(core: &Rc<CoreState>, main: &JoinHandle<()>, until: Until) -> 
 }
 
 fn plan_wait(core: &CoreState) -> Wait {
-    if core.executor.has_ready() || core.driver.borrow().has_starved() {
+    if core.executor.has_ready() || core.driver.borrow().has_more() {
         return Wait::No;
     }
     let look = core.wheel.borrow().next_look();

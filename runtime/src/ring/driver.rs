@@ -18,8 +18,8 @@ use crate::error::StartError;
 
 /// How long [`Driver::close`] waits for the kernel to give back what it was lent.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
-/// Completions copied out of the queue at a time.
-const BATCH: usize = 256;
+/// Completions handled in one turn.
+const BATCH: usize = 128;
 
 /// How long one turn may sleep in the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +46,7 @@ pub(crate) struct Driver {
     /// Things whose destructors may run foreign code, dropped when nothing is borrowed.
     pub(super) after: After,
     completions: Vec<(u64, i32, u32)>,
+    more_completed: bool,
     generation: u32,
     /// Submitted entries whose last completion has not come.
     in_flight: usize,
@@ -54,7 +55,9 @@ pub(crate) struct Driver {
 }
 
 /// Whether a cancellation missed its target, which may live on: an operation that is just being tried again is in
-/// none of the lists that the kernel searches. The answer is to ask again.
+/// none of the lists that the kernel searches, and one that a kernel worker runs is interrupted but may go on. The
+/// answer is to ask again, turn by turn, until the operation has completed. Asking by descriptor would find whatever
+/// else is under way there.
 pub(super) fn missed(result: i32) -> bool {
     matches!(-result, libc::ENOENT | libc::EALREADY)
 }
@@ -97,6 +100,7 @@ impl Driver {
             overflow: VecDeque::new(),
             after: After::default(),
             completions: Vec::with_capacity(BATCH),
+            more_completed: false,
             generation: 0,
             in_flight: 0,
             wake: WakeRead { event, count: Box::new([0; 8]), armed: false },
@@ -208,56 +212,53 @@ impl Driver {
         }
     }
 
-    /// Handles all completions there are. `true` if another thread has something for this core.
+    /// Handles completions, at most a batch of them, so that what they brought is still in the caches, and few buffers
+    /// are taken, when the tasks run. `true` if another thread has something for this core.
     pub(crate) fn complete(&mut self) -> bool {
         let mut woken = false;
-        loop {
-            let mut batch = std::mem::take(&mut self.completions);
-            batch.extend(
-                self.ring
-                    .completion()
-                    .take(BATCH)
-                    .map(|entry| (entry.user_data(), entry.result(), entry.flags())),
-            );
-            let last = batch.len() < BATCH;
-            for (token, result, flags) in batch.drain(..) {
-                let more = cqueue::more(flags);
-                let (kind, key) = token::split(token);
-                if !more && kind != Some(Kind::Unwatched) {
-                    self.in_flight -= 1;
-                }
-                match kind {
-                    Some(Kind::Recv) => self.on_recv(key, result, flags),
-                    Some(Kind::Send) => self.on_send(key, result),
-                    Some(Kind::CancelRecv) => self.on_recv_cancelled(key, result),
-                    Some(Kind::Accept) => self.on_accept(key, result, more),
-                    Some(Kind::CancelAccept) => self.on_accept_cancelled(key, result),
-                    Some(Kind::CancelSend) => self.on_send_cancelled(key, result),
-                    Some(Kind::CancelOperation) => self.on_operation_cancelled(key, result),
-                    Some(Kind::Operation) => self.on_operation(key, result),
-                    Some(Kind::Wake) => {
-                        woken = true;
-                        self.wake.armed = false;
-                        if !self.closed {
-                            self.arm_wake();
-                        }
-                    }
-                    Some(Kind::Unwatched) | None => {}
-                }
+        let mut batch = std::mem::take(&mut self.completions);
+        batch.extend(
+            self.ring
+                .completion()
+                .take(BATCH)
+                .map(|entry| (entry.user_data(), entry.result(), entry.flags())),
+        );
+        self.more_completed = batch.len() == BATCH;
+        for (token, result, flags) in batch.drain(..) {
+            let more = cqueue::more(flags);
+            let (kind, key) = token::split(token);
+            if !more && kind != Some(Kind::Unwatched) {
+                self.in_flight -= 1;
             }
-            self.completions = batch;
-            if last {
-                break;
+            match kind {
+                Some(Kind::Recv) => self.on_recv(key, result, flags),
+                Some(Kind::Send) => self.on_send(key, result),
+                Some(Kind::CancelRecv) => self.on_recv_cancelled(key, result),
+                Some(Kind::Accept) => self.on_accept(key, result, more),
+                Some(Kind::CancelAccept) => self.on_accept_cancelled(key, result),
+                Some(Kind::CancelSend) => self.on_send_cancelled(key, result),
+                Some(Kind::CancelOperation) => self.on_operation_cancelled(key, result),
+                Some(Kind::Operation) => self.on_operation(key, result),
+                Some(Kind::Wake) => {
+                    woken = true;
+                    self.wake.armed = false;
+                    if !self.closed {
+                        self.arm_wake();
+                    }
+                }
+                Some(Kind::Unwatched) | None => {}
             }
         }
+        self.completions = batch;
         if !self.starved.is_empty() {
             self.feed_starved();
         }
         woken
     }
 
-    pub(crate) fn has_starved(&self) -> bool {
-        !self.starved.is_empty() && self.buffers.free() > 0
+    /// Whether the next turn has completions or starved streams to see to, without waiting for anything new.
+    pub(crate) fn has_more(&self) -> bool {
+        self.more_completed || !self.starved.is_empty() && self.buffers.free() > 0
     }
 
     pub(crate) fn take_after(&mut self) -> After {
@@ -267,13 +268,6 @@ impl Driver {
     /// Asks the kernel to end an operation; the answer comes back as `answer`.
     pub(super) fn cancel(&mut self, key: Key, target: Kind, answer: Kind) {
         let entry = opcode::AsyncCancel::new(key.token(target)).build();
-        // SAFETY: the entry points to nothing.
-        unsafe { self.push(entry.user_data(key.token(answer))) };
-    }
-
-    /// Asks the kernel to end everything that refers to a descriptor which no handle uses any more.
-    pub(super) fn cancel_all_on(&mut self, descriptor: RawFd, key: Key, answer: Kind) {
-        let entry = opcode::AsyncCancel2::new(types::CancelBuilder::fd(types::Fd(descriptor)).all()).build();
         // SAFETY: the entry points to nothing.
         unsafe { self.push(entry.user_data(key.token(answer))) };
     }

@@ -104,8 +104,7 @@ impl Driver {
     pub(super) fn on_accept_cancelled(&mut self, key: Key, result: i32) {
         let Some(slot) = self.listener(key) else { return };
         if slot.armed && slot.stopping && missed(result) {
-            let descriptor = slot.socket.as_raw_fd();
-            self.cancel_all_on(descriptor, key, Kind::CancelAccept);
+            self.cancel(key, Kind::Accept, Kind::CancelAccept);
         }
     }
 

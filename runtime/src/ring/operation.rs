@@ -117,7 +117,6 @@ impl Driver {
     pub(super) fn on_operation_cancelled(&mut self, key: Key, result: i32) {
         let Some(slot) = self.operations.get(key.index as usize) else { return };
         let abandoned = slot.generation == key.generation && matches!(slot.state, State::Abandoned);
-        // By its token, as the descriptor may be somebody else's by now.
         if abandoned && missed(result) {
             self.cancel(key, Kind::Operation, Kind::CancelOperation);
         }

@@ -3,19 +3,22 @@
 use std::io;
 use std::task::{Context, Poll};
 
-use io_uring::{cqueue, opcode, types};
+use io_uring::{cqueue, opcode, squeue, types};
 
 use super::driver::{Driver, missed};
 use super::provided::GROUP;
 use super::recv_buf::RecvBuf;
 use super::stream::{Chunk, End, Receive};
-use super::token::{Key, Kind};
+use super::token::{self, Key, Kind};
 use crate::error::core_is_gone;
 
 /// Bytes that may wait for a slow reader before its receive is stopped.
 const QUEUE_LIMIT: usize = 64 * 1024;
 /// Below this share of free buffers, waiting bytes are copied out so that one reader can't starve the others.
 const SPILL_BELOW: u16 = 4;
+
+/// How often the cancellation of a receive may miss before its socket is shut down.
+const MISSES: u8 = 16;
 
 impl Driver {
     #[inline]
@@ -190,9 +193,16 @@ impl Driver {
         if slot.held {
             // A slow reader can wait: the next bytes that come start another try.
             slot.stopping = false;
-        } else {
-            let descriptor = slot.descriptor;
-            self.cancel_all_on(descriptor, key, Kind::CancelRecv);
+            return;
         }
+        slot.missed += 1;
+        if slot.missed < MISSES {
+            self.cancel(key, Kind::Recv, Kind::CancelRecv);
+            return;
+        }
+        // Linux 6.11 has been seen to deny an armed receive for ever: the end of the socket ends it for certain.
+        let entry = opcode::Shutdown::new(types::Fd(slot.descriptor), libc::SHUT_RDWR).build();
+        // SAFETY: the entry points to nothing.
+        unsafe { self.push_silent(entry.flags(squeue::Flags::SKIP_SUCCESS).user_data(token::UNWATCHED)) };
     }
 }

@@ -77,8 +77,7 @@ impl Driver {
     pub(super) fn on_send_cancelled(&mut self, key: Key, result: i32) {
         let Some(slot) = self.stream(key) else { return };
         if !slot.held && slot.sending.is_some() && missed(result) {
-            let descriptor = slot.descriptor;
-            self.cancel_all_on(descriptor, key, Kind::CancelSend);
+            self.cancel(key, Kind::Send, Kind::CancelSend);
         }
     }
 

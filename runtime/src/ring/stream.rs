@@ -21,6 +21,8 @@ pub(super) struct StreamSlot {
     pub(super) stopping: bool,
     /// In the driver's list of streams that wait for a free buffer.
     pub(super) starved: bool,
+    /// How often the cancellation of the receive has missed since the handle went.
+    pub(super) missed: u8,
     pub(super) ended: Option<End>,
     pub(super) send_error: Option<i32>,
     pub(super) sending: Option<SendBuf>,
@@ -104,6 +106,7 @@ impl Driver {
             receive: Receive::Idle,
             stopping: false,
             starved: false,
+            missed: 0,
             ended: None,
             send_error: None,
             sending: None,
