@@ -1,7 +1,5 @@
 //! What tasks, timers and connections cost the allocator.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::Duration;
