@@ -87,8 +87,6 @@ impl Driver {
             }
             _ => setup::explain(error),
         })?;
-        // Saves a descriptor look-up per call; without it everything works the same.
-        let _ = ring.submitter().register_ring_fd();
         tracing::debug!(?rung, entries = ring.params().sq_entries(), "ring ready");
         let mut driver = Driver {
             ring,
