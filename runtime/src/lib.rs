@@ -48,6 +48,7 @@ mod cores;
 mod error;
 pub mod net;
 mod ring;
+pub mod sync;
 mod sync_types;
 mod task;
 pub mod time;

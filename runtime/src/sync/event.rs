@@ -1,0 +1,117 @@
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::waiters::{Waiters, poll_registered, wake_each};
+
+/// Happens once, and whoever waits for it, before or after, goes on.
+///
+/// ```
+/// use covet_runtime::{spawn, sync::Event};
+/// use std::rc::Rc;
+///
+/// covet_runtime::block_on(async {
+///     let ready = Rc::new(Event::new());
+///     let set = ready.clone();
+///     spawn(async move { set.set() }).detach();
+///     ready.wait().await;
+///     assert!(ready.is_set());
+/// })?;
+/// # Ok::<(), covet_runtime::StartError>(())
+/// ```
+pub struct Event {
+    state: RefCell<State>,
+}
+
+struct State {
+    set: bool,
+    waiters: Waiters<()>,
+}
+
+impl Event {
+    /// An event that has not happened.
+    pub const fn new() -> Event {
+        Event { state: RefCell::new(State { set: false, waiters: Waiters::new() }) }
+    }
+
+    /// Lets it happen; true the first time.
+    pub fn set(&self) -> bool {
+        let (first, wakers) = {
+            let mut state = self.state.borrow_mut();
+            (!std::mem::replace(&mut state.set, true), state.waiters.pop_all(|()| {}))
+        };
+        wake_each(wakers);
+        first
+    }
+
+    /// Whether it has happened.
+    pub fn is_set(&self) -> bool {
+        self.state.borrow().set
+    }
+
+    /// Waits until it has happened, which may be now.
+    ///
+    /// # Cancellation
+    /// Dropping the future gives up nothing.
+    pub fn wait(&self) -> Wait<'_> {
+        Wait { event: self, key: None }
+    }
+
+    pub(super) fn poll_wait(&self, key: &mut Option<usize>, cx: &Context<'_>) -> Poll<()> {
+        poll_registered(&self.state, cx, |state, registration| {
+            if state.set {
+                state.waiters.leave(key);
+                return Poll::Ready(());
+            }
+            state.waiters.wait(key, registration, || ());
+            Poll::Pending
+        })
+    }
+
+    pub(super) fn leave(&self, key: &mut Option<usize>) {
+        if key.is_some() {
+            let left = self.state.borrow_mut().waiters.leave(key);
+            drop(left);
+        }
+    }
+
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn slots(&self) -> usize {
+        self.state.borrow().waiters.slots()
+    }
+}
+
+impl Default for Event {
+    fn default() -> Event {
+        Event::new()
+    }
+}
+
+impl std::fmt::Debug for Event {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Event").field("set", &self.is_set()).finish()
+    }
+}
+
+/// The future of [`Event::wait`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct Wait<'a> {
+    event: &'a Event,
+    key: Option<usize>,
+}
+
+impl Future for Wait<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Wait { event, key } = &mut *self;
+        event.poll_wait(key, cx)
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        self.event.leave(&mut self.key);
+    }
+}

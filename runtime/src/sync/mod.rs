@@ -1,0 +1,23 @@
+//! What tasks of one core say to each other: channels, locks, signals, cancellation, groups.
+//!
+//! Nothing here is `Send`, and nothing is atomic: a core has one thread. Waiting is first come, first served. Every
+//! future may be dropped at any time; what it was given and did not take (a permit, a wake) goes to the next in the
+//! queue, and leaving a queue is O(1). A primitive is shared by reference or in an `Rc`.
+//!
+//! Only the group of tasks needs a core. The rest works on any executor that stays on one thread.
+
+mod event;
+mod mutex;
+mod notify;
+mod rwlock;
+mod semaphore;
+mod waiters;
+
+pub use event::{Event, Wait};
+pub use mutex::{Lock, Mutex, MutexGuard};
+pub use notify::{Notified, Notify};
+pub use rwlock::{Read, RwLock, RwLockReadGuard, RwLockWriteGuard, Write};
+pub use semaphore::{Acquire, AcquireError, OwnedPermit, Permit, Semaphore, TryAcquireError};
+
+#[cfg(all(test, not(loom)))]
+mod tests;
