@@ -7,11 +7,14 @@
 //! Only the group of tasks needs a core. The rest works on any executor that stays on one thread.
 
 mod event;
+pub mod mpsc;
 mod mutex;
 mod notify;
+pub mod oneshot;
 mod rwlock;
 mod semaphore;
 mod waiters;
+mod waker_cell;
 
 pub use event::{Event, Wait};
 pub use mutex::{Lock, Mutex, MutexGuard};

@@ -1,6 +1,8 @@
 //! Polled by hand, without a kernel, so that they run under Miri.
 
+mod channels;
 mod locks;
+mod mpsc_model;
 mod semaphore;
 mod signals;
 
