@@ -1,7 +1,7 @@
 use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use super::waiters::{Waiters, poll_registered, wake_each};
 
@@ -37,12 +37,16 @@ impl Event {
 
     /// Lets it happen; true the first time.
     pub fn set(&self) -> bool {
-        let (first, wakers) = {
-            let mut state = self.state.borrow_mut();
-            (!std::mem::replace(&mut state.set, true), state.waiters.pop_all(|()| {}))
-        };
-        wake_each(wakers);
+        let first = !self.is_set();
+        wake_each(self.set_silently());
         first
+    }
+
+    /// Lets it happen and leaves the waking to the caller.
+    pub(super) fn set_silently(&self) -> Vec<Waker> {
+        let mut state = self.state.borrow_mut();
+        state.set = true;
+        state.waiters.pop_all(|()| {})
     }
 
     /// Whether it has happened.

@@ -6,6 +6,7 @@
 //!
 //! Only the group of tasks needs a core. The rest works on any executor that stays on one thread.
 
+mod cancellation;
 mod event;
 pub mod mpsc;
 mod mutex;
@@ -13,14 +14,18 @@ mod notify;
 pub mod oneshot;
 mod rwlock;
 mod semaphore;
+mod task_set;
 mod waiters;
 mod waker_cell;
+pub mod watch;
 
+pub use cancellation::{CancellationToken, Cancelled, DropGuard};
 pub use event::{Event, Wait};
 pub use mutex::{Lock, Mutex, MutexGuard};
 pub use notify::{Notified, Notify};
 pub use rwlock::{Read, RwLock, RwLockReadGuard, RwLockWriteGuard, Write};
 pub use semaphore::{Acquire, AcquireError, OwnedPermit, Permit, Semaphore, TryAcquireError};
+pub use task_set::TaskSet;
 
 #[cfg(all(test, not(loom)))]
 mod tests;

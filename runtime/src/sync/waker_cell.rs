@@ -2,6 +2,7 @@ use std::cell::Cell;
 use std::task::Waker;
 
 /// The waker of a side that only one task can wait on.
+#[derive(Default)]
 pub(super) struct WakerCell(Cell<Option<Waker>>);
 
 impl WakerCell {

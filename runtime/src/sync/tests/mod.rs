@@ -1,10 +1,12 @@
 //! Polled by hand, without a kernel, so that they run under Miri.
 
+mod cancellation;
 mod channels;
 mod locks;
 mod mpsc_model;
 mod semaphore;
 mod signals;
+mod watch;
 
 use std::cell::RefCell;
 use std::future::Future;
