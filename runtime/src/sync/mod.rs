@@ -4,6 +4,12 @@
 //! future may be dropped at any time; what it was given and did not take (a permit, a wake) goes to the next in the
 //! queue, and leaving a queue is O(1). A primitive is shared by reference or in an `Rc`.
 //!
+//! ```compile_fail,E0277
+//! # use covet_runtime::sync::Semaphore;
+//! let semaphore = Semaphore::new(1);
+//! std::thread::spawn(move || drop(semaphore));
+//! ```
+//!
 //! Only the group of tasks needs a core. The rest works on any executor that stays on one thread.
 
 mod cancellation;

@@ -5,6 +5,7 @@
 //! easy way.
 
 use std::cell::RefCell;
+use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::{Context, Poll, Waker};
 
@@ -19,6 +20,8 @@ pub(super) struct Waiters<N> {
     slots: Slab<Slot<N>>,
     first: Option<usize>,
     last: Option<usize>,
+    /// What waits belongs to one core, so the primitives don't leave it either.
+    one_core: PhantomData<*const ()>,
 }
 
 struct Slot<N> {
@@ -31,7 +34,7 @@ struct Slot<N> {
 
 impl<N> Waiters<N> {
     pub(super) const fn new() -> Waiters<N> {
-        Waiters { slots: Slab::new(), first: None, last: None }
+        Waiters { slots: Slab::new(), first: None, last: None, one_core: PhantomData }
     }
 
     pub(super) fn is_empty(&self) -> bool {
