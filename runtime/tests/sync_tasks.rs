@@ -159,3 +159,21 @@ fn a_token_ends_a_tree_of_tasks() {
     })
     .unwrap();
 }
+
+#[test]
+fn a_spawn_outside_a_core_leaves_the_set_as_it_was() {
+    let mut tasks = TaskSet::new();
+    let outside = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| tasks.spawn(async { 1 })));
+    assert!(outside.is_err() && tasks.is_empty());
+    block_on(async move {
+        tasks.spawn(async {
+            yield_now().await;
+            2
+        });
+        tasks.spawn(async { 3 });
+        assert_eq!(tasks.join_next().await, Some(Ok(3)));
+        assert_eq!(tasks.join_next().await, Some(Ok(2)));
+        assert_eq!(tasks.join_next().await, None);
+    })
+    .unwrap();
+}

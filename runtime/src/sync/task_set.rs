@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use slab::Slab;
 
 use super::waker_cell::WakerCell;
+use crate::cores::context;
 use crate::{JoinError, JoinHandle, spawn};
 
 /// Tasks that belong together: they are awaited as they finish, and none outlives the set.
@@ -72,6 +73,8 @@ impl<T: 'static> TaskSet<T> {
     where
         F: Future<Output = T> + 'static,
     {
+        // Ahead of the membership, which would report the end of a task that never was.
+        context::expect_current("TaskSet::spawn");
         let entry = self.tasks.vacant_entry();
         let membership = Membership { ended: self.ended.clone(), key: entry.key() };
         entry.insert(spawn(async move {
