@@ -5,12 +5,11 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use io_uring::{opcode, types};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use crate::buf::SendBuf;
 use crate::cores::context::{self, CoreState};
-use crate::ring::{Key, Message, Operation, Payload, RecvBuf, shutdown_now};
+use crate::ring::{Key, Message, Op, Operation, Payload, RecvBuf, shutdown_now};
 
 /// A TCP connection of this core.
 ///
@@ -64,7 +63,7 @@ impl TcpStream {
         let payload = Payload::Address(Box::new(SockAddr::from(address)));
         let connect = Operation::start(&core, payload, |payload| {
             let Payload::Address(address) = payload else { unreachable!("the payload made above") };
-            opcode::Connect::new(types::Fd(descriptor), address.as_ptr().cast(), address.len()).build()
+            Op::Connect { socket: descriptor, address: address.as_ptr().cast(), len: address.len() }
         })
         .map_err(|(error, _)| error)?;
         connect.await.0?;
@@ -165,7 +164,7 @@ impl TcpStream {
             let Payload::Fill(buffer) = payload else { unreachable!("the payload made above") };
             let spare = buffer.spare_capacity_mut();
             let len = u32::try_from(spare.len()).unwrap_or(i32::MAX as u32);
-            opcode::Recv::new(types::Fd(descriptor), spare.as_mut_ptr().cast(), len).build()
+            Op::Recv { socket: descriptor, into: spare.as_mut_ptr().cast(), len }
         });
         let (result, payload) = match started {
             Ok(operation) => operation.await,
@@ -211,9 +210,8 @@ impl TcpStream {
             message.point_past(sent);
             let started = Operation::start(&self.core, Payload::Message(Box::new(message)), |payload| {
                 let Payload::Message(message) = payload else { unreachable!("the payload made above") };
-                opcode::SendMsg::new(types::Fd(descriptor), message.header())
-                    .flags((libc::MSG_NOSIGNAL | libc::MSG_WAITALL) as u32)
-                    .build()
+                let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
+                Op::SendMsg { socket: descriptor, message: message.header(), flags }
             });
             let (result, payload) = match started {
                 Ok(operation) => operation.await,

@@ -1,17 +1,17 @@
-use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use io_uring::{IoUring, cqueue, opcode, squeue, types};
 use slab::Slab;
 
 use super::after::After;
+use super::backend::Backend;
 use super::listener::ListenerSlot;
+use super::op::{Completion, Op};
 use super::operation::OperationSlot;
-use super::provided::{GROUP, ProvidedBuffers};
-use super::setup::{self, RingSizes};
+use super::provided::ProvidedBuffers;
+use super::setup::RingSizes;
 use super::stream::StreamSlot;
 use super::token::{self, GENERATION_MASK, Key, Kind};
 use crate::error::StartError;
@@ -32,23 +32,21 @@ pub(crate) enum Wait {
     AtMost(Duration),
 }
 
-/// A ring and the slots of everything that was given to it.
+/// A backend and the slots of everything that was given to it.
 pub(crate) struct Driver {
-    ring: IoUring,
+    pub(super) backend: Backend,
     pub(super) buffers: Rc<ProvidedBuffers>,
     pub(super) streams: Slab<StreamSlot>,
     pub(super) listeners: Slab<ListenerSlot>,
     pub(super) operations: Slab<OperationSlot>,
     /// Streams that found no free buffer and wait for one to come back.
     pub(super) starved: Vec<Key>,
-    /// Entries that found the submission queue full while the kernel could take no more.
-    pub(super) overflow: VecDeque<squeue::Entry>,
     /// Things whose destructors may run foreign code, dropped when nothing is borrowed.
     pub(super) after: After,
-    completions: Vec<(u64, i32, u32)>,
+    completions: Vec<Completion>,
     more_completed: bool,
     generation: u32,
-    /// Submitted entries whose last completion has not come.
+    /// Operations whose last completion has not come.
     in_flight: usize,
     wake: WakeRead,
     closed: bool,
@@ -73,29 +71,17 @@ struct WakeRead {
 impl Driver {
     /// Makes the ring on the calling thread, which alone may use it from now on.
     pub(crate) fn new(sizes: RingSizes, event: OwnedFd) -> Result<Driver, StartError> {
-        let (ring, rung) = setup::make_ring(sizes)?;
         let buffers = ProvidedBuffers::new(sizes.recv_buffers, sizes.recv_buffer_size)
             .map_err(StartError::io("map the receive buffers"))?;
-        // SAFETY: the mapping is page-aligned, has `count` entries, and outlives the ring: `close` drops the
-        // ring first, or leaks both.
-        let registered = unsafe {
-            ring.submitter().register_buf_ring_with_flags(buffers.ring_address(), buffers.count(), GROUP, 0)
-        };
-        registered.map_err(|error| match error.raw_os_error() {
-            Some(libc::EINVAL) => {
-                StartError::KernelTooOld { release: setup::release(), feature: "provided-buffer rings" }
-            }
-            _ => setup::explain(error),
-        })?;
-        tracing::debug!(?rung, entries = ring.params().sq_entries(), "ring ready");
+        // SAFETY: `backend` is dropped before `buffers`, which is the field after it; or `close` leaks both.
+        let backend = unsafe { Backend::new(sizes, &buffers)? };
         let mut driver = Driver {
-            ring,
+            backend,
             buffers,
             streams: Slab::new(),
             listeners: Slab::new(),
             operations: Slab::new(),
             starved: Vec::new(),
-            overflow: VecDeque::new(),
             after: After::default(),
             completions: Vec::with_capacity(BATCH),
             more_completed: false,
@@ -117,97 +103,39 @@ impl Driver {
         self.generation
     }
 
-    /// Queues an entry that will complete at least once.
+    /// Queues an operation that will complete at least once.
     ///
     /// # Safety
-    /// Everything the entry points to stays alive and in place until its last completion.
+    /// Everything it points to stays alive and in place until its last completion.
     #[inline]
-    pub(super) unsafe fn push(&mut self, entry: squeue::Entry) {
+    pub(super) unsafe fn push(&mut self, op: Op, token: u64) {
         self.in_flight += 1;
         // SAFETY: forwarded.
-        unsafe { self.push_silent(entry) }
+        unsafe { self.backend.push(op, token) }
     }
 
-    /// Queues an entry that completes only if it fails (CQE_SKIP_SUCCESS).
+    /// Queues an operation that completes only if it fails, and then to nobody's interest.
     ///
     /// # Safety
-    /// As for [`Driver::push`], and the entry points to nothing that could go before it is submitted.
+    /// It points to nothing.
     #[inline]
-    pub(super) unsafe fn push_silent(&mut self, entry: squeue::Entry) {
-        if !self.overflow.is_empty() {
-            self.overflow.push_back(entry);
-            return;
-        }
+    pub(super) unsafe fn push_silent(&mut self, op: Op) {
         // SAFETY: forwarded.
-        if unsafe { self.ring.submission().push(&entry) }.is_ok() {
-            return;
-        }
-        // A full queue is handed over early; should the kernel refuse, entries wait here in order.
-        let _ = self.ring.submitter().submit();
-        // SAFETY: forwarded.
-        if unsafe { self.ring.submission().push(&entry) }.is_err() {
-            self.overflow.push_back(entry);
-        }
+        unsafe { self.backend.push_silent(op, token::UNWATCHED) }
     }
 
     fn arm_wake(&mut self) {
-        let target = self.wake.count.as_mut_ptr();
-        let entry = opcode::Read::new(types::Fd(self.wake.event.as_raw_fd()), target, 8).build();
+        let into = self.wake.count.as_mut_ptr();
+        let descriptor = self.wake.event.as_raw_fd();
         self.wake.armed = true;
         // SAFETY: `wake` lives until `close` has reaped this read, or is leaked.
-        unsafe { self.push(entry.user_data(token::WAKE)) };
-    }
-
-    /// Moves what found no room into the queue, which is handed over whenever it is full. `false` if the kernel
-    /// takes no more at present.
-    #[cold]
-    fn hand_over_overflow(&mut self) -> bool {
-        while let Some(entry) = self.overflow.pop_front() {
-            // SAFETY: `push` was promised that what the entry points to lives until its completion.
-            if unsafe { self.ring.submission().push(&entry) }.is_err() {
-                self.overflow.push_front(entry);
-                if !matches!(self.ring.submitter().submit(), Ok(1..)) {
-                    return false;
-                }
-            }
-        }
-        true
+        unsafe { self.push(Op::Read { descriptor, into, len: 8 }, token::WAKE) };
     }
 
     /// Hands everything queued to the kernel and waits for completions, in one system call.
+    #[inline]
     pub(crate) fn enter(&mut self, wait: Wait) -> io::Result<()> {
-        // What is still left behind must not be slept upon: the completion waited for may be its own.
-        let wait = if self.overflow.is_empty() || self.hand_over_overflow() { wait } else { Wait::No };
-        let submitter = self.ring.submitter();
-        let outcome = match wait {
-            Wait::No => {
-                // SAFETY: no queue handle is alive on this thread, the only one that uses the ring.
-                let queue = unsafe { self.ring.submission_shared() };
-                if queue.is_empty() && !queue.taskrun() && !queue.cq_overflow() {
-                    return Ok(());
-                }
-                drop(queue);
-                submitter.submit()
-            }
-            Wait::Forever => submitter.submit_and_wait(1),
-            Wait::AtMost(limit) => {
-                let limit = types::Timespec::from(limit);
-                submitter.submit_with_args(1, &types::SubmitArgs::new().timespec(&limit))
-            }
-        };
-        match outcome {
-            Ok(_) => Ok(()),
-            // A signal, the time limit, or a completion queue to be emptied first: all mean "look again".
-            Err(error)
-                if matches!(
-                    error.raw_os_error(),
-                    Some(libc::EINTR | libc::ETIME | libc::EBUSY | libc::EAGAIN)
-                ) =>
-            {
-                Ok(())
-            }
-            Err(error) => Err(error),
-        }
+        self.backend.enter(wait)
     }
 
     /// Handles completions, at most a batch of them, so that what they brought is still in the caches, and few buffers
@@ -215,21 +143,16 @@ impl Driver {
     pub(crate) fn complete(&mut self) -> bool {
         let mut woken = false;
         let mut batch = std::mem::take(&mut self.completions);
-        batch.extend(
-            self.ring
-                .completion()
-                .take(BATCH)
-                .map(|entry| (entry.user_data(), entry.result(), entry.flags())),
-        );
+        self.backend.drain(&mut batch, BATCH);
         self.more_completed = batch.len() == BATCH;
-        for (token, result, flags) in batch.drain(..) {
-            let more = cqueue::more(flags);
-            let (kind, key) = token::split(token);
+        for completion in batch.drain(..) {
+            let (result, more) = (completion.result, completion.more());
+            let (kind, key) = token::split(completion.token);
             if !more && kind != Some(Kind::Unwatched) {
                 self.in_flight -= 1;
             }
             match kind {
-                Some(Kind::Recv) => self.on_recv(key, result, flags),
+                Some(Kind::Recv) => self.on_recv(key, completion),
                 Some(Kind::Send) => self.on_send(key, result),
                 Some(Kind::CancelRecv) => self.on_recv_cancelled(key, result),
                 Some(Kind::Accept) => self.on_accept(key, result, more),
@@ -265,19 +188,14 @@ impl Driver {
 
     /// Asks the kernel to end an operation; the answer comes back as `answer`.
     pub(super) fn cancel(&mut self, key: Key, target: Kind, answer: Kind) {
-        let entry = opcode::AsyncCancel::new(key.token(target)).build();
-        // SAFETY: the entry points to nothing.
-        unsafe { self.push(entry.user_data(key.token(answer))) };
+        // SAFETY: it points to nothing.
+        unsafe { self.push(Op::Cancel { target: key.token(target) }, key.token(answer)) };
     }
 
     /// Closes a descriptor that no operation refers to any more.
     pub(super) fn close_descriptor(&mut self, descriptor: RawFd) {
-        let entry = opcode::Close::new(types::Fd(descriptor))
-            .build()
-            .flags(squeue::Flags::SKIP_SUCCESS)
-            .user_data(token::UNWATCHED);
-        // SAFETY: the entry points to nothing.
-        unsafe { self.push_silent(entry) };
+        // SAFETY: it points to nothing.
+        unsafe { self.push_silent(Op::Close { descriptor }) };
     }
 
     /// Cancels all that is under way and waits until the kernel has let go of it.
@@ -294,10 +212,8 @@ impl Driver {
         self.drop_streams();
         while self.in_flight > 0 && Instant::now() < end {
             // Each time anew, as one cancellation can miss what is just being tried again.
-            let cancel =
-                opcode::AsyncCancel2::new(types::CancelBuilder::any()).build().user_data(token::UNWATCHED);
-            // SAFETY: the entry points to nothing.
-            unsafe { self.push_silent(cancel.flags(squeue::Flags::SKIP_SUCCESS)) };
+            // SAFETY: it points to nothing.
+            unsafe { self.push_silent(Op::CancelAll) };
             if let Err(error) = self.enter(Wait::AtMost(Duration::from_millis(20))) {
                 tracing::error!(%error, "a ring failed while it was closed");
                 break;
@@ -305,8 +221,7 @@ impl Driver {
             self.complete();
         }
         // One more turn hands over the descriptors closed meanwhile.
-        let _ = self.enter(Wait::No);
-        let _ = self.ring.submitter().submit();
+        self.backend.flush();
         if self.in_flight > 0 {
             tracing::error!(
                 operations = self.in_flight,
@@ -324,7 +239,7 @@ impl Driver {
         std::mem::forget(std::mem::replace(&mut self.wake.count, Box::new([0; 8])));
     }
 
-    /// Submitted entries whose last completion has not come, the standing wake read left out.
+    /// Operations whose last completion has not come, the standing wake read left out.
     #[cfg(all(test, not(loom), not(miri)))]
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight - usize::from(self.wake.armed)

@@ -5,9 +5,8 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::task::{Context, Poll, Waker};
 
-use io_uring::{opcode, types};
-
 use super::driver::{Driver, missed};
+use super::op::Op;
 use super::token::{Key, Kind};
 use crate::error::core_is_gone;
 
@@ -57,14 +56,12 @@ impl Driver {
             return Poll::Ready(Err(io::Error::from_raw_os_error(code)));
         }
         let mut old = slot.waker.replace(cx.waker().clone());
-        let entry = (!slot.armed).then(|| {
-            opcode::AcceptMulti::new(types::Fd(slot.socket.as_raw_fd())).flags(libc::SOCK_CLOEXEC).build()
-        });
+        let op = (!slot.armed).then(|| Op::AcceptMulti { socket: slot.socket.as_raw_fd() });
         slot.armed = true;
         self.after.discard(&mut old);
-        if let Some(entry) = entry {
-            // SAFETY: a multishot accept takes no address, so the entry points to nothing.
-            unsafe { self.push(entry.user_data(key.token(Kind::Accept))) };
+        if let Some(op) = op {
+            // SAFETY: a multishot accept takes no address, so it points to nothing.
+            unsafe { self.push(op, key.token(Kind::Accept)) };
         }
         Poll::Pending
     }

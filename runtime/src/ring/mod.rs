@@ -1,11 +1,12 @@
-//! The io_uring driver of one core.
+//! The driver of one core: everything that is asked of the kernel, and its answers.
 //!
 //! One rule holds everything together: **the kernel owns what it was lent until the last completion**. Each
 //! operation's buffers and descriptor live in a slot of the driver, not in the future that waits for it; dropping
 //! the future asks for cancellation and leaves the slot to the driver, which frees it when the kernel says that
 //! it is done.
 //!
-//! - `setup`: flags, probed from the best down
+//! - `op`: operations and completions as plain data; `backend`: who carries them to the kernel and back
+//! - `setup`: a ring's flags, probed from the best down
 //! - `provided`, `recv_buf`: the receive buffers that the kernel picks from
 //! - `stream`: a connection's slot; `receive` and `send` are what it does
 //! - `listener`: multishot accept
@@ -13,8 +14,10 @@
 //! - `driver`: submission, completion, shutdown; `after`: what it leaves to be done outside its borrow
 
 mod after;
+mod backend;
 mod driver;
 mod listener;
+mod op;
 mod operation;
 mod provided;
 mod receive;
@@ -25,6 +28,7 @@ mod stream;
 mod token;
 
 pub(crate) use driver::{Driver, Wait};
+pub(crate) use op::Op;
 pub(crate) use operation::{Message, Operation, Payload};
 pub use recv_buf::RecvBuf;
 pub(crate) use setup::{RingSizes, explain};

@@ -6,10 +6,10 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use io_uring::squeue;
 use socket2::SockAddr;
 
 use super::driver::{Driver, missed};
+use super::op::Op;
 use super::token::{Key, Kind};
 use crate::buf::SendBuf;
 use crate::cores::context::CoreState;
@@ -86,16 +86,16 @@ enum State {
 }
 
 impl Driver {
-    /// Starts an operation made by `entry`, which may point into the payload.
-    fn start(&mut self, mut payload: Payload, entry: impl FnOnce(&mut Payload) -> squeue::Entry) -> Key {
-        let entry = entry(&mut payload);
+    /// Starts the operation that `make` makes, which may point into the payload.
+    fn start(&mut self, mut payload: Payload, make: impl FnOnce(&mut Payload) -> Op) -> Key {
+        let op = make(&mut payload);
         let generation = self.next_generation();
         let index =
             self.operations.insert(OperationSlot { generation, state: State::Waiting(None), payload }) as u32;
         let key = Key { index, generation };
-        // SAFETY: the entry points into the payload, whose parts are all on the heap, so that moving it into the
+        // SAFETY: the operation points into the payload, whose parts are all on the heap, so that moving it into the
         // slot moved none of them; the slot keeps it until the completion.
-        unsafe { self.push(entry.user_data(key.token(Kind::Operation))) };
+        unsafe { self.push(op, key.token(Kind::Operation)) };
         key
     }
 
@@ -142,13 +142,13 @@ impl Operation {
     pub(crate) fn start(
         core: &Rc<CoreState>,
         payload: Payload,
-        entry: impl FnOnce(&mut Payload) -> squeue::Entry,
+        make: impl FnOnce(&mut Payload) -> Op,
     ) -> Result<Operation, (io::Error, Payload)> {
         let mut driver = core.driver.borrow_mut();
         if driver.is_closed() {
             return Err((core_is_gone(), payload));
         }
-        let key = driver.start(payload, entry);
+        let key = driver.start(payload, make);
         drop(driver);
         Ok(Operation { core: core.clone(), key: Some(key) })
     }

@@ -3,13 +3,11 @@
 use std::io;
 use std::task::{Context, Poll};
 
-use io_uring::{cqueue, opcode, squeue, types};
-
 use super::driver::{Driver, missed};
-use super::provided::GROUP;
+use super::op::{Completion, Op};
 use super::recv_buf::RecvBuf;
 use super::stream::{Chunk, End, Receive};
-use super::token::{self, Key, Kind};
+use super::token::{Key, Kind};
 use crate::error::core_is_gone;
 
 /// Bytes that may wait for a slow reader before its receive is stopped.
@@ -85,9 +83,9 @@ impl Driver {
             return;
         }
         slot.receive = Receive::Armed;
-        let entry = opcode::RecvMulti::new(types::Fd(slot.descriptor), GROUP).build();
-        // SAFETY: the entry points to nothing of ours; the buffers it will use belong to the registered ring.
-        unsafe { self.push(entry.user_data(key.token(Kind::Recv))) };
+        let op = Op::RecvMulti { socket: slot.descriptor };
+        // SAFETY: it points to nothing of ours; the buffers it will use belong to the backend.
+        unsafe { self.push(op, key.token(Kind::Recv)) };
     }
 
     /// Arms the receives that waited for buffers, now that some are free again.
@@ -110,8 +108,9 @@ impl Driver {
         self.feed_starved();
     }
 
-    pub(super) fn on_recv(&mut self, key: Key, result: i32, flags: u32) {
-        let chunk = match (cqueue::buffer_select(flags), u32::try_from(result)) {
+    pub(super) fn on_recv(&mut self, key: Key, completion: Completion) {
+        let result = completion.result;
+        let chunk = match (completion.buffer(), u32::try_from(result)) {
             (Some(id), Ok(len)) => {
                 self.buffers.taken();
                 if len == 0 {
@@ -130,7 +129,7 @@ impl Driver {
             }
             return;
         };
-        if !cqueue::more(flags) {
+        if !completion.more() {
             slot.receive = Receive::Idle;
             slot.stopping = false;
         }
@@ -201,8 +200,8 @@ impl Driver {
             return;
         }
         // Linux 6.11 has been seen to deny an armed receive for ever: the end of the socket ends it for certain.
-        let entry = opcode::Shutdown::new(types::Fd(slot.descriptor), libc::SHUT_RDWR).build();
-        // SAFETY: the entry points to nothing.
-        unsafe { self.push_silent(entry.flags(squeue::Flags::SKIP_SUCCESS).user_data(token::UNWATCHED)) };
+        let op = Op::Shutdown { socket: slot.descriptor, how: libc::SHUT_RDWR };
+        // SAFETY: it points to nothing.
+        unsafe { self.push_silent(op) };
     }
 }

@@ -3,9 +3,8 @@
 use std::io;
 use std::task::{Context, Poll};
 
-use io_uring::{opcode, types};
-
 use super::driver::{Driver, missed};
+use super::op::Op;
 use super::token::{Key, Kind};
 use crate::buf::SendBuf;
 use crate::error::core_is_gone;
@@ -34,12 +33,11 @@ impl Driver {
         let bytes = &buffer.as_ref()[slot.sent..];
         let len = u32::try_from(bytes.len()).unwrap_or(i32::MAX as u32).min(i32::MAX as u32);
         // MSG_WAITALL makes the kernel itself go on after a short send.
-        let entry = opcode::Send::new(types::Fd(slot.descriptor), bytes.as_ptr(), len)
-            .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
-            .build();
+        let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
+        let op = Op::Send { socket: slot.descriptor, from: bytes.as_ptr(), len, flags };
         // SAFETY: the bytes are on the heap or static (see SendBuf), and the slot keeps them until the
         // completion: `sending` is emptied in `on_send` only.
-        unsafe { self.push(entry.user_data(key.token(Kind::Send))) };
+        unsafe { self.push(op, key.token(Kind::Send)) };
     }
 
     pub(super) fn on_send(&mut self, key: Key, result: i32) {

@@ -3,12 +3,16 @@
 use std::io::Read;
 use std::os::fd::IntoRawFd;
 
-use super::super::token::Key;
+use super::super::{op::Completion, token::Key};
 use super::*;
 
 /// The keys of slot 0 in another generation.
 fn stale(generation: u32) -> Key {
     Key { index: 0, generation }
+}
+
+fn completion(result: i32) -> Completion {
+    Completion { token: 0, result, flags: 0 }
 }
 
 #[test]
@@ -22,8 +26,8 @@ fn completions_of_an_earlier_owner_are_dropped() {
             driver(|driver| {
                 let before = (driver.in_flight(), driver.slots());
                 for generation in [0, 0xFF_FFFF] {
-                    driver.on_recv(stale(generation), -libc::ECONNRESET, 0);
-                    driver.on_recv(stale(generation), 0, 0);
+                    driver.on_recv(stale(generation), completion(-libc::ECONNRESET));
+                    driver.on_recv(stale(generation), completion(0));
                     driver.on_recv_cancelled(stale(generation), -libc::ENOENT);
                     driver.on_send(stale(generation), 5);
                     driver.on_send(stale(generation), -libc::EPIPE);

@@ -5,9 +5,7 @@ use std::io::Write;
 use std::rc::Rc;
 use std::time::Duration;
 
-use io_uring::{opcode, types};
-
-use super::super::token;
+use super::super::{op::Op, token};
 use super::*;
 use crate::{spawn, yield_now};
 
@@ -198,13 +196,11 @@ fn both_queues_overflow_and_nothing_is_lost() {
 fn entries_that_wait_for_room_are_not_slept_upon() {
     tiny()
         .block_on(async {
-            static HOUR: types::Timespec = types::Timespec::new().sec(3600);
             let listener = std::net::TcpListener::bind(local()).unwrap();
             driver(|driver| {
                 // As if the kernel had refused them for want of memory. None of these ends by itself.
                 for _ in 0..40 {
-                    let entry = opcode::Timeout::new(&HOUR).build().user_data(token::UNWATCHED);
-                    driver.overflow.push_back(entry);
+                    driver.backend.hold_back(Op::Idle, token::UNWATCHED);
                 }
             });
             let connect = TcpStream::connect(listener.local_addr().unwrap());

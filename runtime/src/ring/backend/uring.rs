@@ -1,0 +1,163 @@
+//! io_uring itself: entries, one system call per turn, completions.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::rc::Rc;
+
+use io_uring::{IoUring, opcode, squeue, types};
+
+use crate::error::StartError;
+use crate::ring::driver::Wait;
+use crate::ring::op::{Completion, Op};
+use crate::ring::provided::{GROUP, ProvidedBuffers};
+use crate::ring::setup::{self, RingSizes};
+
+pub(in crate::ring) struct Uring {
+    ring: IoUring,
+    /// Entries that found the submission queue full while the kernel could take no more.
+    overflow: VecDeque<squeue::Entry>,
+}
+
+impl Uring {
+    /// # Safety
+    /// The buffers outlive the ring, or are leaked.
+    pub(super) unsafe fn new(sizes: RingSizes, buffers: &Rc<ProvidedBuffers>) -> Result<Uring, StartError> {
+        let (ring, rung) = setup::make_ring(sizes)?;
+        // SAFETY: the mapping is page-aligned, has `count` entries, and outlives the ring, as the caller promises.
+        let registered = unsafe {
+            ring.submitter().register_buf_ring_with_flags(buffers.ring_address(), buffers.count(), GROUP, 0)
+        };
+        registered.map_err(|error| match error.raw_os_error() {
+            Some(libc::EINVAL) => {
+                StartError::KernelTooOld { release: setup::release(), feature: "provided-buffer rings" }
+            }
+            _ => setup::explain(error),
+        })?;
+        tracing::debug!(?rung, entries = ring.params().sq_entries(), "ring ready");
+        Ok(Uring { ring, overflow: VecDeque::new() })
+    }
+
+    /// # Safety
+    /// Everything the operation points to stays alive and in place until its last completion.
+    #[inline]
+    pub(super) unsafe fn push(&mut self, op: Op, token: u64, silent: bool) {
+        let entry = entry(op).user_data(token);
+        let entry = if silent { entry.flags(squeue::Flags::SKIP_SUCCESS) } else { entry };
+        if self.overflow.is_empty() {
+            // SAFETY: forwarded.
+            if unsafe { self.ring.submission().push(&entry) }.is_ok() {
+                return;
+            }
+            // A full queue is handed over early; should the kernel refuse, entries wait in `overflow` in order.
+            let _ = self.ring.submitter().submit();
+            // SAFETY: forwarded.
+            if unsafe { self.ring.submission().push(&entry) }.is_ok() {
+                return;
+            }
+        }
+        self.overflow.push_back(entry);
+    }
+
+    /// Moves what found no room into the queue, which is handed over whenever it is full. `false` if the kernel
+    /// takes no more at present.
+    #[cold]
+    fn hand_over_overflow(&mut self) -> bool {
+        while let Some(entry) = self.overflow.pop_front() {
+            // SAFETY: `push` was promised that what the entry points to lives until its completion.
+            if unsafe { self.ring.submission().push(&entry) }.is_err() {
+                self.overflow.push_front(entry);
+                if !matches!(self.ring.submitter().submit(), Ok(1..)) {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    pub(super) fn enter(&mut self, wait: Wait) -> io::Result<()> {
+        // What is still left behind must not be slept upon: the completion waited for may be its own.
+        let wait = if self.overflow.is_empty() || self.hand_over_overflow() { wait } else { Wait::No };
+        let submitter = self.ring.submitter();
+        let outcome = match wait {
+            Wait::No => {
+                // SAFETY: no queue handle is alive on this thread, the only one that uses the ring.
+                let queue = unsafe { self.ring.submission_shared() };
+                if queue.is_empty() && !queue.taskrun() && !queue.cq_overflow() {
+                    return Ok(());
+                }
+                drop(queue);
+                submitter.submit()
+            }
+            Wait::Forever => submitter.submit_and_wait(1),
+            Wait::AtMost(limit) => {
+                let limit = types::Timespec::from(limit);
+                submitter.submit_with_args(1, &types::SubmitArgs::new().timespec(&limit))
+            }
+        };
+        match outcome {
+            Ok(_) => Ok(()),
+            // A signal, the time limit, or a completion queue to be emptied first: all mean "look again".
+            Err(error)
+                if matches!(
+                    error.raw_os_error(),
+                    Some(libc::EINTR | libc::ETIME | libc::EBUSY | libc::EAGAIN)
+                ) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    #[inline]
+    pub(super) fn drain(&mut self, batch: &mut Vec<Completion>, limit: usize) {
+        batch.extend(self.ring.completion().take(limit).map(|entry| Completion {
+            token: entry.user_data(),
+            result: entry.result(),
+            flags: entry.flags(),
+        }));
+    }
+
+    pub(super) fn flush(&mut self) {
+        let _ = self.enter(Wait::No);
+        let _ = self.ring.submitter().submit();
+    }
+
+    pub(super) fn descriptor(&self) -> RawFd {
+        self.ring.as_raw_fd()
+    }
+
+    #[cfg(all(test, not(loom), not(miri)))]
+    pub(super) fn hold_back(&mut self, op: Op, token: u64) {
+        self.overflow.push_back(entry(op).user_data(token));
+    }
+}
+
+#[inline(always)]
+fn entry(op: Op) -> squeue::Entry {
+    match op {
+        Op::Recv { socket, into, len } => opcode::Recv::new(types::Fd(socket), into, len).build(),
+        Op::RecvMulti { socket } => opcode::RecvMulti::new(types::Fd(socket), GROUP).build(),
+        Op::Send { socket, from, len, flags } => {
+            opcode::Send::new(types::Fd(socket), from, len).flags(flags).build()
+        }
+        Op::SendMsg { socket, message, flags } => {
+            opcode::SendMsg::new(types::Fd(socket), message).flags(flags as u32).build()
+        }
+        Op::AcceptMulti { socket } => {
+            opcode::AcceptMulti::new(types::Fd(socket)).flags(libc::SOCK_CLOEXEC).build()
+        }
+        Op::Connect { socket, address, len } => opcode::Connect::new(types::Fd(socket), address, len).build(),
+        Op::Read { descriptor, into, len } => opcode::Read::new(types::Fd(descriptor), into, len).build(),
+        Op::Shutdown { socket, how } => opcode::Shutdown::new(types::Fd(socket), how).build(),
+        Op::Close { descriptor } => opcode::Close::new(types::Fd(descriptor)).build(),
+        Op::Cancel { target } => opcode::AsyncCancel::new(target).build(),
+        Op::CancelAll => opcode::AsyncCancel2::new(types::CancelBuilder::any()).build(),
+        #[cfg(all(test, not(loom), not(miri)))]
+        Op::Idle => {
+            static HOUR: types::Timespec = types::Timespec::new().sec(3600);
+            opcode::Timeout::new(&HOUR).build()
+        }
+    }
+}

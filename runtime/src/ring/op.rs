@@ -1,0 +1,60 @@
+//! What can be asked of the kernel, as plain data that every backend understands.
+
+use std::os::fd::RawFd;
+
+/// One operation: descriptors and pointers, with no claim on what they refer to.
+///
+/// Whoever queues it keeps what it points to alive and in place until its last completion.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Op {
+    /// recv(2) into memory of ours.
+    Recv { socket: RawFd, into: *mut u8, len: u32 },
+    /// Receives again and again into buffers that the backend picks, until it is cancelled, fails or ends.
+    RecvMulti { socket: RawFd },
+    /// send(2).
+    Send { socket: RawFd, from: *const u8, len: u32, flags: i32 },
+    /// sendmsg(2).
+    SendMsg { socket: RawFd, message: *const libc::msghdr, flags: i32 },
+    /// Accepts again and again, with SOCK_CLOEXEC, until it is cancelled or fails.
+    AcceptMulti { socket: RawFd },
+    /// connect(2).
+    Connect { socket: RawFd, address: *const libc::sockaddr, len: libc::socklen_t },
+    /// read(2) at the descriptor's own position.
+    Read { descriptor: RawFd, into: *mut u8, len: u32 },
+    /// shutdown(2).
+    Shutdown { socket: RawFd, how: i32 },
+    /// close(2).
+    Close { descriptor: RawFd },
+    /// Ends the operation that was queued with this token; answers 0, ENOENT or EALREADY.
+    Cancel { target: u64 },
+    /// Ends every operation.
+    CancelAll,
+    /// Completes after an hour: something that is under way and does nothing.
+    #[cfg(all(test, not(loom), not(miri)))]
+    Idle,
+}
+
+/// The answer to an operation, or one of several.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Completion {
+    /// What the operation was queued with.
+    pub(super) token: u64,
+    /// As the system call would have returned it, or a negated error number.
+    pub(super) result: i32,
+    /// io_uring's flags of a completion (io_uring(7), IORING_CQE_F_*).
+    pub(super) flags: u32,
+}
+
+impl Completion {
+    /// Whether the same operation will complete again.
+    #[inline]
+    pub(super) fn more(&self) -> bool {
+        io_uring::cqueue::more(self.flags)
+    }
+
+    /// The provided buffer that was filled, if one was.
+    #[inline]
+    pub(super) fn buffer(&self) -> Option<u16> {
+        io_uring::cqueue::buffer_select(self.flags)
+    }
+}
