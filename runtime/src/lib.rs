@@ -43,6 +43,7 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("covet-runtime is built on io_uring and runs on Linux only");
 
+mod blocking;
 pub mod buf;
 mod cores;
 mod error;
@@ -56,6 +57,7 @@ pub mod time;
 use std::future::Future;
 use std::panic::Location;
 
+pub use blocking::{BlockingHandle, QueueFull, spawn_blocking, try_spawn_blocking};
 pub use cores::{Builder, Core, CoreSet, JoinFailure, Runtime, ShutdownHandle, block_on, shutdown};
 pub use error::StartError;
 pub use task::{JoinError, JoinHandle, YieldNow, yield_now};

@@ -2,9 +2,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::shutdown::ShutdownState;
+use crate::blocking;
 use crate::buf::Pool;
 use crate::ring::Driver;
 use crate::task::Executor;
@@ -22,6 +24,8 @@ pub(crate) struct CoreState {
     pub(crate) wheel: RefCell<Wheel>,
     pub(crate) pool: Pool,
     pub(crate) shutdown: ShutdownState,
+    /// The threads for what must block, shared by the cores of the runtime.
+    pub(crate) blocking: Arc<blocking::Pool>,
     /// The time at the start of this turn.
     pub(crate) now: Cell<Instant>,
 }

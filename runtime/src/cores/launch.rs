@@ -5,20 +5,23 @@ use std::future::Future;
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::context;
-use super::life::{make_core, run_core};
+use super::life::{Blueprint, make_core, run_core};
 use super::set::{self, CoreSet};
 use super::shutdown::{ShutdownHandle, Signal};
 use super::signals::SignalWatch;
 use super::turn::Until;
+use crate::blocking;
 use crate::error::StartError;
 use crate::ring::RingSizes;
 use crate::sync_types::Arc;
 
 /// How long a signal leaves to requests in flight, unless the builder says otherwise.
 const SIGNAL_DEADLINE: Duration = Duration::from_secs(30);
+/// How long `block_on` waits at its end for blocking work that nobody awaits.
+const BLOCKING_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Settings for a [`Runtime`].
 #[derive(Debug, Clone)]
@@ -28,6 +31,7 @@ pub struct Builder {
     thread_name: String,
     sizes: RingSizes,
     signals: Option<Duration>,
+    pub(crate) blocking: blocking::Settings,
 }
 
 impl Default for Builder {
@@ -37,6 +41,7 @@ impl Default for Builder {
             thread_name: "covet".into(),
             sizes: RingSizes { entries: 1024, recv_buffers: 512, recv_buffer_size: 4096 },
             signals: None,
+            blocking: blocking::Settings::default(),
         }
     }
 }
@@ -108,15 +113,17 @@ impl Builder {
             ),
             None => None,
         };
-        let mut runtime = Runtime { threads: Vec::new(), handle, signals };
+        // Before any thread is pinned: blocking work may run on every CPU of the process.
+        let blocking = blocking::Pool::new(self.blocking, &self.thread_name);
+        let blueprint = Blueprint { sizes: self.sizes, signal, blocking: blocking.clone() };
+        let mut runtime = Runtime { threads: Vec::new(), handle, signals, blocking };
         let (report, reports) = mpsc::channel();
         for (index, &cpu) in cpus.iter().enumerate() {
-            let (factory, signal, report) = (factory.clone(), signal.clone(), report.clone());
+            let (factory, blueprint, report) = (factory.clone(), blueprint.clone(), report.clone());
             let core = Core { index, cpu: Some(cpu), count: cpus.len() };
-            let sizes = self.sizes;
             let spawned = thread::Builder::new()
                 .name(format!("{}-{cpu}", self.thread_name))
-                .spawn(move || core_thread(core, sizes, &signal, report, move |core| (*factory)(core)));
+                .spawn(move || core_thread(core, &blueprint, report, move |core| (*factory)(core)));
             match spawned {
                 Ok(thread) => runtime.threads.push(thread),
                 Err(source) => {
@@ -134,7 +141,8 @@ impl Builder {
         Ok(runtime)
     }
 
-    /// Runs one core on the calling thread until `future` is ready; tasks left over are cancelled.
+    /// Runs one core on the calling thread until `future` is ready; tasks left over are cancelled. Blocking work that
+    /// has not begun is dropped, and what runs is waited for, 10 seconds at most.
     ///
     /// The thread is pinned only if exactly one core was chosen, and keeps its affinity afterwards.
     ///
@@ -145,6 +153,9 @@ impl Builder {
     /// On a thread that already is a core. If the future panics, so does this.
     pub fn block_on<F: Future>(self, future: F) -> Result<F::Output, StartError> {
         assert!(context::current().is_none(), "block_on inside a core would stop the core: await instead");
+        let signal = Signal::new();
+        let blocking = blocking::Pool::new(self.blocking, &self.thread_name);
+        let closing = Closing { pool: blocking.clone(), signal: signal.clone() };
         let mut cpu = None;
         if let Some(cores) = &self.cores
             && let [only] = cores.resolve()?[..]
@@ -152,8 +163,7 @@ impl Builder {
             set::pin(only)?;
             cpu = Some(only);
         }
-        let signal = Signal::new();
-        let core = make_core(self.sizes, &signal)?;
+        let core = make_core(&Blueprint { sizes: self.sizes, signal: signal.clone(), blocking })?;
         let _watch = match self.signals {
             Some(deadline) => Some(
                 SignalWatch::start(ShutdownHandle(signal), deadline)
@@ -168,6 +178,7 @@ impl Builder {
             *slot.borrow_mut() = Some(value);
         };
         let panicked = run_core(&core, cpu, Until::MainIsDone, body)?;
+        drop(closing);
         match (output.take(), panicked) {
             (Some(value), _) => Ok(value),
             (None, Some(text)) => panic!("{text}"),
@@ -222,6 +233,21 @@ pub struct Runtime {
     threads: Vec<thread::JoinHandle<Option<String>>>,
     handle: ShutdownHandle,
     signals: Option<SignalWatch>,
+    blocking: std::sync::Arc<blocking::Pool>,
+}
+
+/// Ends the blocking pool of `block_on`, however that ends.
+struct Closing {
+    pool: std::sync::Arc<blocking::Pool>,
+    signal: Arc<Signal>,
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        let patience = Instant::now() + BLOCKING_PATIENCE;
+        let deadline = || Some(self.signal.deadline().map_or(patience, |end| end.min(patience)));
+        self.pool.close(false, deadline);
+    }
 }
 
 /// Cores whose main future did not end well.
@@ -250,7 +276,7 @@ impl Runtime {
         self.handle.clone()
     }
 
-    /// Waits until every core has ended.
+    /// Waits until every core has ended, and the blocking work that they left behind.
     ///
     /// # Errors
     /// When a core's main future panicked or its ring failed; the message says which and why.
@@ -265,6 +291,7 @@ impl Runtime {
             .drain(..)
             .filter_map(|thread| thread.join().unwrap_or_else(|_| Some("a core's thread panicked".into())))
             .collect();
+        self.blocking.close(true, || self.handle.0.deadline());
         self.signals = None;
         if failures.is_empty() { Ok(()) } else { Err(JoinFailure { cores, failures }) }
     }
@@ -294,13 +321,12 @@ impl std::fmt::Debug for Runtime {
 /// The life of a core's thread; returns what went wrong.
 fn core_thread<Fut: Future<Output = ()> + 'static>(
     info: Core,
-    sizes: RingSizes,
-    signal: &Arc<Signal>,
+    blueprint: &Blueprint,
     report: mpsc::Sender<Result<(), StartError>>,
     factory: impl FnOnce(Core) -> Fut,
 ) -> Option<String> {
     let cpu = info.cpu;
-    let made = cpu.map_or(Ok(()), set::pin).and_then(|()| make_core(sizes, signal));
+    let made = cpu.map_or(Ok(()), set::pin).and_then(|()| make_core(blueprint));
     let core = match made {
         Ok(core) => core,
         Err(error) => {

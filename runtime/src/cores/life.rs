@@ -13,6 +13,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use super::context::{self, CoreState};
 use super::shutdown::{ShutdownState, Signal};
 use super::turn::{self, Ended, Until};
+use crate::blocking;
 use crate::buf::Pool;
 use crate::error::StartError;
 use crate::ring::{Driver, RingSizes};
@@ -20,14 +21,23 @@ use crate::sync_types::Arc;
 use crate::task::{Executor, Inbox, JoinError};
 use crate::time::Wheel;
 
-pub(super) fn make_core(sizes: RingSizes, signal: &Arc<Signal>) -> Result<Rc<CoreState>, StartError> {
+/// What the cores of one runtime are made from.
+#[derive(Clone)]
+pub(super) struct Blueprint {
+    pub(super) sizes: RingSizes,
+    pub(super) signal: Arc<Signal>,
+    pub(super) blocking: std::sync::Arc<blocking::Pool>,
+}
+
+pub(super) fn make_core(blueprint: &Blueprint) -> Result<Rc<CoreState>, StartError> {
+    let Blueprint { sizes, signal, blocking } = blueprint;
     let event = eventfd(0, EventfdFlags::CLOEXEC).map_err(|error| crate::ring::explain(error.into()))?;
     let waker: OwnedFd = event.try_clone().map_err(crate::ring::explain)?;
     let inbox = Arc::new(Inbox::new(Box::new(move || {
         // Only a counter at its maximum could refuse, and then the core is about to wake anyway.
         let _ = rustix::io::write(waker.as_fd(), &1u64.to_ne_bytes());
     })));
-    let driver = Driver::new(sizes, event)?;
+    let driver = Driver::new(*sizes, event)?;
     signal.subscribe(inbox.clone());
     let now = Instant::now();
     Ok(Rc::new(CoreState {
@@ -36,6 +46,7 @@ pub(super) fn make_core(sizes: RingSizes, signal: &Arc<Signal>) -> Result<Rc<Cor
         wheel: RefCell::new(Wheel::new(now)),
         pool: Pool::default(),
         shutdown: ShutdownState::new(signal.clone()),
+        blocking: blocking.clone(),
         now: Cell::new(now),
     }))
 }

@@ -270,7 +270,7 @@ pub(super) fn report_panic(payload: Box<dyn Any + Send>, place: impl std::fmt::D
 
 /// Drops what a task panicked with. It may be anything, even something whose destructor panics in its turn, with
 /// something like it: after a few of those the next one is given up.
-pub(super) fn drop_payload(mut payload: Box<dyn Any + Send>) {
+pub(crate) fn drop_payload(mut payload: Box<dyn Any + Send>) {
     for _ in 0..4 {
         match catch_unwind(AssertUnwindSafe(|| drop(payload))) {
             Ok(()) => return,

@@ -31,10 +31,19 @@ pub enum JoinError {
     /// It panicked, with this message.
     #[error("the task panicked: {0}")]
     Panicked(String),
+    /// Blocking work found no thread to run on, for this reason.
+    #[error("the work was not begun: {0}")]
+    Refused(String),
+}
+
+impl From<JoinError> for std::io::Error {
+    fn from(error: JoinError) -> std::io::Error {
+        std::io::Error::other(error)
+    }
 }
 
 impl JoinError {
-    pub(super) fn panic_text(payload: &(dyn Any + Send)) -> String {
+    pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> String {
         if let Some(text) = payload.downcast_ref::<&str>() {
             (*text).to_owned()
         } else if let Some(text) = payload.downcast_ref::<String>() {

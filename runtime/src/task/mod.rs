@@ -10,7 +10,7 @@ mod join;
 mod raw;
 mod yield_now;
 
-pub(crate) use executor::Executor;
+pub(crate) use executor::{Executor, drop_payload};
 pub(crate) use inbox::Inbox;
 pub use join::{JoinError, JoinHandle};
 pub(crate) use raw::is_home_waker;
