@@ -31,6 +31,16 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! For a program that wants one core, or the same on each, [`macro@main`] does with less:
+//!
+//! ```no_run
+//! #[covet_runtime::main(cores = "all", signals = true)]
+//! async fn main(core: covet_runtime::Core) {
+//!     println!("core {} of {}", core.index(), core.count());
+//!     covet_runtime::shutdown::requested().await;
+//! }
+//! ```
+//!
 //! # What the kernel must have
 //! Linux 6.0 with io_uring allowed; from 6.1 the ring runs completions only when the core asks for them, which is
 //! what makes it fast. [`StartError`] says what is missing and what to do.
@@ -58,7 +68,11 @@ use std::future::Future;
 use std::panic::Location;
 
 pub use blocking::{BlockingHandle, QueueFull, spawn_blocking, try_spawn_blocking};
+#[doc(hidden)]
+pub use cores::entry;
 pub use cores::{Builder, Core, CoreSet, JoinFailure, Runtime, ShutdownHandle, block_on, shutdown};
+#[cfg(feature = "macros")]
+pub use covet_runtime_macros::{main, test};
 pub use error::StartError;
 pub use task::{JoinError, JoinHandle, YieldNow, yield_now};
 

@@ -1,6 +1,7 @@
 //! Cores: which there are, a pinned thread and a loop for each, and their end.
 
 pub(crate) mod context;
+pub mod entry;
 mod launch;
 mod life;
 mod set;

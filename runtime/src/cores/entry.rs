@@ -1,0 +1,118 @@
+//! What `#[covet_runtime::main]` and `#[covet_runtime::test]` expand to calls of. Not meant to be called by hand.
+
+use std::future::Future;
+use std::process::{ExitCode, Termination};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{Builder, Core, CoreSet, Runtime};
+use crate::StartError;
+use crate::sync_types::Arc;
+
+/// The `cores` of an attribute.
+#[derive(Debug, Clone, Copy)]
+pub enum Cores {
+    /// So many.
+    Count(usize),
+    /// What a `CoreSet` is parsed from.
+    List(&'static str),
+}
+
+impl Cores {
+    fn set(self) -> Result<CoreSet, StartError> {
+        match self {
+            Cores::Count(count) => Ok(CoreSet::count(count)),
+            Cores::List(list) => list.parse(),
+        }
+    }
+}
+
+/// Runs the main future on the calling thread.
+pub fn main_here<F: Future>(signals: bool, future: F) -> F::Output {
+    match Builder::default().handle_signals(signals).block_on(future) {
+        Ok(output) => output,
+        Err(error) => {
+            eprintln!("{error}");
+            std::process::exit(1);
+        }
+    }
+}
+
+/// Runs a main future on each of several cores.
+pub fn main_on_cores<F, Fut>(cores: Cores, signals: bool, factory: F) -> ExitCode
+where
+    F: Fn(Core) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output: Termination> + 'static,
+{
+    let failed = Arc::new(AtomicBool::new(false));
+    let runtime = cores.set().and_then(|cores| {
+        Runtime::builder().cores(cores).handle_signals(signals).start(reporting(factory, failed.clone()))
+    });
+    let joined = match runtime {
+        Ok(runtime) => runtime.join(),
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    if let Err(error) = &joined {
+        eprintln!("{error}");
+    }
+    if joined.is_err() || failed.load(Ordering::Relaxed) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// A factory whose futures print what they fail with, as the standard library does for a `main`.
+fn reporting<F, Fut>(
+    factory: F,
+    failed: Arc<AtomicBool>,
+) -> impl Fn(Core) -> BoxedMain + Send + Sync + 'static
+where
+    F: Fn(Core) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output: Termination> + 'static,
+{
+    move |core| {
+        let (future, failed) = (factory(core), failed.clone());
+        Box::pin(async move {
+            if future.await.report() != ExitCode::SUCCESS {
+                failed.store(true, Ordering::Relaxed);
+            }
+        })
+    }
+}
+
+type BoxedMain = std::pin::Pin<Box<dyn Future<Output = ()>>>;
+
+/// Runs a test's future on the calling thread.
+///
+/// # Panics
+/// When no core can be started.
+#[track_caller]
+pub fn test_here<F: Future>(future: F) -> F::Output {
+    match Builder::default().block_on(future) {
+        Ok(output) => output,
+        Err(error) => panic!("no core for the test: {error}"),
+    }
+}
+
+/// Runs a test's future on each of several cores.
+///
+/// # Panics
+/// When a core can't be started, and when the test fails on one.
+#[track_caller]
+pub fn test_on_cores<F, Fut>(cores: Cores, factory: F)
+where
+    F: Fn(Core) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output: Termination> + 'static,
+{
+    let failed = Arc::new(AtomicBool::new(false));
+    let runtime = cores
+        .set()
+        .and_then(|cores| Runtime::builder().cores(cores).start(reporting(factory, failed.clone())));
+    let joined = match runtime {
+        Ok(runtime) => runtime.join(),
+        Err(error) => panic!("no cores for the test: {error}"),
+    };
+    if let Err(error) = joined {
+        panic!("{error}");
+    }
+    assert!(!failed.load(Ordering::Relaxed), "the test returned an error on one of its cores");
+}
