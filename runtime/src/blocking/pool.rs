@@ -11,6 +11,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use super::Settings;
 use crate::JoinError;
+use crate::net::Lookups;
 
 /// How often the end of a pool looks whether the shutdown's deadline has come nearer.
 const LOOK: Duration = Duration::from_millis(50);
@@ -30,6 +31,8 @@ pub(crate) struct Pool {
     /// Where the process may run. A thread inherits the affinity of the one that starts it, and cores are pinned.
     affinity: Option<CpuSet>,
     next_ticket: AtomicU64,
+    /// Name look-ups, which are not to take all the threads.
+    pub(crate) lookups: Lookups,
     state: Mutex<State>,
     /// There is work, or the pool has closed.
     work: Condvar,
@@ -86,6 +89,7 @@ impl Pool {
             thread_name: thread_name.to_owned(),
             affinity: sched_getaffinity(None).ok(),
             next_ticket: AtomicU64::new(0),
+            lookups: Lookups::default(),
             state: Mutex::default(),
             work: Condvar::new(),
             quiet: Condvar::new(),

@@ -1,11 +1,16 @@
 //! Sockets on the core's ring.
 
+mod connect;
 mod listener;
 mod options;
+mod resolve;
 mod stream;
 
+pub use connect::{AttemptError, ConnectError, ConnectOptions, Keepalive};
 pub use listener::TcpListener;
 pub use options::ListenOptions;
+pub(crate) use resolve::Lookups;
+pub use resolve::{LookupError, LookupErrorKind, Resolver, lookup};
 pub use stream::TcpStream;
 
 pub use crate::ring::RecvBuf;

@@ -70,7 +70,7 @@ impl TcpStream {
         Ok(stream)
     }
 
-    fn descriptor(&self) -> io::Result<RawFd> {
+    pub(super) fn descriptor(&self) -> io::Result<RawFd> {
         self.core.driver.borrow_mut().stream_descriptor(self.key)
     }
 
