@@ -3,11 +3,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use socket2::SockRef;
 
-use super::{ListenOptions, TcpStream};
+use super::steering::{Membership, Seat};
+use super::{ListenOptions, Steering, TcpStream};
 use crate::cores::context::{self, CoreState};
 use crate::ring::Key;
 
@@ -34,6 +35,13 @@ pub struct TcpListener {
     core: Rc<CoreState>,
     key: Key,
     address: SocketAddr,
+    joined: Option<Box<Joined>>,
+}
+
+/// What a listener is part of.
+struct Joined {
+    seat: Option<Seat>,
+    _membership: Membership,
 }
 
 impl TcpListener {
@@ -52,12 +60,21 @@ impl TcpListener {
     /// Listens on an address.
     ///
     /// # Errors
-    /// As for [`TcpListener::bind`].
+    /// As for [`TcpListener::bind`]; and for a steering that needs a [`PerCoreListener`](super::PerCoreListener).
     ///
     /// # Panics
     /// Outside a core.
     #[track_caller]
     pub fn bind_with(address: SocketAddr, options: &ListenOptions) -> io::Result<TcpListener> {
+        if options.steering != Steering::Hash {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!(
+                    "steering {:?} is about all cores: listen with PerCoreListener::bind",
+                    options.steering
+                ),
+            ));
+        }
         TcpListener::from_socket(options.listen(address)?)
     }
 
@@ -76,7 +93,18 @@ impl TcpListener {
             .as_socket()
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not an IP socket"))?;
         let key = core.driver.borrow_mut().adopt_listener(socket)?;
-        Ok(TcpListener { core, key, address })
+        Ok(TcpListener { core, key, address, joined: None })
+    }
+
+    pub(super) fn join(&mut self, membership: Membership, seat: Option<Seat>) {
+        if let Some(seat) = &seat {
+            self.core.driver.borrow_mut().add_gauge(seat.gauge());
+        }
+        self.joined = Some(Box::new(Joined { seat, _membership: membership }));
+    }
+
+    fn seat(&self) -> Option<&Seat> {
+        self.joined.as_ref()?.seat.as_ref()
     }
 
     /// The address it listens on, with the port that the kernel chose if 0 was asked for.
@@ -99,13 +127,39 @@ impl TcpListener {
 
     /// The poll form of [`TcpListener::accept`].
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
-        let accepted = self.core.driver.borrow_mut().poll_accept(self.key, cx);
-        accepted.map(|socket| TcpStream::adopt(&self.core, socket?))
+        loop {
+            if let Some(socket) = self.seat().and_then(|seat| seat.poll_arrival(cx)) {
+                return Poll::Ready(TcpStream::adopt(&self.core, socket));
+            }
+            let socket = ready!(self.core.driver.borrow_mut().poll_accept(self.key, cx))?;
+            let kept = match self.seat() {
+                None => Some(socket),
+                Some(seat) => seat.keep(socket),
+            };
+            if let Some(socket) = kept {
+                return Poll::Ready(TcpStream::adopt(&self.core, socket));
+            }
+        }
+    }
+
+    /// Stops accepting and returns the connections that were accepted and not taken yet.
+    ///
+    /// For a shutdown or a hand-over that loses nobody: dropping the listener would close those connections. What
+    /// still waits in the kernel's backlog is left to whoever else holds the socket, and is reset if nobody does.
+    /// Dropping the future is dropping the listener.
+    pub async fn retire(self) -> Vec<TcpStream> {
+        let arrived = self.seat().map(Seat::leave).unwrap_or_default();
+        let accepted = poll_fn(|cx| self.core.driver.borrow_mut().poll_retire(self.key, cx)).await;
+        let sockets = arrived.into_iter().chain(accepted);
+        sockets.filter_map(|socket| TcpStream::adopt(&self.core, socket).ok()).collect()
     }
 }
 
 impl Drop for TcpListener {
     fn drop(&mut self) {
+        if let Some(seat) = self.seat() {
+            self.core.driver.borrow_mut().remove_gauge(&seat.gauge());
+        }
         self.core.driver.borrow_mut().drop_listener(self.key);
     }
 }

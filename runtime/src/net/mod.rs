@@ -4,6 +4,7 @@ mod connect;
 mod listener;
 mod options;
 mod resolve;
+mod steering;
 mod stream;
 
 pub use connect::{AttemptError, ConnectError, ConnectOptions, Keepalive};
@@ -11,6 +12,7 @@ pub use listener::TcpListener;
 pub use options::ListenOptions;
 pub(crate) use resolve::Lookups;
 pub use resolve::{LookupError, LookupErrorKind, Resolver, lookup};
+pub use steering::{PerCoreListener, Steering};
 pub use stream::TcpStream;
 
 pub use crate::ring::RecvBuf;

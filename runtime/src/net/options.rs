@@ -4,6 +4,8 @@ use std::os::fd::OwnedFd;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::Steering;
+
 /// How a TCP listener is made.
 #[derive(Debug, Clone)]
 pub struct ListenOptions {
@@ -17,11 +19,20 @@ pub struct ListenOptions {
     pub nodelay: bool,
     /// For an IPv6 address, whether IPv4 is kept out (IPV6_V6ONLY). Off: `[::]` serves both.
     pub only_v6: bool,
+    /// How connections are spread over cores: [`Steering::Hash`]. The others need to know all cores, so they go with
+    /// [`PerCoreListener`](super::PerCoreListener).
+    pub steering: Steering,
 }
 
 impl Default for ListenOptions {
     fn default() -> ListenOptions {
-        ListenOptions { backlog: 4096, reuse_port: true, nodelay: true, only_v6: false }
+        ListenOptions {
+            backlog: 4096,
+            reuse_port: true,
+            nodelay: true,
+            only_v6: false,
+            steering: Steering::Hash,
+        }
     }
 }
 

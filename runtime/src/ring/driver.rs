@@ -1,6 +1,8 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use slab::Slab;
@@ -43,6 +45,8 @@ pub(crate) struct Driver {
     pub(super) starved: Vec<Key>,
     /// Things whose destructors may run foreign code, dropped when nothing is borrowed.
     pub(super) after: After,
+    /// Where others read how many streams there are; usually none.
+    pub(super) gauges: Vec<Arc<AtomicUsize>>,
     completions: Vec<Completion>,
     more_completed: bool,
     generation: u32,
@@ -83,6 +87,7 @@ impl Driver {
             operations: Slab::new(),
             starved: Vec::new(),
             after: After::default(),
+            gauges: Vec::new(),
             completions: Vec::with_capacity(BATCH),
             more_completed: false,
             generation: 0,

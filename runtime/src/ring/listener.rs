@@ -66,6 +66,22 @@ impl Driver {
         Poll::Pending
     }
 
+    /// Stops accepting; ready, with the connections that nobody took, when the kernel has stopped.
+    pub(crate) fn poll_retire(&mut self, key: Key, cx: &mut Context<'_>) -> Poll<VecDeque<OwnedFd>> {
+        let Some(slot) = self.listener(key) else { return Poll::Ready(VecDeque::new()) };
+        if !slot.armed {
+            return Poll::Ready(std::mem::take(&mut slot.accepted));
+        }
+        let mut old = slot.waker.replace(cx.waker().clone());
+        let cancel = !slot.stopping;
+        slot.stopping = true;
+        self.after.discard(&mut old);
+        if cancel {
+            self.cancel(key, Kind::Accept, Kind::CancelAccept);
+        }
+        Poll::Pending
+    }
+
     pub(super) fn on_accept(&mut self, key: Key, result: i32, more: bool) {
         // SAFETY: a completion that is not negative carries a new descriptor, which nobody else owns. Adopting it
         // first means that it is closed on every way out of here.

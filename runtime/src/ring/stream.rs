@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
 use super::driver::Driver;
@@ -117,7 +119,25 @@ impl Driver {
             recv_waker: None,
             send_waker: None,
         }) as u32;
+        self.tell_gauges();
         Ok(Key { index, generation })
+    }
+
+    /// Keeps a count of this core's streams in `gauge`, for other cores to read.
+    pub(crate) fn add_gauge(&mut self, gauge: Arc<AtomicUsize>) {
+        self.gauges.push(gauge);
+        self.tell_gauges();
+    }
+
+    pub(crate) fn remove_gauge(&mut self, gauge: &Arc<AtomicUsize>) {
+        self.gauges.retain(|known| !Arc::ptr_eq(known, gauge));
+    }
+
+    #[inline]
+    fn tell_gauges(&self) {
+        for gauge in &self.gauges {
+            gauge.store(self.streams.len(), Ordering::Relaxed);
+        }
     }
 
     #[inline]
@@ -164,6 +184,7 @@ impl Driver {
             return;
         }
         let slot = self.streams.remove(key.index as usize);
+        self.tell_gauges();
         self.close_descriptor(slot.descriptor);
     }
 
