@@ -1,6 +1,8 @@
 //! Sockets on the core's ring.
 
+pub mod activation;
 mod connect;
+pub mod handover;
 mod listener;
 mod options;
 mod resolve;

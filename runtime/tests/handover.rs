@@ -1,0 +1,313 @@
+//! Sockets inherited from systemd's like, and handed over from one process to the next under load.
+
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking, and so do the helpers they share")]
+
+mod alone;
+
+use std::future::Future;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use alone::alone;
+use covet_runtime::net::{ListenOptions, PerCoreListener, TcpStream, activation, handover};
+use covet_runtime::{CoreSet, Runtime, shutdown, spawn, time};
+
+const PATH: &str = "COVET_TEST_HANDOVER";
+
+fn fresh_path(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("covet-{name}-{}", std::process::id()))
+}
+
+/// Answers four bytes with the number of this process, a little later, so that there is always something in flight.
+async fn answer(stream: TcpStream) {
+    let mut request = Vec::with_capacity(4);
+    while request.len() < 4 {
+        match stream.recv().await {
+            Ok(bytes) if !bytes.is_empty() => request.extend_from_slice(&bytes),
+            _ => return,
+        }
+    }
+    time::sleep(Duration::from_millis(1)).await;
+    let _ = stream.write_all(std::process::id().to_le_bytes().to_vec()).await.0;
+}
+
+async fn serve(listener: covet_runtime::net::TcpListener) {
+    let mut requested = std::pin::pin!(shutdown::requested());
+    loop {
+        let accepted = std::future::poll_fn(|cx| {
+            if requested.as_mut().poll(cx).is_ready() {
+                return std::task::Poll::Ready(None);
+            }
+            listener.poll_accept(cx).map(Some)
+        });
+        match accepted.await {
+            Some(stream) => spawn(answer(stream.unwrap())).detach(),
+            None => break,
+        }
+    }
+    for stream in listener.retire().await {
+        spawn(answer(stream)).detach();
+    }
+}
+
+/// The whole life of one process of the service.
+fn live(path: &Path) {
+    let (cores, options) = (CoreSet::all(), ListenOptions::default());
+    let before = handover::take(path).unwrap();
+    let listeners = match &before {
+        Some(before) => {
+            PerCoreListener::from_sockets(before.sockets("answers").unwrap(), &options, &cores).unwrap()
+        }
+        None => PerCoreListener::bind(([127, 0, 0, 1], 0).into(), &options, &cores).unwrap(),
+    };
+    let own = listeners.clone();
+    let runtime = Runtime::builder()
+        .cores(cores)
+        .start(move |core| {
+            let listener = own.listener(&core).unwrap();
+            serve(listener)
+        })
+        .unwrap();
+    if let Some(before) = before {
+        before.serving().unwrap();
+    }
+    let address = listeners.local_addr();
+    let handle = runtime.shutdown_handle();
+    let sockets =
+        move || Ok(listeners.sockets()?.into_iter().map(|socket| ("answers".to_owned(), socket)).collect());
+    let offer =
+        handover::Offer::start(path, sockets, move || handle.shutdown(Duration::from_secs(60))).unwrap();
+    println!("serving at {address}");
+    runtime.join().unwrap();
+    drop(offer);
+}
+
+/// Not a test: one process of the service, when started as such.
+#[test]
+fn a_process_of_the_service() {
+    if let Some(path) = std::env::var_os(PATH) {
+        live(Path::new(&path));
+    }
+}
+
+struct Process {
+    child: Child,
+    address: SocketAddr,
+}
+
+fn start_process(path: &Path) -> Process {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["a_process_of_the_service", "--exact", "--nocapture", "--test-threads=1"])
+        .env(PATH, path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let address = loop {
+        let line = lines.next().expect("the process ended before it served").unwrap();
+        if let Some((_, address)) = line.split_once("serving at ") {
+            break address.parse().unwrap();
+        }
+    };
+    // Its last lines must not block it.
+    thread::spawn(move || lines.for_each(drop));
+    Process { child, address }
+}
+
+/// Asks again and again on new connections; every answer's process, and every failure, is reported.
+fn client(
+    address: SocketAddr,
+    stop: &AtomicBool,
+    answers: &mpsc::Sender<u32>,
+    failures: &Mutex<Vec<String>>,
+) {
+    while !stop.load(Ordering::Relaxed) {
+        let ask = || {
+            let mut stream = std::net::TcpStream::connect(address)?;
+            stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+            stream.write_all(b"who?")?;
+            let mut process = [0; 4];
+            stream.read_exact(&mut process)?;
+            std::io::Result::Ok(u32::from_le_bytes(process))
+        };
+        match ask() {
+            Ok(process) => answers.send(process).unwrap(),
+            Err(error) => failures.lock().unwrap().push(error.to_string()),
+        }
+    }
+}
+
+#[test]
+fn generations_of_processes_lose_no_connection() {
+    let path = fresh_path("generations");
+    let mut present = start_process(&path);
+    let address = present.address;
+    let stop = Arc::new(AtomicBool::new(false));
+    let failures = Arc::new(Mutex::new(Vec::new()));
+    let (tell, answers) = mpsc::channel();
+    let clients: Vec<_> = (0..8)
+        .map(|_| {
+            let (stop, failures, tell) = (stop.clone(), failures.clone(), tell.clone());
+            thread::spawn(move || client(address, &stop, &tell, &failures))
+        })
+        .collect();
+    drop(tell);
+    let mut total = 0;
+    for _ in 0..4 {
+        let mut from_present = 0;
+        while from_present < 200 {
+            let process = answers.recv_timeout(Duration::from_secs(60)).unwrap();
+            from_present += usize::from(process == present.child.id());
+            total += 1;
+        }
+        let next = start_process(&path);
+        assert_eq!(next.address, address);
+        let ended = present.child.wait().unwrap();
+        assert!(ended.success(), "{ended}");
+        present = next;
+    }
+    stop.store(true, Ordering::Relaxed);
+    clients.into_iter().for_each(|client| client.join().unwrap());
+    present.child.kill().unwrap();
+    present.child.wait().unwrap();
+    let _ = std::fs::remove_file(&path);
+    let failures = failures.lock().unwrap();
+    assert!(
+        failures.is_empty(),
+        "{} of more than {total} failed, the first: {}",
+        failures.len(),
+        failures[0]
+    );
+}
+
+fn offered(path: &Path) -> (handover::Offer, mpsc::Receiver<()>) {
+    let (tell, told) = mpsc::channel();
+    let sockets = || {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+        Ok(vec![("a".to_owned(), listener.try_clone()?.into()), ("b".to_owned(), listener.into())])
+    };
+    let offer = handover::Offer::start(path, sockets, move || tell.send(()).unwrap()).unwrap();
+    (offer, told)
+}
+
+#[test]
+fn a_successor_that_breaks_off_changes_nothing() {
+    let path = fresh_path("broken");
+    assert!(handover::take(&path).unwrap().is_none());
+    let (offer, told) = offered(&path);
+    // It goes away with the sockets in hand.
+    let first = handover::take(&path).unwrap().unwrap();
+    assert_eq!(first.names().collect::<Vec<_>>(), ["a", "b"]);
+    drop(first);
+    // It says nothing at all.
+    let silent = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::SEQPACKET, None).unwrap();
+    silent.connect(&socket2::SockAddr::unix(&path).unwrap()).unwrap();
+    drop(silent);
+    assert!(told.try_recv().is_err());
+    let second = handover::take(&path).unwrap().unwrap();
+    assert_eq!(second.sockets("a").unwrap().len(), 1);
+    assert!(second.sockets("none").unwrap().is_empty());
+    second.serving().unwrap();
+    told.recv_timeout(Duration::from_secs(20)).unwrap();
+    drop(offer);
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_withdrawn_offer_ends_even_in_the_middle() {
+    let path = fresh_path("withdrawn");
+    let (offer, told) = offered(&path);
+    let successor = handover::take(&path).unwrap().unwrap();
+    let begun = Instant::now();
+    drop(offer);
+    assert!(begun.elapsed() < Duration::from_secs(60), "it waited for the successor");
+    assert!(told.recv().is_err(), "it was told though the offer was gone");
+    assert!(successor.serving().is_err());
+    assert!(handover::take(&path).unwrap().is_none());
+}
+
+#[test]
+fn a_later_offer_takes_the_place_of_an_earlier() {
+    let path = fresh_path("later");
+    let (earlier, _told) = offered(&path);
+    let (later, told) = offered(&path);
+    drop(earlier);
+    handover::take(&path).unwrap().unwrap().serving().unwrap();
+    told.recv_timeout(Duration::from_secs(20)).unwrap();
+    drop(later);
+    assert!(!path.exists());
+}
+
+#[test]
+fn sockets_that_systemd_opened_are_taken_once() {
+    // Started by hand as systemd would: the descriptor at 3, and the process named by LISTEN_PID is the shell that
+    // becomes it.
+    if std::env::var_os("LISTEN_FDS").is_none() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let script = format!(
+            "export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web; exec 3<&{}; exec \"$0\" \"$@\"",
+            listener.as_raw_fd()
+        );
+        let duplicate = OwnedFd::from(listener);
+        rustix::io::fcntl_setfd(&duplicate, rustix::io::FdFlags::empty()).unwrap();
+        let output = Command::new("bash")
+            .args(["-c", &script])
+            .arg(std::env::current_exe().unwrap())
+            .args([
+                "sockets_that_systemd_opened_are_taken_once",
+                "--exact",
+                "--nocapture",
+                "--test-threads=1",
+            ])
+            .env("COVET_TEST_ADDRESS", address.to_string())
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && text.contains("1 passed"), "{text}\n{complaint}");
+        return;
+    }
+    let mut inherited = activation::listenfds().unwrap();
+    let only = inherited.pop().unwrap();
+    assert!(inherited.is_empty() && activation::listenfds().unwrap().is_empty());
+    assert_eq!(only.name(), "web");
+    let socket = only.into_tcp_listener().unwrap();
+    assert!(rustix::io::fcntl_getfd(&socket).unwrap().contains(rustix::io::FdFlags::CLOEXEC));
+    let address: SocketAddr = std::env::var("COVET_TEST_ADDRESS").unwrap().parse().unwrap();
+    let cores = CoreSet::count(1);
+    let listeners = PerCoreListener::from_sockets(vec![socket], &ListenOptions::default(), &cores).unwrap();
+    assert_eq!(listeners.local_addr(), address);
+    let client = thread::spawn(move || {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        stream.write_all(b"who?").unwrap();
+        let mut process = [0; 4];
+        stream.read_exact(&mut process).unwrap();
+        assert_eq!(u32::from_le_bytes(process), std::process::id());
+    });
+    let runtime =
+        Runtime::builder().cores(cores).start(move |core| serve(listeners.listener(&core).unwrap())).unwrap();
+    client.join().unwrap();
+    runtime.shutdown(Duration::from_secs(10));
+    runtime.join().unwrap();
+}
+
+#[test]
+fn an_announced_descriptor_that_is_not_open_is_named() {
+    alone("an_announced_descriptor_that_is_not_open_is_named", || {
+        // SAFETY: this process runs this test only, and no other thread of it reads the environment now.
+        unsafe {
+            std::env::set_var("LISTEN_PID", std::process::id().to_string());
+            std::env::set_var("LISTEN_FDS", "900");
+        }
+        let error = activation::listenfds().unwrap_err().to_string();
+        assert!(error.contains("LISTEN_FDS announces descriptor"), "{error}");
+    });
+}
