@@ -36,6 +36,12 @@ pub enum StartError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The driver that was asked for has no such name.
+    #[error("COVET_DRIVER is {value:?}: write `auto`, `io_uring` or `epoll`")]
+    NoSuchDriver {
+        /// The value of the environment variable.
+        value: String,
+    },
     /// The kernel refused to make an io_uring: a security policy stands in the way.
     #[error("io_uring is refused here ({source}): {hint}")]
     RingRefused {
@@ -93,6 +99,11 @@ pub enum StartError {
 }
 
 impl StartError {
+    /// Whether another driver may do where io_uring can't: limits are not lifted by it.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, StartError::RingRefused { .. } | StartError::KernelTooOld { .. })
+    }
+
     pub(crate) fn io(step: &'static str) -> impl FnOnce(io::Error) -> StartError {
         move |source| StartError::Io { step, source }
     }

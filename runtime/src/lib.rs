@@ -74,6 +74,7 @@ pub use cores::{Builder, Core, CoreSet, JoinFailure, Runtime, ShutdownHandle, bl
 #[cfg(feature = "macros")]
 pub use covet_runtime_macros::{main, test};
 pub use error::StartError;
+pub use ring::{DriverChoice, DriverKind};
 pub use task::{JoinError, JoinHandle, YieldNow, yield_now};
 
 /// Starts a task on this core.

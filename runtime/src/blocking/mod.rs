@@ -10,7 +10,7 @@ mod settings;
 use std::panic::Location;
 
 pub use handle::{BlockingHandle, QueueFull};
-pub(crate) use pool::Pool;
+pub(crate) use pool::{Pool, Work};
 pub(crate) use settings::Settings;
 
 use crate::cores::context;

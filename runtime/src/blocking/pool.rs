@@ -17,7 +17,7 @@ use crate::net::Lookups;
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Work whose types are forgotten. Neither method unwinds.
-pub(super) trait Work: Send {
+pub(crate) trait Work: Send {
     fn run(self: Box<Self>);
     fn drop_unrun(self: Box<Self>, why: JoinError);
 }
@@ -101,12 +101,12 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn ticket(&self) -> u64 {
+    pub(crate) fn ticket(&self) -> u64 {
         self.next_ticket.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Queues work, or lets it wait for room.
-    pub(super) fn submit(self: &Arc<Self>, ticket: u64, work: BoxedWork) {
+    pub(crate) fn submit(self: &Arc<Self>, ticket: u64, work: BoxedWork) {
         let mut state = self.lock();
         if state.queued.len() + state.reserved < self.settings.queue {
             self.enqueue(state, ticket, work);
@@ -220,7 +220,7 @@ impl Pool {
     }
 
     /// Takes work back that has not begun.
-    pub(super) fn withdraw(&self, ticket: u64) -> Option<BoxedWork> {
+    pub(crate) fn withdraw(&self, ticket: u64) -> Option<BoxedWork> {
         let mut state = self.lock();
         if let Some(work) = state.queued.remove(&ticket) {
             state.fill_room();

@@ -15,7 +15,7 @@ use super::signals::SignalWatch;
 use super::turn::Until;
 use crate::blocking;
 use crate::error::StartError;
-use crate::ring::RingSizes;
+use crate::ring::{DriverChoice, DriverKind, RingSizes};
 use crate::sync_types::Arc;
 
 /// How long a signal leaves to requests in flight, unless the builder says otherwise.
@@ -39,7 +39,12 @@ impl Default for Builder {
         Builder {
             cores: None,
             thread_name: "covet".into(),
-            sizes: RingSizes { entries: 1024, recv_buffers: 512, recv_buffer_size: 4096 },
+            sizes: RingSizes {
+                driver: DriverChoice::Auto,
+                entries: 1024,
+                recv_buffers: 512,
+                recv_buffer_size: 4096,
+            },
             signals: None,
             blocking: blocking::Settings::default(),
         }
@@ -56,6 +61,14 @@ impl Builder {
     /// The beginning of the threads' names, which end in the number of their CPU. The kernel keeps 15 bytes.
     pub fn thread_name(mut self, name: &str) -> Builder {
         self.thread_name = name.to_owned();
+        self
+    }
+
+    /// Whether the cores run on io_uring or on epoll: [`DriverChoice::Auto`] by default, which the environment
+    /// variable `COVET_DRIVER` (`auto`, `io_uring` or `epoll`) can change. A choice made here holds whatever the
+    /// environment says.
+    pub fn driver(mut self, driver: DriverChoice) -> Builder {
+        self.sizes.driver = driver;
         self
     }
 
@@ -120,7 +133,7 @@ impl Builder {
         let (report, reports) = mpsc::channel();
         for (index, &cpu) in cpus.iter().enumerate() {
             let (factory, blueprint, report) = (factory.clone(), blueprint.clone(), report.clone());
-            let core = Core { index, cpu: Some(cpu), count: cpus.len() };
+            let core = Core { index, cpu: Some(cpu), count: cpus.len(), driver: DriverKind::IoUring };
             let spawned = thread::Builder::new()
                 .name(format!("{}-{cpu}", self.thread_name))
                 .spawn(move || core_thread(core, &blueprint, report, move |core| (*factory)(core)));
@@ -205,6 +218,7 @@ pub struct Core {
     index: usize,
     cpu: Option<usize>,
     count: usize,
+    driver: DriverKind,
 }
 
 impl Core {
@@ -221,6 +235,11 @@ impl Core {
     /// How many cores the runtime has.
     pub fn count(&self) -> usize {
         self.count
+    }
+
+    /// What it talks to the kernel with.
+    pub fn driver(&self) -> DriverKind {
+        self.driver
     }
 }
 
@@ -320,7 +339,7 @@ impl std::fmt::Debug for Runtime {
 
 /// The life of a core's thread; returns what went wrong.
 fn core_thread<Fut: Future<Output = ()> + 'static>(
-    info: Core,
+    mut info: Core,
     blueprint: &Blueprint,
     report: mpsc::Sender<Result<(), StartError>>,
     factory: impl FnOnce(Core) -> Fut,
@@ -334,6 +353,7 @@ fn core_thread<Fut: Future<Output = ()> + 'static>(
             return None;
         }
     };
+    info.driver = core.driver.borrow().kind().expect("a driver is open when it has just been made");
     let _ = report.send(Ok(()));
     // The reports end when every thread has reported or died: `start` must not wait for a dead one.
     drop(report);

@@ -37,7 +37,7 @@ pub(super) fn make_core(blueprint: &Blueprint) -> Result<Rc<CoreState>, StartErr
         // Only a counter at its maximum could refuse, and then the core is about to wake anyway.
         let _ = rustix::io::write(waker.as_fd(), &1u64.to_ne_bytes());
     })));
-    let driver = Driver::new(*sizes, event)?;
+    let driver = Driver::new(*sizes, event, blocking)?;
     signal.subscribe(inbox.clone());
     let now = Instant::now();
     Ok(Rc::new(CoreState {

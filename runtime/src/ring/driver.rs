@@ -9,6 +9,7 @@ use slab::Slab;
 
 use super::after::After;
 use super::backend::Backend;
+use super::choice::DriverKind;
 use super::listener::ListenerSlot;
 use super::op::{Completion, Op};
 use super::operation::OperationSlot;
@@ -16,6 +17,7 @@ use super::provided::ProvidedBuffers;
 use super::setup::RingSizes;
 use super::stream::StreamSlot;
 use super::token::{self, GENERATION_MASK, Key, Kind};
+use crate::blocking;
 use crate::error::StartError;
 
 /// How long [`Driver::close`] waits for the kernel to give back what it was lent.
@@ -74,11 +76,15 @@ struct WakeRead {
 
 impl Driver {
     /// Makes the ring on the calling thread, which alone may use it from now on.
-    pub(crate) fn new(sizes: RingSizes, event: OwnedFd) -> Result<Driver, StartError> {
+    pub(crate) fn new(
+        sizes: RingSizes,
+        event: OwnedFd,
+        blocking: &Arc<blocking::Pool>,
+    ) -> Result<Driver, StartError> {
         let buffers = ProvidedBuffers::new(sizes.recv_buffers, sizes.recv_buffer_size)
             .map_err(StartError::io("map the receive buffers"))?;
         // SAFETY: `backend` is dropped before `buffers`, which is the field after it; or `close` leaks both.
-        let backend = unsafe { Backend::new(sizes, &buffers)? };
+        let backend = unsafe { Backend::new(sizes, &buffers, blocking)? };
         let mut driver = Driver {
             backend,
             buffers,
@@ -97,6 +103,11 @@ impl Driver {
         };
         driver.arm_wake();
         Ok(driver)
+    }
+
+    /// What it runs on; nothing once it is closed.
+    pub(crate) fn kind(&self) -> Option<DriverKind> {
+        self.backend.kind()
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -184,7 +195,7 @@ impl Driver {
 
     /// Whether the next turn has completions or starved streams to see to, without waiting for anything new.
     pub(crate) fn has_more(&self) -> bool {
-        self.more_completed || !self.starved.is_empty() && self.buffers.free() > 0
+        self.more_completed || self.backend.has_work() || !self.starved.is_empty() && self.buffers.free() > 0
     }
 
     pub(crate) fn take_after(&mut self) -> After {
@@ -234,6 +245,8 @@ impl Driver {
             );
             self.leak();
         }
+        // Handles may keep the driver for long. What was leaked may be written to until the kernel has reaped it.
+        self.backend = Backend::Closed;
     }
 
     fn leak(&mut self) {

@@ -6,6 +6,7 @@
 //! it is done.
 //!
 //! - `op`: operations and completions as plain data; `backend`: who carries them to the kernel and back
+//! - `choice`: io_uring or epoll
 //! - `setup`: a ring's flags, probed from the best down
 //! - `provided`, `recv_buf`: the receive buffers that the kernel picks from
 //! - `stream`: a connection's slot; `receive` and `send` are what it does
@@ -15,6 +16,7 @@
 
 mod after;
 mod backend;
+mod choice;
 mod driver;
 mod listener;
 mod op;
@@ -27,6 +29,7 @@ mod setup;
 mod stream;
 mod token;
 
+pub use choice::{DriverChoice, DriverKind};
 pub(crate) use driver::{Driver, Wait};
 pub(crate) use op::Op;
 pub(crate) use operation::{Message, Operation, Payload};

@@ -34,6 +34,13 @@ pub(crate) enum Op {
     Idle,
 }
 
+/// The answer names a provided buffer, in the bits from [`BUFFER_SHIFT`] up (IORING_CQE_F_BUFFER).
+pub(super) const F_BUFFER: u32 = 1;
+/// The same operation will complete again (IORING_CQE_F_MORE).
+pub(super) const F_MORE: u32 = 2;
+/// Where the number of a provided buffer begins (IORING_CQE_BUFFER_SHIFT).
+pub(super) const BUFFER_SHIFT: u32 = 16;
+
 /// The answer to an operation, or one of several.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Completion {

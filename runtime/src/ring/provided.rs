@@ -83,6 +83,20 @@ impl ProvidedBuffers {
         }
     }
 
+    /// The free buffer at this place of the queue (number, memory, size), for a backend that picks buffers itself;
+    /// `None` if the queue ends before it.
+    pub(super) fn at(&self, place: u16) -> Option<(u16, NonNull<u8>, u32)> {
+        if place == self.tail.get() {
+            return None;
+        }
+        // SAFETY: the entry lies inside the ring and was written by `give`, as it is below the tail; its buffer lies
+        // inside the mapping.
+        unsafe {
+            let id = (*self.ring.as_ptr().add(usize::from(place & (self.count - 1)))).bid();
+            Some((id, self.memory.add(usize::from(id) * self.size as usize), self.size))
+        }
+    }
+
     /// Gives a buffer back to the kernel.
     pub(crate) fn give(&self, id: u16) {
         debug_assert!(id < self.count);

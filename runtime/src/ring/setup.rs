@@ -5,11 +5,13 @@ use std::io;
 use io_uring::IoUring;
 use rustix::process::{Resource, getrlimit};
 
+use super::choice::DriverChoice;
 use crate::error::StartError;
 
-/// Sizes of one core's ring.
+/// Sizes of one core's ring, and what to use in its place.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RingSizes {
+    pub(crate) driver: DriverChoice,
     /// Submission queue entries; the completion queue has eight times as many.
     pub(crate) entries: u32,
     pub(crate) recv_buffers: u16,

@@ -4,34 +4,66 @@
 //! once, or (multishot) until a completion without F_MORE; what it points to is in use until then; cancelling it
 //! makes it complete sooner and never un-happens it.
 
+mod epoll;
 mod uring;
 
 use std::io;
 use std::os::fd::RawFd;
 use std::rc::Rc;
+use std::sync::Arc;
 
+use epoll::Epoll;
 use uring::Uring;
+
+use super::choice::{self, DriverChoice, DriverKind};
 
 use super::driver::Wait;
 use super::op::{Completion, Op};
 use super::provided::ProvidedBuffers;
 use super::setup::RingSizes;
+use crate::blocking;
 use crate::error::StartError;
 
 pub(super) enum Backend {
     Uring(Uring),
+    Epoll(Box<Epoll>),
+    /// The driver is closed: no descriptor is kept, and nothing is queued any more.
+    Closed,
 }
 
 impl Backend {
     /// Makes the backend on the calling thread, which alone may use it from now on.
+    /// Where io_uring is refused or too old and the choice is left to us, that is epoll.
     ///
-    /// `buffers` are those that [`Op::RecvMulti`] receives into.
+    /// `buffers` are those that [`Op::RecvMulti`] receives into; `blocking` does what has no readiness.
     ///
     /// # Safety
     /// The buffers outlive the backend, or are leaked.
-    pub(super) unsafe fn new(sizes: RingSizes, buffers: &Rc<ProvidedBuffers>) -> Result<Backend, StartError> {
-        // SAFETY: forwarded.
-        Ok(Backend::Uring(unsafe { Uring::new(sizes, buffers)? }))
+    pub(super) unsafe fn new(
+        sizes: RingSizes,
+        buffers: &Rc<ProvidedBuffers>,
+        blocking: &Arc<blocking::Pool>,
+    ) -> Result<Backend, StartError> {
+        let chosen = choice::resolve(sizes.driver)?;
+        if chosen != DriverChoice::Epoll {
+            // SAFETY: forwarded.
+            match unsafe { Uring::new(sizes, buffers) } {
+                Ok(ring) => return Ok(Backend::Uring(ring)),
+                Err(error) if chosen == DriverChoice::Auto && error.is_refusal() => {
+                    choice::log_fallback(&error)
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Backend::Epoll(Box::new(Epoll::new(buffers, blocking)?)))
+    }
+
+    pub(super) fn kind(&self) -> Option<DriverKind> {
+        match self {
+            Backend::Uring(_) => Some(DriverKind::IoUring),
+            Backend::Epoll(_) => Some(DriverKind::Epoll),
+            Backend::Closed => None,
+        }
     }
 
     /// Queues an operation that will complete at least once.
@@ -43,6 +75,9 @@ impl Backend {
         match self {
             // SAFETY: forwarded.
             Backend::Uring(ring) => unsafe { ring.push(op, token, false) },
+            // SAFETY: forwarded.
+            Backend::Epoll(epoll) => unsafe { epoll.push(op, token, false) },
+            Backend::Closed => debug_assert!(false, "nothing is queued on a closed driver"),
         }
     }
 
@@ -55,6 +90,9 @@ impl Backend {
         match self {
             // SAFETY: forwarded.
             Backend::Uring(ring) => unsafe { ring.push(op, token, true) },
+            // SAFETY: forwarded.
+            Backend::Epoll(epoll) => unsafe { epoll.push(op, token, true) },
+            Backend::Closed => debug_assert!(false, "nothing is queued on a closed driver"),
         }
     }
 
@@ -63,6 +101,8 @@ impl Backend {
     pub(super) fn enter(&mut self, wait: Wait) -> io::Result<()> {
         match self {
             Backend::Uring(ring) => ring.enter(wait),
+            Backend::Epoll(epoll) => epoll.enter(wait),
+            Backend::Closed => Ok(()),
         }
     }
 
@@ -71,6 +111,18 @@ impl Backend {
     pub(super) fn drain(&mut self, batch: &mut Vec<Completion>, limit: usize) {
         match self {
             Backend::Uring(ring) => ring.drain(batch, limit),
+            Backend::Epoll(epoll) => epoll.drain(batch, limit),
+            Backend::Closed => {}
+        }
+    }
+
+    /// Whether the next turn finds something to do without waiting, besides completions that are known already.
+    #[inline]
+    pub(super) fn has_work(&self) -> bool {
+        match self {
+            // The kernel says so when it is asked to wait.
+            Backend::Uring(_) | Backend::Closed => false,
+            Backend::Epoll(epoll) => epoll.has_work(),
         }
     }
 
@@ -78,14 +130,18 @@ impl Backend {
     pub(super) fn flush(&mut self) {
         match self {
             Backend::Uring(ring) => ring.flush(),
+            // Everything was done when it was queued.
+            Backend::Epoll(_) | Backend::Closed => {}
         }
     }
 
     /// A descriptor that another loop may watch; readable when there is something to reap.
     #[expect(dead_code, reason = "for a core that is driven by another loop")]
-    pub(super) fn descriptor(&self) -> RawFd {
+    pub(super) fn descriptor(&self) -> Option<RawFd> {
         match self {
-            Backend::Uring(ring) => ring.descriptor(),
+            Backend::Uring(ring) => Some(ring.descriptor()),
+            Backend::Epoll(epoll) => Some(epoll.descriptor()),
+            Backend::Closed => None,
         }
     }
 
@@ -94,6 +150,10 @@ impl Backend {
     pub(super) fn hold_back(&mut self, op: Op, token: u64) {
         match self {
             Backend::Uring(ring) => ring.hold_back(op, token),
+            // It is never refused anything for want of room.
+            // SAFETY: tests hold back what points to nothing.
+            Backend::Epoll(epoll) => unsafe { epoll.push(op, token, false) },
+            Backend::Closed => {}
         }
     }
 }

@@ -34,6 +34,8 @@ impl Uring {
             }
             _ => setup::explain(error),
         })?;
+        // A filter may allow the ring and refuse its use.
+        ring.submit().map_err(setup::explain)?;
         tracing::debug!(?rung, entries = ring.params().sq_entries(), "ring ready");
         Ok(Uring { ring, overflow: VecDeque::new() })
     }

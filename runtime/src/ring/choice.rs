@@ -1,0 +1,80 @@
+//! io_uring or epoll.
+
+use std::fmt;
+use std::sync::Once;
+
+use crate::cores::context;
+use crate::error::StartError;
+
+/// What a runtime is to talk to the kernel with; see [`Builder::driver`](crate::Builder::driver).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DriverChoice {
+    /// io_uring where the kernel has it and lets us, else epoll, with a warning in the log that says why and what to
+    /// do about it. The environment variable `COVET_DRIVER` may be `io_uring` or `epoll`, and then decides.
+    #[default]
+    Auto,
+    /// io_uring, or an error.
+    IoUring,
+    /// epoll(7), at a higher cost per request.
+    Epoll,
+}
+
+/// What a core talks to the kernel with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DriverKind {
+    /// io_uring: one system call per turn of the loop.
+    IoUring,
+    /// epoll(7), and one system call per operation; files on blocking threads.
+    Epoll,
+}
+
+impl DriverKind {
+    /// That of the core of this thread; `None` outside a core, and when it has shut down.
+    ///
+    /// ```
+    /// use covet_runtime::{Builder, DriverChoice, DriverKind};
+    ///
+    /// let kind = Builder::default().driver(DriverChoice::Epoll).block_on(async { DriverKind::current() })?;
+    /// assert_eq!(kind, Some(DriverKind::Epoll));
+    /// # Ok::<(), covet_runtime::StartError>(())
+    /// ```
+    pub fn current() -> Option<DriverKind> {
+        context::with(|core| core.driver.borrow().kind()).flatten()
+    }
+}
+
+impl fmt::Display for DriverKind {
+    /// Writes `io_uring` or `epoll`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DriverKind::IoUring => "io_uring",
+            DriverKind::Epoll => "epoll",
+        })
+    }
+}
+
+const VARIABLE: &str = "COVET_DRIVER";
+
+/// The choice after a look at the environment.
+pub(super) fn resolve(choice: DriverChoice) -> Result<DriverChoice, StartError> {
+    if choice != DriverChoice::Auto {
+        return Ok(choice);
+    }
+    let Some(value) = std::env::var_os(VARIABLE) else { return Ok(choice) };
+    match value.to_str() {
+        Some("" | "auto") => Ok(DriverChoice::Auto),
+        Some("io_uring") => Ok(DriverChoice::IoUring),
+        Some("epoll") => Ok(DriverChoice::Epoll),
+        _ => Err(StartError::NoSuchDriver { value: value.to_string_lossy().into_owned() }),
+    }
+}
+
+/// Says once per process that the slower driver is used, why, and what to do.
+pub(super) fn log_fallback(why: &StartError) {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| {
+        tracing::warn!(
+            "running on epoll, which costs more per request: {why}. Set {VARIABLE}=epoll to choose this silently"
+        );
+    });
+}
