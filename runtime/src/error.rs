@@ -74,7 +74,7 @@ pub enum StartError {
     },
     /// The process or the system is out of descriptors.
     #[error(
-        "no descriptor is left for the ring of a core: RLIMIT_NOFILE is {value}; raise it (`ulimit -n 65536`, `LimitNOFILE=65536` in the unit)"
+        "no descriptor is left for the driver of a core: RLIMIT_NOFILE is {value}; raise it (`ulimit -n 65536`, `LimitNOFILE=65536` in the unit)"
     )]
     Descriptors {
         /// The soft limit.

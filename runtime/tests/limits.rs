@@ -1,14 +1,15 @@
 //! Limits and refusals of the system, each in a process of its own.
 
 mod alone;
+mod filter;
 
-use std::io;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use alone::alone;
 use covet_runtime::net::{TcpListener, TcpStream};
-use covet_runtime::{StartError, block_on, time};
+use covet_runtime::{Builder, DriverChoice, StartError, block_on, time};
+use filter::refuse;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 fn lower(resource: Resource, to: u64) {
@@ -96,31 +97,16 @@ fn a_start_without_lockable_memory_works_or_names_the_limit() {
     });
 }
 
-/// Makes the kernel refuse io_uring_setup(2) to this process, as container runtimes do.
-fn forbid_rings(answer: i32) {
-    const SETUP: u32 = libc::SYS_io_uring_setup as u32;
-    let statement = |code: u32, k: u32, jt: u8, jf: u8| libc::sock_filter { code: code as u16, jt, jf, k };
-    let mut filter = [
-        // The number of the system call is the first word of what the filter sees.
-        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
-        statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, SETUP, 0, 1),
-        statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | answer as u32, 0, 0),
-        statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW, 0, 0),
-    ];
-    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
-    // SAFETY: the program and its statements live until the calls return; the kernel copies them.
-    let installed = unsafe {
-        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
-            && libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) == 0
-    };
-    assert!(installed, "{}", io::Error::last_os_error());
+/// Without the way down to epoll.
+fn ring() -> Builder {
+    Builder::default().driver(DriverChoice::IoUring)
 }
 
 #[test]
 fn a_refusal_by_policy_says_what_to_do() {
     alone("a_refusal_by_policy_says_what_to_do", || {
-        forbid_rings(libc::EPERM);
-        let error = covet_runtime::Runtime::builder().start(|_| async {}).unwrap_err();
+        refuse(libc::SYS_io_uring_setup, libc::EPERM);
+        let error = ring().start(|_| async {}).unwrap_err();
         assert!(matches!(error, StartError::RingRefused { .. }), "{error:?}");
         let text = error.to_string();
         assert!(text.contains("seccomp") && text.contains("allows io_uring_setup"), "{text}");
@@ -130,8 +116,8 @@ fn a_refusal_by_policy_says_what_to_do() {
 #[test]
 fn a_hidden_system_call_says_what_hides_it() {
     alone("a_hidden_system_call_says_what_hides_it", || {
-        forbid_rings(libc::ENOSYS);
-        let error = block_on(async {}).unwrap_err();
+        refuse(libc::SYS_io_uring_setup, libc::ENOSYS);
+        let error = ring().block_on(async {}).unwrap_err();
         assert!(matches!(error, StartError::RingRefused { .. }), "{error:?}");
         assert!(error.to_string().contains("CONFIG_IO_URING"), "{error}");
     });

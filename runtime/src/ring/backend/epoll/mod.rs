@@ -26,7 +26,7 @@ use std::sync::Arc;
 use attempt::{Manner, Outcome, attempt, manner};
 use multishot::Step;
 use offload::Offload;
-use poller::{Event, Poller};
+use poller::{EVENTS, Event, Poller};
 use watch::{Side, Waiting, Watches};
 
 use crate::blocking::Pool;
@@ -64,12 +64,15 @@ pub(in crate::ring) struct Epoll {
 impl Epoll {
     pub(super) fn new(buffers: &Rc<ProvidedBuffers>, blocking: &Arc<Pool>) -> Result<Epoll, StartError> {
         Ok(Epoll {
-            poller: Poller::new().map_err(setup::explain)?,
+            poller: Poller::new().map_err(|error| match error.raw_os_error() {
+                Some(libc::EMFILE | libc::ENFILE) => setup::explain(error),
+                _ => StartError::Io { step: "make an epoll instance", source: error },
+            })?,
             watches: Watches::default(),
-            by_token: HashMap::default(),
-            ready: VecDeque::new(),
-            events: Vec::new(),
-            completed: VecDeque::new(),
+            by_token: HashMap::with_capacity_and_hasher(64, BuildHasherDefault::default()),
+            ready: VecDeque::with_capacity(EVENTS),
+            events: Vec::with_capacity(EVENTS),
+            completed: VecDeque::with_capacity(EVENTS),
             turns_without_look: 0,
             buffers: buffers.clone(),
             next_buffer: 0,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::ring::driver::Wait;
 
 /// Events taken in one call.
-const EVENTS: usize = 128;
+pub(super) const EVENTS: usize = 128;
 
 /// Everything that may let an operation on either side go on. Edge-triggered: each change is told once, and a
 /// descriptor that nobody waits for costs nothing.
