@@ -24,6 +24,7 @@ use super::setup::RingSizes;
 use crate::blocking;
 use crate::error::StartError;
 
+#[expect(clippy::large_enum_variant, reason = "one per core, and no pointer between the driver and its ring")]
 pub(super) enum Backend {
     Uring(Uring),
     Epoll(Box<Epoll>),

@@ -129,9 +129,9 @@ const VECTORS: usize = 64;
 /// # Safety
 /// The header and all it points to are alive.
 unsafe fn send_message(socket: RawFd, message: &libc::msghdr, flags: i32, done: &mut u32) -> Outcome {
-    // SAFETY: the caller vouches for the header, so for its vectors.
     let vectors: &[libc::iovec] = match message.msg_iovlen {
         0 => &[],
+        // SAFETY: the caller vouches for the header, so for its vectors.
         count => unsafe { std::slice::from_raw_parts(message.msg_iov, count) },
     };
     let len: usize = vectors.iter().map(|vector| vector.iov_len).sum();
