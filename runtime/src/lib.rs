@@ -75,7 +75,7 @@ pub use cores::{Builder, Core, CoreSet, JoinFailure, Runtime, ShutdownHandle, bl
 pub use covet_runtime_macros::{main, test};
 pub use error::StartError;
 pub use ring::{DriverChoice, DriverKind};
-pub use task::{JoinError, JoinHandle, YieldNow, yield_now};
+pub use task::{JoinError, JoinHandle, TaskGroup, YieldNow, spawn_in, yield_now};
 
 /// Starts a task on this core.
 ///

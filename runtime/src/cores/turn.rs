@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::context::CoreState;
 use crate::ring::Wait;
@@ -10,9 +10,6 @@ use crate::task::JoinHandle;
 
 /// Tasks polled between two looks at the ring.
 const TASK_BUDGET: usize = 512;
-/// A timer this far away is waited for by the time of the turn's start: being a few microseconds late does not
-/// matter then, and a clock read is saved.
-const COARSE: Duration = Duration::from_millis(20);
 
 /// What a core's loop waits for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,22 +34,24 @@ pub(super) fn run(core: &Rc<CoreState>, main: &JoinHandle<()>, until: Until) -> 
     let mut fired: Vec<Waker> = Vec::new();
     core.shutdown.refresh();
     loop {
-        core.executor.run(TASK_BUDGET);
+        let polled = core.executor.turn(TASK_BUDGET, core.now.get());
         if core.executor.live() == 0 || until == Until::MainIsDone && main.is_finished() {
             return Ok(Ended::Done);
         }
         if core.shutdown.deadline.get().is_some_and(|end| Instant::now() >= end) {
             return Ok(Ended::Deadline);
         }
-        let wait = plan_wait(core);
-        let (outside, mut after) = {
+        let (wait, fell_asleep) = plan_wait(core);
+        let (outside, after) = {
             let mut driver = core.driver.borrow_mut();
             driver.feed();
             driver.enter(wait)?;
-            core.now.set(Instant::now());
-            (driver.complete(), driver.take_after())
+            let now = Instant::now();
+            let began = core.now.replace(now);
+            core.executor.note_turn(fell_asleep.unwrap_or(now) - began, polled);
+            (driver.complete(), driver.has_after().then(|| driver.take_after()))
         };
-        if !after.is_empty() {
+        if let Some(mut after) = after {
             after.run();
         }
         if outside {
@@ -66,17 +65,19 @@ pub(super) fn run(core: &Rc<CoreState>, main: &JoinHandle<()>, until: Until) -> 
     }
 }
 
-fn plan_wait(core: &CoreState) -> Wait {
+/// How long to wait, and the time now if there is reason to: a turn that does not wait ends when the next begins, whose
+/// clock serves both.
+fn plan_wait(core: &CoreState) -> (Wait, Option<Instant>) {
     if core.executor.has_ready() || core.driver.borrow().has_more() {
-        return Wait::No;
+        return (Wait::No, None);
     }
+    let now = Instant::now();
     let look = core.wheel.borrow().next_look();
     let next = match (look, core.shutdown.deadline.get()) {
         (Some(timer), Some(end)) => timer.min(end),
         (Some(only), None) | (None, Some(only)) => only,
-        (None, None) => return Wait::Forever,
+        (None, None) => return (Wait::Forever, Some(now)),
     };
-    let coarse = next.saturating_duration_since(core.now.get());
-    let left = if coarse > COARSE { coarse } else { next.saturating_duration_since(Instant::now()) };
-    if left.is_zero() { Wait::No } else { Wait::AtMost(left) }
+    let left = next.saturating_duration_since(now);
+    if left.is_zero() { (Wait::No, None) } else { (Wait::AtMost(left), Some(now)) }
 }

@@ -198,6 +198,10 @@ impl Driver {
         self.more_completed || self.backend.has_work() || !self.starved.is_empty() && self.buffers.free() > 0
     }
 
+    pub(crate) fn has_after(&self) -> bool {
+        !self.after.is_empty()
+    }
+
     pub(crate) fn take_after(&mut self) -> After {
         std::mem::take(&mut self.after)
     }

@@ -104,8 +104,11 @@ impl Driver {
     }
 
     /// Gives buffers that came back after a turn's completions to those who wait for them.
+    #[inline]
     pub(crate) fn feed(&mut self) {
-        self.feed_starved();
+        if !self.starved.is_empty() {
+            self.feed_starved();
+        }
     }
 
     pub(super) fn on_recv(&mut self, key: Key, completion: Completion) {

@@ -8,15 +8,24 @@ use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Waker};
+use std::time::{Duration, Instant};
 
+use super::groups::{Groups, SERVING};
 use super::inbox::Inbox;
-use super::raw::{self, CANCELLED, COMPLETE, JOINED, QUEUED, RemoteTask, TaskRef};
+use super::raw::{self, CANCELLED, COMPLETE, GROUPED, JOINED, QUEUED, RemoteTask, TaskRef};
 use super::{JoinError, JoinHandle};
 use crate::sync_types::Arc;
 
 /// Executors are told apart by a number that is never used twice, so that a waker which outlives its core can't
 /// take a later one for its own.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// A turn ends after this time, for the sake of what has completed meanwhile.
+const SLICE: Duration = Duration::from_micros(500);
+/// The same while several groups want the CPU: a look at the ring may bring work for one that goes first.
+const SHARED_SLICE: Duration = Duration::from_micros(200);
+/// Polls before the first look at the clock, unless polls have proved to be long.
+const UNTIMED_POLLS: usize = 32;
 
 thread_local! {
     static CURRENT: Cell<(u64, *const Executor)> = const { Cell::new((0, std::ptr::null())) };
@@ -28,6 +37,9 @@ pub(crate) struct Executor {
     queue: RefCell<VecDeque<TaskRef>>,
     first: Cell<Option<TaskRef>>,
     live: Cell<usize>,
+    groups: Groups,
+    /// Polls before the first look at the clock in a turn.
+    untimed: Cell<usize>,
     inbox: Arc<Inbox>,
     arrivals: RefCell<Vec<RemoteTask>>,
 }
@@ -69,6 +81,8 @@ impl Executor {
             queue: RefCell::new(VecDeque::with_capacity(256)),
             first: Cell::new(None),
             live: Cell::new(0),
+            groups: Groups::new(),
+            untimed: Cell::new(UNTIMED_POLLS),
             inbox,
             arrivals: RefCell::new(Vec::new()),
         }
@@ -87,10 +101,30 @@ impl Executor {
         F: Future + 'static,
         F::Output: 'static,
     {
+        self.spawn_in(future, at, self.groups.current())
+    }
+
+    /// Starts a task in a group of this executor.
+    pub(super) fn spawn_in<F>(
+        &self,
+        future: F,
+        at: &'static Location<'static>,
+        group: u16,
+    ) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
         let task = raw::allocate(future, self.id, self.inbox.clone(), at);
         // SAFETY: freshly allocated: both references are ours to hand on.
         unsafe {
             self.link(task);
+            if group != SERVING {
+                let header = task.header();
+                header.flags.set(header.flags.get() | GROUPED);
+                header.group.set(group);
+                self.groups.task_spawned(group);
+            }
             self.schedule(task);
             JoinHandle::new(task, self.id)
         }
@@ -102,18 +136,41 @@ impl Executor {
     }
 
     pub(crate) fn has_ready(&self) -> bool {
-        !self.queue.borrow().is_empty()
+        !self.queue.borrow().is_empty() || self.groups.ready() > 0
+    }
+
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(super) fn groups(&self) -> &Groups {
+        &self.groups
     }
 
     /// # Safety
     /// The task is alive and this thread is its home.
+    #[inline]
     pub(super) unsafe fn schedule(&self, task: TaskRef) {
         // SAFETY: forwarded.
         let flags = unsafe { &task.header().flags };
-        if flags.get() & (QUEUED | COMPLETE) == 0 {
+        // One test for all that is not the usual case: whoever uses no groups pays nothing for them.
+        if flags.get() & (QUEUED | COMPLETE | GROUPED) == 0 {
             flags.set(flags.get() | QUEUED);
             self.queue.borrow_mut().push_back(task);
+        } else if flags.get() & (QUEUED | COMPLETE) == 0 {
+            // SAFETY: forwarded.
+            unsafe { self.schedule_in_group(task) };
         }
+    }
+
+    /// # Safety
+    /// As for `schedule`; the task is in a group and not queued.
+    #[cold]
+    unsafe fn schedule_in_group(&self, task: TaskRef) {
+        // SAFETY: forwarded.
+        let header = unsafe { task.header() };
+        header.flags.set(header.flags.get() | QUEUED);
+        self.groups.push(header.group.get(), task);
     }
 
     /// Moves what other threads woke into the run queue.
@@ -132,15 +189,71 @@ impl Executor {
     }
 
     /// Polls at most `budget` tasks, and only those that were ready at the start: a task that wakes itself comes
-    /// after the others and after the ring.
-    pub(crate) fn run(&self, budget: usize) -> usize {
-        let ready = self.queue.borrow().len().min(budget);
-        for _ in 0..ready {
-            let Some(task) = self.queue.borrow_mut().pop_front() else { break };
-            // SAFETY: a queued task is kept by the executor's reference (see `retire`), and this is its home.
-            unsafe { self.poll(task) };
+    /// after the others and after the ring. Stops early when `SLICE` has passed since the turn `began`.
+    ///
+    /// The clock is read after the 32nd poll and whenever their number has doubled, so that a turn of short polls reads
+    /// it hardly ever, and one of longer polls overstays by no more than it took.
+    pub(crate) fn turn(&self, budget: usize, began: Instant) -> usize {
+        if self.groups.ready() > 0 {
+            return self.run_by_shares(budget, began);
         }
-        ready
+        self.groups.rest();
+        let ready = self.queue.borrow().len().min(budget);
+        let mut polled = 0;
+        let mut until = self.untimed.get().min(ready);
+        loop {
+            while polled < until {
+                let Some(task) = self.queue.borrow_mut().pop_front() else { return polled };
+                // SAFETY: a queued task is kept by the executor's reference (see `retire`), and this is its home.
+                unsafe { self.poll(task) };
+                polled += 1;
+            }
+            if polled == ready || began.elapsed() >= SLICE {
+                return polled;
+            }
+            until = (2 * polled).min(ready);
+        }
+    }
+
+    /// As `turn`, when other groups than the first have ready tasks: the clock is read after every poll.
+    #[cold]
+    fn run_by_shares(&self, budget: usize, began: Instant) -> usize {
+        self.groups.begin(self.queue.borrow().len());
+        let mut last = None;
+        let mut before = Instant::now();
+        let mut polled = 0;
+        while polled < budget
+            && let Some((group, task)) = self.groups.next(last, &self.queue)
+        {
+            self.groups.set_current(group);
+            // SAFETY: as in `turn`.
+            unsafe { self.poll(task) };
+            self.groups.set_current(SERVING);
+            let now = Instant::now();
+            self.groups.charge(group, now - before);
+            (before, last) = (now, Some(group));
+            polled += 1;
+            if now - began >= SHARED_SLICE {
+                break;
+            }
+        }
+        polled
+    }
+
+    #[cfg(test)]
+    pub(crate) fn run(&self, budget: usize) -> usize {
+        self.turn(budget, Instant::now())
+    }
+
+    /// Learns from a turn how many polls fit into a slice.
+    #[inline]
+    pub(crate) fn note_turn(&self, took: Duration, polled: usize) {
+        if took <= SLICE {
+            self.untimed.set(UNTIMED_POLLS);
+        } else {
+            let fits = polled as u128 * SLICE.as_nanos() / took.as_nanos();
+            self.untimed.set((fits as usize).clamp(1, UNTIMED_POLLS));
+        }
     }
 
     /// # Safety
@@ -181,6 +294,9 @@ impl Executor {
             let flags = &task.header().flags;
             flags.set(flags.get() | COMPLETE);
             self.unlink(task);
+            if flags.get() & GROUPED != 0 {
+                self.groups.task_ended(task.header().group.get());
+            }
             // Destructors and wakers are other people's code: a panic in one must neither end the core nor stop
             // `cancel_all` on its way through futures that may borrow from a stack that is about to go.
             let handed_on = catch_unwind(AssertUnwindSafe(|| {
@@ -212,7 +328,8 @@ impl Executor {
             }
         }
         loop {
-            let Some(task) = self.queue.borrow_mut().pop_front() else { break };
+            let first = self.queue.borrow_mut().pop_front();
+            let Some(task) = first.or_else(|| self.groups.pop_any()) else { break };
             // SAFETY: only finished tasks are left, each kept by the reference that `retire` left behind.
             unsafe {
                 let flags = &task.header().flags;

@@ -5,12 +5,15 @@
 //! through the core's inbox.
 
 mod executor;
+mod group;
+mod groups;
 mod inbox;
 mod join;
 mod raw;
 mod yield_now;
 
 pub(crate) use executor::{Executor, drop_payload};
+pub use group::{TaskGroup, spawn_in};
 pub(crate) use inbox::Inbox;
 pub use join::{JoinError, JoinHandle};
 pub(crate) use raw::is_home_waker;
@@ -21,3 +24,6 @@ mod tests;
 
 #[cfg(all(test, loom))]
 mod loom_tests;
+
+#[cfg(all(test, not(loom), not(miri)))]
+mod groups_tests;

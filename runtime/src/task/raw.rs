@@ -30,12 +30,16 @@ pub(super) const COMPLETE: u8 = 1 << 1;
 pub(super) const CANCELLED: u8 = 1 << 2;
 /// A `JoinHandle` exists and will want the output.
 pub(super) const JOINED: u8 = 1 << 3;
+/// In a group other than the first, so that its queue is not the executor's own.
+pub(super) const GROUPED: u8 = 1 << 5;
 
 /// The part of a task that does not depend on the type of its future.
 pub(super) struct Header {
     refs: AtomicUsize,
     remote_woken: AtomicBool,
     pub(super) flags: Cell<u8>,
+    /// Whose shares it is polled by. Means something only if `GROUPED` is set.
+    pub(super) group: Cell<u16>,
     /// Identity of the home executor, never reused within a process.
     home: u64,
     inbox: Arc<Inbox>,
@@ -84,6 +88,7 @@ where
             refs: AtomicUsize::new(2),
             remote_woken: AtomicBool::new(false),
             flags: Cell::new(JOINED),
+            group: Cell::new(0),
             home,
             inbox,
             vtable: &const {

@@ -1,0 +1,198 @@
+//! The division of a core's time among groups, with polls that burn real time.
+
+use std::cell::Cell;
+use std::panic::Location;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Executor, Inbox};
+use crate::{TaskGroup, block_on, spawn, spawn_in, time, yield_now};
+
+/// What this thread has computed: under a loaded machine, time on the clock says nothing about a loop.
+fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+fn burn(time: Duration) {
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        std::hint::spin_loop();
+    }
+}
+
+/// Starts a task that never rests and adds up what it burnt.
+fn burner(group: &TaskGroup, poll: Duration) -> Rc<Cell<Duration>> {
+    let burnt = Rc::new(Cell::new(Duration::ZERO));
+    let sum = burnt.clone();
+    spawn_in(group, async move {
+        loop {
+            let before = Instant::now();
+            burn(poll);
+            sum.set(sum.get() + before.elapsed());
+            yield_now().await;
+        }
+    })
+    .detach();
+    burnt
+}
+
+const POLL: Duration = Duration::from_micros(50);
+
+#[test]
+fn time_is_divided_by_shares() {
+    block_on(async {
+        let groups = [400, 200, 100].map(|shares| TaskGroup::new("burns").shares(shares));
+        // The numbers of tasks, and how long their polls are, must not matter: in the middle group there are four.
+        let burnt: Vec<Vec<_>> = vec![
+            vec![burner(&groups[0], POLL)],
+            (0..4).map(|_| burner(&groups[1], POLL / 2)).collect(),
+            vec![burner(&groups[2], POLL * 2)],
+        ];
+        time::sleep(Duration::from_millis(600)).await;
+        let sums: Vec<f64> =
+            burnt.iter().map(|group| group.iter().map(|sum| sum.get().as_secs_f64()).sum()).collect();
+        let total: f64 = sums.iter().sum();
+        assert!(total > 0.05, "too little was done to tell: {sums:?}");
+        for (sum, wanted) in sums.iter().zip([4.0 / 7.0, 2.0 / 7.0, 1.0 / 7.0]) {
+            // Another process takes the CPU for milliseconds at a time, and whoever runs then is charged for it.
+            assert!((sum / total - wanted).abs() < 0.08, "{sums:?}: {} is not near {wanted}", sum / total);
+        }
+        for (group, sum) in groups.iter().zip(&sums) {
+            let busy = group.busy_time().as_secs_f64();
+            assert!(busy >= sum * 0.9 && busy < sum * 1.5 + 0.05, "{busy} s charged for {sum} s burnt");
+        }
+    })
+    .unwrap();
+}
+
+#[test]
+fn the_first_group_takes_part_and_nobody_starves() {
+    block_on(async {
+        let idle = burner(&TaskGroup::maintenance().shares(1), POLL);
+        let serving = burner(&TaskGroup::serving(), POLL);
+        let background = burner(&TaskGroup::background(), POLL);
+        let end = Instant::now() + Duration::from_secs(20);
+        // Long enough for a moment in which another process had the CPU not to count for much.
+        while idle.get() < 3 * POLL || serving.get() < Duration::from_millis(400) {
+            assert!(Instant::now() < end, "a group starved");
+            time::sleep(Duration::from_millis(50)).await;
+        }
+        let (serving, background) = (serving.get().as_secs_f64(), background.get().as_secs_f64());
+        let ratio = serving / background;
+        assert!((3.0..8.0).contains(&ratio), "{ratio} for 1000 shares to 200");
+        TaskGroup::maintenance().set_shares(50);
+    })
+    .unwrap();
+}
+
+#[test]
+fn who_serves_waits_for_one_poll_and_not_for_a_queue_of_them() {
+    block_on(async {
+        let group = TaskGroup::background();
+        let burnt: Vec<_> = (0..200).map(|_| burner(&group, POLL)).collect();
+        let mut late: Vec<Duration> = Vec::new();
+        for _ in 0..100 {
+            let due = time::now() + Duration::from_millis(1);
+            time::sleep_until(due).await;
+            late.push(Instant::now() - due);
+        }
+        late.sort_unstable();
+        // One round of the others takes 10 ms. The median does not see the moments when another process had the CPU.
+        assert!(late[50] < Duration::from_millis(3), "{:?}", &late[45..55]);
+        let sum: Duration = burnt.iter().map(|sum| sum.get()).sum();
+        assert!(sum > Duration::from_millis(20), "the others went on: {sum:?}");
+    })
+    .unwrap();
+}
+
+#[test]
+fn time_not_used_is_not_owed() {
+    block_on(async {
+        let sleeper = TaskGroup::new("sleeps first").shares(200);
+        let busy = TaskGroup::new("always busy").shares(200);
+        let burnt = burner(&busy, POLL);
+        time::sleep(Duration::from_millis(100)).await;
+        let (before, started) = (burnt.get(), cpu_time());
+        let late = burner(&sleeper, POLL);
+        time::sleep(Duration::from_millis(100)).await;
+        let used = (cpu_time() - started).as_secs_f64();
+        let share = (burnt.get() - before).as_secs_f64() / used;
+        assert!(
+            share > 0.35,
+            "the newcomer took {share}: {:?} against {:?}",
+            late.get(),
+            burnt.get() - before
+        );
+    })
+    .unwrap();
+}
+
+#[test]
+fn tasks_inherit_their_group() {
+    block_on(async {
+        assert_eq!(&*TaskGroup::current().name(), "serving");
+        let group = TaskGroup::new("outer").shares(7);
+        assert_eq!(group.current_shares(), 7);
+        let inner = spawn_in(&group, async {
+            let child = spawn(async {
+                yield_now().await;
+                TaskGroup::current().name()
+            });
+            let other = spawn_in(&TaskGroup::maintenance(), async { TaskGroup::current().name() });
+            (child.await.unwrap(), other.await.unwrap(), TaskGroup::current().name())
+        });
+        let (child, other, own) = inner.await.unwrap();
+        assert_eq!([&*child, &*other, &*own], ["outer", "maintenance", "outer"]);
+        assert_eq!(&*TaskGroup::current().name(), "serving");
+        assert_eq!(&*spawn(async { TaskGroup::current().name() }).await.unwrap(), "serving");
+    })
+    .unwrap();
+}
+
+#[test]
+fn places_are_used_again_and_cancelled_tasks_leave_them() {
+    block_on(async {
+        for round in 0..1000 {
+            let group = TaskGroup::new("short");
+            assert!(format!("{group:?}").contains("index: 3"), "{round}: {group:?}");
+            let task = spawn_in(&group, std::future::pending::<()>());
+            drop(group);
+            let other = TaskGroup::new("beside");
+            assert!(format!("{other:?}").contains("index: 4"), "the task keeps its group: {other:?}");
+            task.cancel();
+            assert!(task.await.is_err());
+        }
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_turn_of_long_polls_ends_early_and_one_of_short_polls_does_not() {
+    let executor = Executor::new(Arc::new(Inbox::new(Box::new(|| ()))));
+    // SAFETY: the executor outlives the guard, on this thread.
+    let _entered = unsafe { executor.enter() };
+    let long = Rc::new(Cell::new(true));
+    for _ in 0..200 {
+        let long = long.clone();
+        let task = async move {
+            loop {
+                burn(if long.get() { Duration::from_millis(1) } else { Duration::ZERO });
+                yield_now().await;
+            }
+        };
+        executor.spawn(task, Location::caller()).detach();
+    }
+    let turn = || {
+        let began = Instant::now();
+        let polled = executor.turn(usize::MAX, began);
+        executor.note_turn(began.elapsed(), polled);
+        polled
+    };
+    assert_eq!(turn(), 32, "nothing is known about these tasks yet");
+    assert_eq!(turn(), 1);
+    long.set(false);
+    // Other processes may take the CPU in the middle of a turn, but not of every turn.
+    assert!((0..1000).any(|_| turn() == 200));
+}
