@@ -2,15 +2,14 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use socket2::SockRef;
 
+use super::acceptor::Acceptor;
 use super::steering::{Membership, Seat};
 use super::{ListenOptions, Steering, TcpStream};
-use crate::cores::context::{self, CoreState};
-use crate::ring::Key;
+use crate::cores::context;
 
 /// A listening TCP socket of this core.
 ///
@@ -32,8 +31,7 @@ use crate::ring::Key;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct TcpListener {
-    core: Rc<CoreState>,
-    key: Key,
+    acceptor: Acceptor,
     address: SocketAddr,
     joined: Option<Box<Joined>>,
 }
@@ -92,13 +90,12 @@ impl TcpListener {
             .local_addr()?
             .as_socket()
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not an IP socket"))?;
-        let key = core.driver.borrow_mut().adopt_listener(socket)?;
-        Ok(TcpListener { core, key, address, joined: None })
+        Ok(TcpListener { acceptor: Acceptor::adopt(core, socket)?, address, joined: None })
     }
 
     pub(super) fn join(&mut self, membership: Membership, seat: Option<Seat>) {
         if let Some(seat) = &seat {
-            self.core.driver.borrow_mut().add_gauge(seat.gauge());
+            self.acceptor.core.driver.borrow_mut().add_gauge(seat.gauge());
         }
         self.joined = Some(Box::new(Joined { seat, _membership: membership }));
     }
@@ -129,15 +126,15 @@ impl TcpListener {
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
         loop {
             if let Some(socket) = self.seat().and_then(|seat| seat.poll_arrival(cx)) {
-                return Poll::Ready(TcpStream::adopt(&self.core, socket));
+                return Poll::Ready(TcpStream::adopt(&self.acceptor.core, socket));
             }
-            let socket = ready!(self.core.driver.borrow_mut().poll_accept(self.key, cx))?;
+            let socket = ready!(self.acceptor.poll_accept(cx))?;
             let kept = match self.seat() {
                 None => Some(socket),
                 Some(seat) => seat.keep(socket),
             };
             if let Some(socket) = kept {
-                return Poll::Ready(TcpStream::adopt(&self.core, socket));
+                return Poll::Ready(TcpStream::adopt(&self.acceptor.core, socket));
             }
         }
     }
@@ -149,18 +146,17 @@ impl TcpListener {
     /// Dropping the future is dropping the listener.
     pub async fn retire(self) -> Vec<TcpStream> {
         let arrived = self.seat().map(Seat::leave).unwrap_or_default();
-        let accepted = poll_fn(|cx| self.core.driver.borrow_mut().poll_retire(self.key, cx)).await;
+        let accepted = poll_fn(|cx| self.acceptor.poll_retire(cx)).await;
         let sockets = arrived.into_iter().chain(accepted);
-        sockets.filter_map(|socket| TcpStream::adopt(&self.core, socket).ok()).collect()
+        sockets.filter_map(|socket| TcpStream::adopt(&self.acceptor.core, socket).ok()).collect()
     }
 }
 
 impl Drop for TcpListener {
     fn drop(&mut self) {
         if let Some(seat) = self.seat() {
-            self.core.driver.borrow_mut().remove_gauge(&seat.gauge());
+            self.acceptor.core.driver.borrow_mut().remove_gauge(&seat.gauge());
         }
-        self.core.driver.borrow_mut().drop_listener(self.key);
     }
 }
 

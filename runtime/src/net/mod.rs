@@ -1,20 +1,28 @@
 //! Sockets on the core's ring.
 
+mod acceptor;
 pub mod activation;
 mod connect;
 pub mod handover;
 mod listener;
 mod options;
 mod resolve;
+mod sockopt;
+mod split;
 mod steering;
 mod stream;
+mod tcp;
+mod unix;
 
 pub use connect::{AttemptError, ConnectError, ConnectOptions, Keepalive};
 pub use listener::TcpListener;
 pub use options::ListenOptions;
 pub(crate) use resolve::Lookups;
 pub use resolve::{LookupError, LookupErrorKind, Resolver, lookup};
+pub use split::{ReadHalf, ReuniteError, WriteHalf};
 pub use steering::{PerCoreListener, Steering};
-pub use stream::TcpStream;
+pub use stream::StreamSocket;
+pub use tcp::TcpStream;
+pub use unix::{PeerCredentials, UnixListenOptions, UnixListener, UnixStream};
 
 pub use crate::ring::RecvBuf;

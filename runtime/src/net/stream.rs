@@ -1,116 +1,65 @@
 use std::future::poll_fn;
 use std::io;
-use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::net::Shutdown;
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+use socket2::{SockAddr, SockRef};
 
 use crate::buf::SendBuf;
-use crate::cores::context::{self, CoreState};
+use crate::cores::context::CoreState;
 use crate::ring::{Key, Message, Op, Operation, Payload, RecvBuf, shutdown_now};
 
-/// A TCP connection of this core.
+/// A connected stream socket of this core: what a [`TcpStream`](super::TcpStream) and a
+/// [`UnixStream`](super::UnixStream) have in common.
+///
+/// Both dereference to it and can be turned into it, so code that moves bytes need not know which of the two it
+/// serves.
 ///
 /// All methods take `&self`, so that one task may read while another writes; two readers (or two writers) at a
 /// time take the bytes in no certain order.
 ///
 /// Receiving is one multishot operation into the core's shared buffers: a connection that is idle owns none. When
-/// nobody reads, at most 64 KiB are taken from the socket, then receiving stops until somebody does, and TCP's own
-/// flow control holds the peer back.
+/// nobody reads, at most 64 KiB are taken from the socket, then receiving stops until somebody does, and the
+/// protocol's own flow control holds the peer back.
 ///
 /// Dropping it closes the socket, once the kernel has let go of what it was lent; a send that has not gone out yet
-/// is cancelled, so await it, or [`TcpStream::flush`], first.
-pub struct TcpStream {
+/// is cancelled, so await it, or [`StreamSocket::flush`], first.
+pub struct StreamSocket {
     core: Rc<CoreState>,
     key: Key,
 }
 
-impl TcpStream {
-    pub(super) fn adopt(core: &Rc<CoreState>, socket: OwnedFd) -> io::Result<TcpStream> {
+impl StreamSocket {
+    pub(super) fn adopt(core: &Rc<CoreState>, socket: OwnedFd) -> io::Result<StreamSocket> {
         let key = core.driver.borrow_mut().adopt_stream(socket)?;
-        Ok(TcpStream { core: core.clone(), key })
+        Ok(StreamSocket { core: core.clone(), key })
     }
 
-    /// Takes over a connected socket.
-    ///
-    /// # Errors
-    /// When the core is shutting down.
-    ///
-    /// # Panics
-    /// Outside a core.
-    #[track_caller]
-    pub fn from_socket(socket: OwnedFd) -> io::Result<TcpStream> {
-        TcpStream::adopt(&context::expect_current("a TcpStream"), socket)
-    }
-
-    /// Connects to an address, with TCP_NODELAY set. Dropping the future gives the attempt up and closes the
-    /// socket.
-    ///
-    /// # Errors
-    /// Those of connect(2): refused, unreachable, timed out, and out of descriptors or ports.
-    ///
-    /// # Panics
-    /// Outside a core.
-    pub async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-        let core = context::expect_current("TcpStream::connect");
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_tcp_nodelay(true)?;
-        // The stream is made first: dropping this future ends the connect, then closes the socket, in this order.
-        let stream = TcpStream::adopt(&core, socket.into())?;
-        let descriptor = stream.descriptor()?;
-        let payload = Payload::Address(Box::new(SockAddr::from(address)));
-        let connect = Operation::start(&core, payload, |payload| {
+    /// Connects the socket. When this future is dropped the caller drops the socket after it, which ends the
+    /// connect, then closes the socket, in this order.
+    pub(super) async fn connect(&self, address: SockAddr) -> io::Result<()> {
+        let descriptor = self.descriptor()?;
+        let payload = Payload::Address(Box::new(address));
+        let connect = Operation::start(&self.core, payload, |payload| {
             let Payload::Address(address) = payload else { unreachable!("the payload made above") };
             Op::Connect { socket: descriptor, address: address.as_ptr().cast(), len: address.len() }
         })
         .map_err(|(error, _)| error)?;
         connect.await.0?;
-        Ok(stream)
+        Ok(())
     }
 
     pub(super) fn descriptor(&self) -> io::Result<RawFd> {
         self.core.driver.borrow_mut().stream_descriptor(self.key)
     }
 
-    fn with_socket<T>(&self, f: impl FnOnce(SockRef<'_>) -> io::Result<T>) -> io::Result<T> {
+    pub(super) fn with_socket<T>(&self, f: impl FnOnce(SockRef<'_>) -> io::Result<T>) -> io::Result<T> {
         let descriptor = self.descriptor()?;
         // SAFETY: the driver keeps the socket open for as long as this handle lives.
         let socket = unsafe { BorrowedFd::borrow_raw(descriptor) };
-        f(SockRef::from(&socket.as_fd()))
-    }
-
-    /// This end's address.
-    ///
-    /// # Errors
-    /// When the core has shut down.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.with_socket(|socket| as_ip(socket.local_addr()?))
-    }
-
-    /// The peer's address.
-    ///
-    /// # Errors
-    /// When the connection is no longer one.
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.with_socket(|socket| as_ip(socket.peer_addr()?))
-    }
-
-    /// Sets TCP_NODELAY.
-    ///
-    /// # Errors
-    /// When the core has shut down.
-    pub fn set_nodelay(&self, on: bool) -> io::Result<()> {
-        self.with_socket(|socket| socket.set_tcp_nodelay(on))
-    }
-
-    /// Makes the close of this connection a reset (SO_LINGER of zero): the peer sees an error, not an end.
-    ///
-    /// # Errors
-    /// When the core has shut down.
-    pub fn set_reset_on_close(&self) -> io::Result<()> {
-        self.with_socket(|socket| socket.set_linger(Some(std::time::Duration::ZERO)))
+        f(SockRef::from(&socket))
     }
 
     /// Waits for bytes; an empty buffer means that the peer has finished sending. Cancel-safe: nothing is lost,
@@ -123,21 +72,54 @@ impl TcpStream {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
 
-    /// The poll form of [`TcpStream::recv`].
+    /// The poll form of [`StreamSocket::recv`].
     #[inline]
     pub fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<io::Result<RecvBuf>> {
         self.core.driver.borrow_mut().poll_recv(self.key, cx)
     }
 
+    /// Waits for bytes and returns a copy of the first of them, at most `limit` (and at most what has arrived), which
+    /// stay to be received; empty at the end of the stream. Cancel-safe.
+    ///
+    /// # Errors
+    /// As for [`StreamSocket::recv`].
+    pub async fn peek(&self, limit: usize) -> io::Result<Vec<u8>> {
+        poll_fn(|cx| self.core.driver.borrow_mut().poll_peek(self.key, limit, cx)).await
+    }
+
+    /// Waits until a receive would return at once: with bytes, the end of the stream, or an error. Cancel-safe.
+    ///
+    /// For code that receives from the descriptor itself: once [`StreamSocket::recv`] or [`StreamSocket::peek`] was
+    /// used, bytes are taken from the socket as they arrive, and this speaks of those.
+    ///
+    /// # Errors
+    /// When the core has shut down.
+    pub async fn readable(&self) -> io::Result<()> {
+        if self.core.driver.borrow_mut().stream_receives(self.key) {
+            // A failure of the stream is for the receive to report.
+            let _ = self.peek(0).await;
+            return self.descriptor().map(drop);
+        }
+        ready(&self.core, self.descriptor()?, libc::POLLIN | libc::POLLRDHUP).await
+    }
+
+    /// Waits until a send would take bytes, or fail, at once. Cancel-safe.
+    ///
+    /// # Errors
+    /// When the core has shut down.
+    pub async fn writable(&self) -> io::Result<()> {
+        ready(&self.core, self.descriptor()?, libc::POLLOUT).await
+    }
+
     /// Receives into the spare capacity of a vector and returns it with the number of bytes appended: 0 at the
     /// end of the stream, or if there is no spare capacity.
     ///
-    /// If [`TcpStream::recv`] was used before on this stream, bytes come through the shared buffers and are
+    /// If [`StreamSocket::recv`] was used before on this stream, bytes come through the shared buffers and are
     /// copied; if not, the kernel writes into the vector itself. Cancelling may lose the bytes that arrive at that
     /// moment, and the vector: use `recv` where a read is raced against something else.
     ///
     /// # Errors
-    /// As for [`TcpStream::recv`]; the vector is returned unchanged.
+    /// As for [`StreamSocket::recv`]; the vector is returned unchanged.
     pub async fn read(&self, mut buffer: Vec<u8>) -> (io::Result<usize>, Vec<u8>) {
         let spare = buffer.capacity() - buffer.len();
         if spare == 0 {
@@ -194,7 +176,7 @@ impl TcpStream {
     /// cancel-safe.
     ///
     /// # Errors
-    /// As for [`TcpStream::write_all`].
+    /// As for [`StreamSocket::write_all`].
     pub async fn write_vectored(&self, buffers: Vec<SendBuf>) -> (io::Result<()>, Vec<SendBuf>) {
         if let Err(error) = self.flush().await {
             return (Err(error), buffers);
@@ -210,8 +192,11 @@ impl TcpStream {
             message.point_past(sent);
             let started = Operation::start(&self.core, Payload::Message(Box::new(message)), |payload| {
                 let Payload::Message(message) = payload else { unreachable!("the payload made above") };
-                let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
-                Op::SendMsg { socket: descriptor, message: message.header(), flags }
+                Op::SendMsg {
+                    socket: descriptor,
+                    message: message.header(),
+                    flags: libc::MSG_NOSIGNAL | libc::MSG_WAITALL,
+                }
             });
             let (result, payload) = match started {
                 Ok(operation) => operation.await,
@@ -231,7 +216,7 @@ impl TcpStream {
 
     /// Lends a buffer to the driver, which sends all of it, and returns at once.
     ///
-    /// One send at a time: wait for [`TcpStream::poll_sent`] before the next. The buffer is dropped when it is
+    /// One send at a time: wait for [`StreamSocket::poll_sent`] before the next. The buffer is dropped when it is
     /// sent; a failure is reported by `poll_sent` and by the next send.
     ///
     /// # Errors
@@ -276,18 +261,30 @@ impl TcpStream {
     }
 }
 
-fn as_ip(address: SockAddr) -> io::Result<SocketAddr> {
-    address.as_socket().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not an IP socket"))
+/// Waits for one of these events of poll(2), or an error of the descriptor.
+pub(super) async fn ready(core: &Rc<CoreState>, descriptor: RawFd, events: i16) -> io::Result<()> {
+    let events = events as u16 as u32;
+    Operation::start(core, Payload::None, |_| Op::Poll { descriptor, events })
+        .map_err(|(error, _)| error)?
+        .await
+        .0
+        .map(drop)
 }
 
-impl Drop for TcpStream {
+impl AsRef<StreamSocket> for StreamSocket {
+    fn as_ref(&self) -> &StreamSocket {
+        self
+    }
+}
+
+impl Drop for StreamSocket {
     fn drop(&mut self) {
         self.core.driver.borrow_mut().drop_stream(self.key);
     }
 }
 
-impl std::fmt::Debug for TcpStream {
+impl std::fmt::Debug for StreamSocket {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TcpStream").field("socket", &self.descriptor().ok().map(|fd| fd.as_raw_fd())).finish()
+        f.debug_struct("StreamSocket").field("socket", &self.descriptor().ok()).finish()
     }
 }

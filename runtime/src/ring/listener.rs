@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::task::{Context, Poll, Waker};
 
 use super::driver::{Driver, missed};
@@ -45,6 +45,11 @@ impl Driver {
 
     fn listener(&mut self, key: Key) -> Option<&mut ListenerSlot> {
         self.listeners.get_mut(key.index as usize).filter(|slot| slot.generation == key.generation)
+    }
+
+    /// The socket, for calls that need no ring. Valid until [`Driver::drop_listener`].
+    pub(crate) fn listener_descriptor(&mut self, key: Key) -> io::Result<RawFd> {
+        self.listener(key).map(|slot| slot.socket.as_raw_fd()).ok_or_else(core_is_gone)
     }
 
     pub(crate) fn poll_accept(&mut self, key: Key, cx: &mut Context<'_>) -> Poll<io::Result<OwnedFd>> {

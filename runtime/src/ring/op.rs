@@ -21,6 +21,8 @@ pub(crate) enum Op {
     Connect { socket: RawFd, address: *const libc::sockaddr, len: libc::socklen_t },
     /// read(2) at the descriptor's own position.
     Read { descriptor: RawFd, into: *mut u8, len: u32 },
+    /// Waits for events as poll(2) does, and completes with those that came.
+    Poll { descriptor: RawFd, events: u32 },
     /// shutdown(2).
     Shutdown { socket: RawFd, how: i32 },
     /// close(2).

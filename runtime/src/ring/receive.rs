@@ -68,6 +68,34 @@ impl Driver {
         }
     }
 
+    /// A copy of the first bytes that wait, at most `limit`; they stay. Empty at the end of the stream.
+    pub(crate) fn poll_peek(
+        &mut self,
+        key: Key,
+        limit: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Vec<u8>>> {
+        let Some(slot) =
+            self.streams.get(key.index as usize).filter(|slot| slot.generation == key.generation)
+        else {
+            return Poll::Ready(Err(core_is_gone()));
+        };
+        if slot.first.is_none() {
+            // Nothing waits, so nothing is taken: this is the end, or the wish to be woken.
+            return self.poll_recv(key, cx).map_ok(|_end| Vec::new());
+        }
+        let mut bytes = Vec::new();
+        for chunk in slot.first.iter().chain(slot.rest.iter().flat_map(|rest| rest.iter())) {
+            let chunk = match chunk {
+                // SAFETY: the slot owns this buffer, and keeps it for as long as it is borrowed.
+                Chunk::Provided { id, len } => unsafe { self.buffers.slice(*id, *len) },
+                Chunk::Heap(bytes) => bytes,
+            };
+            bytes.extend_from_slice(&chunk[..chunk.len().min(limit - bytes.len())]);
+        }
+        Poll::Ready(Ok(bytes))
+    }
+
     /// Starts the multishot receive unless it runs, or no buffer is free for it.
     #[inline]
     fn arm_recv(&mut self, key: Key) {

@@ -152,6 +152,7 @@ fn entry(op: Op) -> squeue::Entry {
         }
         Op::Connect { socket, address, len } => opcode::Connect::new(types::Fd(socket), address, len).build(),
         Op::Read { descriptor, into, len } => opcode::Read::new(types::Fd(descriptor), into, len).build(),
+        Op::Poll { descriptor, events } => opcode::PollAdd::new(types::Fd(descriptor), events).build(),
         Op::Shutdown { socket, how } => opcode::Shutdown::new(types::Fd(socket), how).build(),
         Op::Close { descriptor } => opcode::Close::new(types::Fd(descriptor)).build(),
         Op::Cancel { target } => opcode::AsyncCancel::new(target).build(),

@@ -28,6 +28,10 @@ pub(super) fn manner(op: Op) -> Manner {
         }
         Op::RecvMulti { socket } | Op::AcceptMulti { socket } => Manner::WaitFirst(socket, Side::Read),
         Op::Read { descriptor, .. } => Manner::WaitFirst(descriptor, Side::Read),
+        Op::Poll { descriptor, events } if events & libc::POLLOUT as u32 != 0 => {
+            Manner::TryFirst(descriptor, Side::Write)
+        }
+        Op::Poll { descriptor, .. } => Manner::TryFirst(descriptor, Side::Read),
         Op::Shutdown { .. } => Manner::AtOnce,
         Op::Close { .. } | Op::Cancel { .. } | Op::CancelAll => Manner::Special,
         #[cfg(all(test, not(loom), not(miri)))]
@@ -64,6 +68,10 @@ pub(super) unsafe fn attempt(waiting: &mut Waiting) -> Outcome {
                 send_message(socket, &*message, flags, &mut waiting.done)
             }
             Op::Connect { socket, address, len } => connect(socket, address, len, &mut waiting.begun),
+            Op::Poll { descriptor, events } => match events_now(descriptor, events as i16) {
+                0 => Outcome::NotYet,
+                result => Outcome::Done(result),
+            },
             Op::Shutdown { socket, how } => once(|| libc::shutdown(socket, how) as isize),
             Op::RecvMulti { .. }
             | Op::AcceptMulti { .. }
@@ -180,10 +188,16 @@ unsafe fn read(descriptor: RawFd, into: *mut u8, len: u32) -> Outcome {
     }
 }
 
-fn is_ready(descriptor: RawFd, events: i16) -> bool {
+/// Which of these events there are, or a negated error number.
+fn events_now(descriptor: RawFd, events: i16) -> i32 {
     let mut poll = libc::pollfd { fd: descriptor, events, revents: 0 };
     // SAFETY: the structure lives until the call returns.
-    call(|| unsafe { libc::poll(&raw mut poll, 1, 0) } as isize) != 0
+    let result = call(|| unsafe { libc::poll(&raw mut poll, 1, 0) } as isize);
+    if result < 0 { result } else { i32::from(poll.revents) }
+}
+
+fn is_ready(descriptor: RawFd, events: i16) -> bool {
+    events_now(descriptor, events) != 0
 }
 
 /// # Safety

@@ -1,0 +1,35 @@
+//! Socket options that socket2 has no name for.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use libc::c_int;
+
+fn get<T: Copy>(socket: &impl AsRawFd, level: c_int, name: c_int) -> io::Result<T> {
+    let mut value = MaybeUninit::<T>::zeroed();
+    let mut len = size_of::<T>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `len` bytes to `value`, which has room for them.
+    let result =
+        unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, value.as_mut_ptr().cast(), &raw mut len) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: callers in this file choose integers or structures of integers, for which all bytes are valid, and
+    // what the kernel left alone is zero.
+    Ok(unsafe { value.assume_init() })
+}
+
+fn get_int(socket: &impl AsRawFd, level: c_int, name: c_int) -> io::Result<c_int> {
+    get(socket, level, name)
+}
+
+pub(super) fn peer_credentials(socket: &impl AsRawFd) -> io::Result<libc::ucred> {
+    get(socket, libc::SOL_SOCKET, libc::SO_PEERCRED)
+}
+
+pub(super) fn peer_process(socket: &impl AsRawFd) -> io::Result<OwnedFd> {
+    let descriptor = get_int(socket, libc::SOL_SOCKET, libc::SO_PEERPIDFD)?;
+    // SAFETY: the kernel has just made this descriptor for the caller, close-on-exec, and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
