@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use socket2::SockRef;
 
 use crate::cores::context::CoreState;
-use crate::ring::Key;
+use crate::ring::{Driver, Key};
 
 /// A listening socket of any family: what a `TcpListener` and a `UnixListener` have in common.
 pub(super) struct Acceptor {
@@ -22,11 +22,11 @@ impl Acceptor {
     }
 
     pub(super) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<OwnedFd>> {
-        self.core.driver.borrow_mut().poll_accept(self.key, cx)
+        Driver::poll_accept(&self.core.driver, self.key, cx)
     }
 
     pub(super) fn poll_retire(&self, cx: &mut Context<'_>) -> Poll<VecDeque<OwnedFd>> {
-        self.core.driver.borrow_mut().poll_retire(self.key, cx)
+        Driver::poll_retire(&self.core.driver, self.key, cx)
     }
 
     pub(super) fn with_socket<T>(&self, f: impl FnOnce(SockRef<'_>) -> io::Result<T>) -> io::Result<T> {

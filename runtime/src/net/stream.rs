@@ -9,7 +9,7 @@ use socket2::{SockAddr, SockRef};
 
 use crate::buf::SendBuf;
 use crate::cores::context::CoreState;
-use crate::ring::{Key, Message, Op, Operation, Payload, RecvBuf, shutdown_now};
+use crate::ring::{Driver, Key, Message, Op, Operation, Payload, RecvBuf, shutdown_now};
 
 /// A connected stream socket of this core: what a [`TcpStream`](super::TcpStream) and a
 /// [`UnixStream`](super::UnixStream) have in common.
@@ -75,7 +75,7 @@ impl StreamSocket {
     /// The poll form of [`StreamSocket::recv`].
     #[inline]
     pub fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<io::Result<RecvBuf>> {
-        self.core.driver.borrow_mut().poll_recv(self.key, cx)
+        Driver::poll_recv(&self.core.driver, self.key, cx)
     }
 
     /// Waits for bytes and returns a copy of the first of them, at most `limit` (and at most what has arrived), which
@@ -84,7 +84,7 @@ impl StreamSocket {
     /// # Errors
     /// As for [`StreamSocket::recv`].
     pub async fn peek(&self, limit: usize) -> io::Result<Vec<u8>> {
-        poll_fn(|cx| self.core.driver.borrow_mut().poll_peek(self.key, limit, cx)).await
+        poll_fn(|cx| Driver::poll_peek(&self.core.driver, self.key, limit, cx)).await
     }
 
     /// Waits until a receive would return at once: with bytes, the end of the stream, or an error. Cancel-safe.
@@ -127,14 +127,11 @@ impl StreamSocket {
         }
         let shared = self.core.driver.borrow_mut().stream_receives(self.key);
         if shared {
-            let received = match poll_fn(|cx| {
-                self.core.driver.borrow_mut().poll_recv_up_to(self.key, spare, cx)
-            })
-            .await
-            {
-                Ok(received) => received,
-                Err(error) => return (Err(error), buffer),
-            };
+            let received =
+                match poll_fn(|cx| Driver::poll_recv_up_to(&self.core.driver, self.key, spare, cx)).await {
+                    Ok(received) => received,
+                    Err(error) => return (Err(error), buffer),
+                };
             buffer.extend_from_slice(&received);
             return (Ok(received.len()), buffer);
         }
@@ -232,7 +229,7 @@ impl StreamSocket {
     /// Ready when no submitted send is under way, with the failure if the last one failed.
     #[inline]
     pub fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.core.driver.borrow_mut().poll_sent(self.key, cx)
+        Driver::poll_sent(&self.core.driver, self.key, cx)
     }
 
     /// Whether a submitted send is under way.

@@ -1,9 +1,24 @@
 //! What must wait until the driver is no longer borrowed.
 
-use std::task::Waker;
+use std::task::{Context, Waker};
 
 use crate::buf::SendBuf;
 use crate::task::is_home_waker;
+
+/// Who is to be woken, made before anything is borrowed: to clone a foreign waker is to run code of which we know
+/// nothing.
+pub(crate) struct Caller<'a> {
+    waker: &'a Waker,
+    foreign: Option<Waker>,
+}
+
+impl<'a> Caller<'a> {
+    #[inline]
+    pub(crate) fn new(cx: &Context<'a>) -> Caller<'a> {
+        let waker = cx.waker();
+        Caller { waker, foreign: (!is_home_waker(waker)).then(|| waker.clone()) }
+    }
+}
 
 /// What is to happen after a batch of completions, outside the borrow of the driver: wakers and buffers may run
 /// code of which we know nothing.
@@ -24,6 +39,17 @@ impl After {
                 self.wake.extend(slot.take());
             }
         }
+    }
+
+    /// Puts the caller into a waker slot, unless it is there already.
+    #[inline]
+    pub(super) fn park(&mut self, slot: &mut Option<Waker>, caller: &mut Caller<'_>) {
+        if slot.as_ref().is_some_and(|known| known.will_wake(caller.waker)) {
+            return;
+        }
+        let waker = caller.foreign.take().unwrap_or_else(|| caller.waker.clone());
+        let mut old = slot.replace(waker);
+        self.discard(&mut old);
     }
 
     /// Drops a waker later.

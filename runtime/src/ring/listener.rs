@@ -1,10 +1,14 @@
 //! A listening socket: one multishot accept, and the connections that wait to be taken.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::task::{Context, Poll, Waker};
 
+use slab::Slab;
+
+use super::after::Caller;
 use super::driver::{Driver, missed};
 use super::op::Op;
 use super::token::{Key, Kind};
@@ -22,6 +26,10 @@ pub(crate) struct ListenerSlot {
     pub(super) error: Option<i32>,
     pub(super) accepted: VecDeque<OwnedFd>,
     pub(super) waker: Option<Waker>,
+}
+
+fn slot_of(listeners: &mut Slab<ListenerSlot>, key: Key) -> Option<&mut ListenerSlot> {
+    listeners.get_mut(key.index as usize).filter(|slot| slot.generation == key.generation)
 }
 
 impl Driver {
@@ -44,7 +52,7 @@ impl Driver {
     }
 
     fn listener(&mut self, key: Key) -> Option<&mut ListenerSlot> {
-        self.listeners.get_mut(key.index as usize).filter(|slot| slot.generation == key.generation)
+        slot_of(&mut self.listeners, key)
     }
 
     /// The socket, for calls that need no ring. Valid until [`Driver::drop_listener`].
@@ -52,18 +60,26 @@ impl Driver {
         self.listener(key).map(|slot| slot.socket.as_raw_fd()).ok_or_else(core_is_gone)
     }
 
-    pub(crate) fn poll_accept(&mut self, key: Key, cx: &mut Context<'_>) -> Poll<io::Result<OwnedFd>> {
-        let Some(slot) = self.listener(key) else { return Poll::Ready(Err(core_is_gone())) };
+    pub(crate) fn poll_accept(
+        driver: &RefCell<Driver>,
+        key: Key,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<OwnedFd>> {
+        let mut caller = Caller::new(cx);
+        driver.borrow_mut().accept_or_park(key, &mut caller)
+    }
+
+    fn accept_or_park(&mut self, key: Key, caller: &mut Caller<'_>) -> Poll<io::Result<OwnedFd>> {
+        let Some(slot) = slot_of(&mut self.listeners, key) else { return Poll::Ready(Err(core_is_gone())) };
         if let Some(socket) = slot.accepted.pop_front() {
             return Poll::Ready(Ok(socket));
         }
         if let Some(code) = slot.error.take() {
             return Poll::Ready(Err(io::Error::from_raw_os_error(code)));
         }
-        let mut old = slot.waker.replace(cx.waker().clone());
+        self.after.park(&mut slot.waker, caller);
         let op = (!slot.armed).then(|| Op::AcceptMulti { socket: slot.socket.as_raw_fd() });
         slot.armed = true;
-        self.after.discard(&mut old);
         if let Some(op) = op {
             // SAFETY: a multishot accept takes no address, so it points to nothing.
             unsafe { self.push(op, key.token(Kind::Accept)) };
@@ -72,15 +88,23 @@ impl Driver {
     }
 
     /// Stops accepting; ready, with the connections that nobody took, when the kernel has stopped.
-    pub(crate) fn poll_retire(&mut self, key: Key, cx: &mut Context<'_>) -> Poll<VecDeque<OwnedFd>> {
-        let Some(slot) = self.listener(key) else { return Poll::Ready(VecDeque::new()) };
+    pub(crate) fn poll_retire(
+        driver: &RefCell<Driver>,
+        key: Key,
+        cx: &mut Context<'_>,
+    ) -> Poll<VecDeque<OwnedFd>> {
+        let mut caller = Caller::new(cx);
+        driver.borrow_mut().retire_or_park(key, &mut caller)
+    }
+
+    fn retire_or_park(&mut self, key: Key, caller: &mut Caller<'_>) -> Poll<VecDeque<OwnedFd>> {
+        let Some(slot) = slot_of(&mut self.listeners, key) else { return Poll::Ready(VecDeque::new()) };
         if !slot.armed {
             return Poll::Ready(std::mem::take(&mut slot.accepted));
         }
-        let mut old = slot.waker.replace(cx.waker().clone());
+        self.after.park(&mut slot.waker, caller);
         let cancel = !slot.stopping;
         slot.stopping = true;
-        self.after.discard(&mut old);
         if cancel {
             self.cancel(key, Kind::Accept, Kind::CancelAccept);
         }

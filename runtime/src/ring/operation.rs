@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use socket2::SockAddr;
 
+use super::after::Caller;
 use super::driver::{Driver, missed};
 use super::op::Op;
 use super::token::{Key, Kind};
@@ -160,6 +161,7 @@ impl Future for Operation {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let key = this.key.expect("an operation is not polled again after it was ready");
+        let mut caller = Caller::new(cx);
         let mut guard = this.core.driver.borrow_mut();
         let driver = &mut *guard;
         let Some(slot) = driver.operations.get_mut(key.index as usize) else {
@@ -177,13 +179,7 @@ impl Future for Operation {
                 Poll::Ready((result, slot.payload))
             }
             State::Waiting(waker) => {
-                match waker {
-                    Some(waker) if waker.will_wake(cx.waker()) => {}
-                    _ => {
-                        let mut old = waker.replace(cx.waker().clone());
-                        driver.after.discard(&mut old);
-                    }
-                }
+                driver.after.park(waker, &mut caller);
                 Poll::Pending
             }
             State::Abandoned => unreachable!("only a dropped future abandons its slot"),

@@ -1,8 +1,10 @@
 //! Receiving: one multishot operation per connection, into buffers that the kernel picks.
 
+use std::cell::RefCell;
 use std::io;
 use std::task::{Context, Poll};
 
+use super::after::Caller;
 use super::driver::{Driver, missed};
 use super::op::{Completion, Op};
 use super::recv_buf::RecvBuf;
@@ -20,8 +22,22 @@ const MISSES: u8 = 16;
 
 impl Driver {
     #[inline]
-    pub(crate) fn poll_recv(&mut self, key: Key, cx: &mut Context<'_>) -> Poll<io::Result<RecvBuf>> {
-        let Some(slot) = self.stream(key) else { return Poll::Ready(Err(core_is_gone())) };
+    pub(crate) fn poll_recv(
+        driver: &RefCell<Driver>,
+        key: Key,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<RecvBuf>> {
+        let mut caller = Caller::new(cx);
+        driver.borrow_mut().recv_or_park(key, &mut caller)
+    }
+
+    #[inline]
+    fn recv_or_park(&mut self, key: Key, caller: &mut Caller<'_>) -> Poll<io::Result<RecvBuf>> {
+        let Some(slot) =
+            self.streams.get_mut(key.index as usize).filter(|slot| slot.generation == key.generation)
+        else {
+            return Poll::Ready(Err(core_is_gone()));
+        };
         if let Some(chunk) = slot.dequeue() {
             return Poll::Ready(Ok(match chunk {
                 // SAFETY: the completion handed this buffer to the slot, which gave its only record of it away.
@@ -34,25 +50,29 @@ impl Driver {
             Some(End::Error(code)) => return Poll::Ready(Err(io::Error::from_raw_os_error(code))),
             None => {}
         }
-        match &slot.recv_waker {
-            Some(waker) if waker.will_wake(cx.waker()) => {}
-            _ => {
-                let mut old = slot.recv_waker.replace(cx.waker().clone());
-                self.after.discard(&mut old);
-            }
-        }
+        self.after.park(&mut slot.recv_waker, caller);
         self.arm_recv(key);
         Poll::Pending
     }
 
     /// As [`Driver::poll_recv`], but no more than `limit` bytes: the rest stays at the head of the queue.
     pub(crate) fn poll_recv_up_to(
-        &mut self,
+        driver: &RefCell<Driver>,
         key: Key,
         limit: usize,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<RecvBuf>> {
-        match self.poll_recv(key, cx) {
+        let mut caller = Caller::new(cx);
+        driver.borrow_mut().recv_up_to_or_park(key, limit, &mut caller)
+    }
+
+    fn recv_up_to_or_park(
+        &mut self,
+        key: Key,
+        limit: usize,
+        caller: &mut Caller<'_>,
+    ) -> Poll<io::Result<RecvBuf>> {
+        match self.recv_or_park(key, caller) {
             Poll::Ready(Ok(received)) if received.len() > limit => {
                 let (now, later) = received.split_at(limit);
                 let (now, later): (Box<[u8]>, Box<[u8]>) = (now.into(), later.into());
@@ -70,11 +90,16 @@ impl Driver {
 
     /// A copy of the first bytes that wait, at most `limit`; they stay. Empty at the end of the stream.
     pub(crate) fn poll_peek(
-        &mut self,
+        driver: &RefCell<Driver>,
         key: Key,
         limit: usize,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<Vec<u8>>> {
+        let mut caller = Caller::new(cx);
+        driver.borrow_mut().peek_or_park(key, limit, &mut caller)
+    }
+
+    fn peek_or_park(&mut self, key: Key, limit: usize, caller: &mut Caller<'_>) -> Poll<io::Result<Vec<u8>>> {
         let Some(slot) =
             self.streams.get(key.index as usize).filter(|slot| slot.generation == key.generation)
         else {
@@ -82,7 +107,7 @@ impl Driver {
         };
         if slot.first.is_none() {
             // Nothing waits, so nothing is taken: this is the end, or the wish to be woken.
-            return self.poll_recv(key, cx).map_ok(|_end| Vec::new());
+            return self.recv_or_park(key, caller).map_ok(|_end| Vec::new());
         }
         let mut bytes = Vec::new();
         for chunk in slot.first.iter().chain(slot.rest.iter().flat_map(|rest| rest.iter())) {

@@ -1,8 +1,10 @@
 //! Sending: at most one operation per connection, whose buffer the driver keeps until all of it has gone.
 
+use std::cell::RefCell;
 use std::io;
 use std::task::{Context, Poll};
 
+use super::after::Caller;
 use super::driver::{Driver, missed};
 use super::op::Op;
 use super::token::{Key, Kind};
@@ -80,21 +82,29 @@ impl Driver {
     }
 
     #[inline]
-    pub(crate) fn poll_sent(&mut self, key: Key, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(slot) = self.stream(key) else { return Poll::Ready(Err(core_is_gone())) };
+    pub(crate) fn poll_sent(
+        driver: &RefCell<Driver>,
+        key: Key,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut caller = Caller::new(cx);
+        driver.borrow_mut().sent_or_park(key, &mut caller)
+    }
+
+    #[inline]
+    fn sent_or_park(&mut self, key: Key, caller: &mut Caller<'_>) -> Poll<io::Result<()>> {
+        let Some(slot) =
+            self.streams.get_mut(key.index as usize).filter(|slot| slot.generation == key.generation)
+        else {
+            return Poll::Ready(Err(core_is_gone()));
+        };
         if slot.sending.is_none() {
             return Poll::Ready(match slot.send_error {
                 Some(code) => Err(io::Error::from_raw_os_error(code)),
                 None => Ok(()),
             });
         }
-        match &slot.send_waker {
-            Some(waker) if waker.will_wake(cx.waker()) => {}
-            _ => {
-                let mut old = slot.send_waker.replace(cx.waker().clone());
-                self.after.discard(&mut old);
-            }
-        }
+        self.after.park(&mut slot.send_waker, caller);
         Poll::Pending
     }
 

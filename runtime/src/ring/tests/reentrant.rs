@@ -140,3 +140,50 @@ fn buffers_may_run_code_when_they_are_given_back() {
         })
         .unwrap();
 }
+
+/// A waker whose every function reaches for the driver.
+fn meddling_waker() -> Waker {
+    fn meddle() {
+        driver(|_| ());
+    }
+    fn raw() -> RawWaker {
+        static VTABLE: RawWakerVTable = RawWakerVTable::new(
+            |_| {
+                meddle();
+                raw()
+            },
+            |_| meddle(),
+            |_| meddle(),
+            |_| meddle(),
+        );
+        RawWaker::new(std::ptr::null(), &VTABLE)
+    }
+    // SAFETY: the functions ignore their data, and these tests keep the waker on this thread.
+    unsafe { Waker::from_raw(raw()) }
+}
+
+#[test]
+fn wakers_may_use_the_driver_when_they_are_cloned() {
+    tiny()
+        .block_on(async {
+            let (ours, mut peer) = with_std_peer().await;
+            let listener = TcpListener::bind(local()).unwrap();
+            ours.submit_send(vec![0; 32 << 20]).unwrap();
+            let (second, _other_peer) = with_std_peer().await;
+            for _ in 0..2 {
+                let waker = meddling_waker();
+                let mut cx = Context::from_waker(&waker);
+                assert!(pin!(ours.recv()).poll(&mut cx).is_pending());
+                assert!(pin!(ours.flush()).poll(&mut cx).is_pending());
+                assert!(pin!(listener.accept()).poll(&mut cx).is_pending());
+                assert!(pin!(second.read(Vec::with_capacity(8))).poll(&mut cx).is_pending());
+                // The next poll finds another waker in the slot.
+                assert!(pin!(ours.recv()).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            }
+            std::io::Write::write_all(&mut peer, b"x").unwrap();
+            assert_eq!(&ours.recv().await.unwrap()[..], b"x");
+            drop((ours, second, listener));
+            assert_nothing_is_lent().await;
+        })
+        .unwrap();
+}
