@@ -1,0 +1,286 @@
+//! Spawning, a oneshot, a timer and a message to another core, on each runtime in turn.
+//!
+//! Each job runs inside its runtime, so that neither its start nor its end is measured. A timer is polled once before
+//! it is dropped: some runtimes set it only then.
+
+use std::future::{Future, poll_fn};
+use std::hint::black_box;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use runtime_peers::{lift_limits, pin};
+
+const FAR: Duration = Duration::from_secs(30);
+
+/// Times `iterations` rounds.
+async fn rounds<F: Future<Output = ()>>(iterations: u64, round: impl Fn() -> F) -> Duration {
+    let started = Instant::now();
+    for _ in 0..iterations {
+        round().await;
+    }
+    started.elapsed()
+}
+
+/// Polls a future once, then drops it.
+async fn touch<F: Future>(future: F) {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        let _ = black_box(future.as_mut().poll(cx));
+        Poll::Ready(())
+    })
+    .await;
+}
+
+fn covet<T>(future: impl Future<Output = T>) -> T {
+    covet_runtime::block_on(future).expect("a core")
+}
+
+fn tokio<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    tokio::task::LocalSet::new().block_on(&runtime, future)
+}
+
+fn monoio<T>(future: impl Future<Output = T>) -> T {
+    let builder = monoio::RuntimeBuilder::<monoio::IoUringDriver>::new();
+    builder.enable_timer().build().expect("a ring").block_on(future)
+}
+
+fn compio<T>(future: impl Future<Output = T>) -> T {
+    compio::runtime::Runtime::new().expect("a ring").block_on(future)
+}
+
+fn glommio<T>(future: impl Future<Output = T>) -> T {
+    glommio::LocalExecutorBuilder::default().make().expect("an executor").run(future)
+}
+
+fn spawn_and_await(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("spawn and await");
+    group.bench_function("covet", |bench| {
+        bench.iter_custom(|n| {
+            covet(rounds(n, || async {
+                let _ = black_box(covet_runtime::spawn(async { 7 }).await);
+            }))
+        })
+    });
+    group.bench_function("tokio", |bench| {
+        bench.iter_custom(|n| {
+            tokio(rounds(n, || async {
+                let _ = black_box(tokio::task::spawn_local(async { 7 }).await);
+            }))
+        })
+    });
+    group.bench_function("monoio", |bench| {
+        bench.iter_custom(|n| {
+            monoio(rounds(n, || async {
+                let _ = black_box(monoio::spawn(async { 7 }).await);
+            }))
+        })
+    });
+    group.bench_function("compio", |bench| {
+        bench.iter_custom(|n| {
+            compio(rounds(n, || async {
+                let _ = black_box(compio::runtime::spawn(async { 7 }).await);
+            }))
+        })
+    });
+    group.bench_function("glommio", |bench| {
+        bench.iter_custom(|n| {
+            glommio(rounds(n, || async {
+                let _ = black_box(glommio::spawn_local(async { 7 }).await);
+            }))
+        })
+    });
+}
+
+/// A task is started and sends its result through a oneshot. Where a runtime has no oneshot of its own, it is that of
+/// futures-channel.
+fn oneshot(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("oneshot round trip");
+    group.bench_function("covet", |bench| {
+        bench.iter_custom(|n| {
+            covet(rounds(n, || async {
+                let (send, receive) = covet_runtime::sync::oneshot::channel();
+                covet_runtime::spawn(async move {
+                    let _ = send.send(7);
+                })
+                .detach();
+                let _ = black_box(receive.await);
+            }))
+        })
+    });
+    group.bench_function("tokio", |bench| {
+        bench.iter_custom(|n| {
+            tokio(rounds(n, || async {
+                let (send, receive) = tokio::sync::oneshot::channel();
+                tokio::task::spawn_local(async move {
+                    let _ = send.send(7);
+                });
+                let _ = black_box(receive.await);
+            }))
+        })
+    });
+    group.bench_function("monoio", |bench| {
+        bench.iter_custom(|n| {
+            monoio(rounds(n, || async {
+                let (send, receive) = futures_channel::oneshot::channel();
+                monoio::spawn(async move {
+                    let _ = send.send(7);
+                });
+                let _ = black_box(receive.await);
+            }))
+        })
+    });
+    group.bench_function("compio", |bench| {
+        bench.iter_custom(|n| {
+            compio(rounds(n, || async {
+                let (send, receive) = futures_channel::oneshot::channel();
+                compio::runtime::spawn(async move {
+                    let _ = send.send(7);
+                })
+                .detach();
+                let _ = black_box(receive.await);
+            }))
+        })
+    });
+    group.bench_function("glommio", |bench| {
+        bench.iter_custom(|n| {
+            glommio(rounds(n, || async {
+                let (send, receive) = futures_channel::oneshot::channel();
+                glommio::spawn_local(async move {
+                    let _ = send.send(7);
+                })
+                .detach();
+                let _ = black_box(receive.await);
+            }))
+        })
+    });
+}
+
+fn timer(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("timer insert and cancel");
+    group.bench_function("covet", |bench| {
+        bench.iter_custom(|n| covet(rounds(n, || touch(covet_runtime::time::sleep(FAR)))))
+    });
+    group.bench_function("tokio", |bench| {
+        bench.iter_custom(|n| tokio(rounds(n, || touch(tokio::time::sleep(FAR)))))
+    });
+    group.bench_function("monoio", |bench| {
+        bench.iter_custom(|n| monoio(rounds(n, || touch(monoio::time::sleep(FAR)))))
+    });
+    group.bench_function("compio", |bench| {
+        bench.iter_custom(|n| compio(rounds(n, || touch(compio::time::sleep(FAR)))))
+    });
+    group.bench_function("glommio", |bench| {
+        bench.iter_custom(|n| glommio(rounds(n, || touch(glommio::timer::sleep(FAR)))))
+    });
+}
+
+/// A number goes to a thread on another CPU and comes back. Where a runtime has no channel between its threads, it is
+/// async-channel.
+fn ping_pong(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("cross-core ping-pong");
+    group.bench_function("tokio", |bench| {
+        bench.iter_custom(|n| {
+            let (ping, mut pinged) = tokio::sync::mpsc::channel(1);
+            let (pong, mut ponged) = tokio::sync::mpsc::channel(1);
+            let other = std::thread::spawn(move || {
+                pin(1);
+                tokio(async move {
+                    while let Some(number) = pinged.recv().await {
+                        pong.send(number).await.expect("the other end waits");
+                    }
+                })
+            });
+            pin(0);
+            let taken = tokio(async move {
+                let started = Instant::now();
+                for number in 0..n {
+                    ping.send(number).await.expect("the other end runs");
+                    assert_eq!(ponged.recv().await, Some(number));
+                }
+                started.elapsed()
+            });
+            other.join().expect("the other end does not panic");
+            taken
+        })
+    });
+    for (name, run) in
+        [("monoio", monoio as fn(Boxed) -> Duration), ("compio", compio as fn(Boxed) -> Duration)]
+    {
+        group.bench_function(name, |bench| {
+            bench.iter_custom(|n| {
+                let (ping, pinged) = async_channel::bounded::<u64>(1);
+                let (pong, ponged) = async_channel::bounded(1);
+                let other = std::thread::spawn(move || {
+                    pin(1);
+                    run(Box::pin(async move {
+                        while let Ok(number) = pinged.recv().await {
+                            pong.send(number).await.expect("the other end waits");
+                        }
+                        Duration::ZERO
+                    }))
+                });
+                pin(0);
+                let taken = run(Box::pin(async move {
+                    let started = Instant::now();
+                    for number in 0..n {
+                        ping.send(number).await.expect("the other end runs");
+                        assert_eq!(ponged.recv().await, Ok(number));
+                    }
+                    started.elapsed()
+                }));
+                other.join().expect("the other end does not panic");
+                taken
+            })
+        });
+    }
+    group.bench_function("glommio", |bench| {
+        bench.iter_custom(|n| {
+            use glommio::channels::shared_channel;
+            let (ping, pinged) = shared_channel::new_bounded::<u64>(1);
+            let (pong, ponged) = shared_channel::new_bounded::<u64>(1);
+            let on = |core| glommio::LocalExecutorBuilder::new(glommio::Placement::Fixed(core));
+            let other = on(1)
+                .spawn(move || async move {
+                    let (pinged, pong) = (pinged.connect().await, pong.connect().await);
+                    while let Some(number) = pinged.recv().await {
+                        pong.send(number).await.expect("the other end waits");
+                    }
+                })
+                .expect("an executor");
+            let taken = on(0)
+                .spawn(move || async move {
+                    let (ping, ponged) = (ping.connect().await, ponged.connect().await);
+                    let started = Instant::now();
+                    for number in 0..n {
+                        ping.send(number).await.expect("the other end runs");
+                        assert_eq!(ponged.recv().await, Some(number));
+                    }
+                    started.elapsed()
+                })
+                .expect("an executor")
+                .join()
+                .expect("no panic");
+            other.join().expect("the other end does not panic");
+            taken
+        })
+    });
+}
+
+type Boxed = std::pin::Pin<Box<dyn Future<Output = Duration>>>;
+
+fn limits(_: &mut Criterion) {
+    lift_limits();
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1));
+    targets = limits, spawn_and_await, oneshot, timer, ping_pong
+}
+criterion_main!(benches);
