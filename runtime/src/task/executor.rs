@@ -26,6 +26,9 @@ const SLICE: Duration = Duration::from_micros(500);
 const SHARED_SLICE: Duration = Duration::from_micros(200);
 /// Polls before the first look at the clock, unless polls have proved to be long.
 const UNTIMED_POLLS: usize = 32;
+/// Polls in a turn of tasks that only this turn's polls made ready. A task and one that it waits for then talk without a
+/// turn for each word, and two that never stop talking hold up the ring for no longer than this.
+const FOLLOW_UPS: usize = 64;
 
 thread_local! {
     static CURRENT: Cell<(u64, *const Executor)> = const { Cell::new((0, std::ptr::null())) };
@@ -40,6 +43,8 @@ pub(crate) struct Executor {
     groups: Groups,
     /// Polls before the first look at the clock in a turn.
     untimed: Cell<usize>,
+    /// A task of this turn was ready again as soon as it had been polled: it wants the ring to be looked at first.
+    yielded: Cell<bool>,
     inbox: Arc<Inbox>,
     arrivals: RefCell<Vec<RemoteTask>>,
 }
@@ -83,6 +88,7 @@ impl Executor {
             live: Cell::new(0),
             groups: Groups::new(),
             untimed: Cell::new(UNTIMED_POLLS),
+            yielded: Cell::new(false),
             inbox,
             arrivals: RefCell::new(Vec::new()),
         }
@@ -188,8 +194,8 @@ impl Executor {
         self.arrivals.replace(arrivals);
     }
 
-    /// Polls at most `budget` tasks, and only those that were ready at the start: a task that wakes itself comes
-    /// after the others and after the ring. Stops early when `SLICE` has passed since the turn `began`.
+    /// Polls at most `budget` tasks: those that were ready at the start, then a few of those that became so, unless a
+    /// task has woken itself, which comes after the ring. Stops early when `SLICE` has passed since the turn `began`.
     ///
     /// The clock is read after the 32nd poll and whenever their number has doubled, so that a turn of short polls reads
     /// it hardly ever, and one of longer polls overstays by no more than it took.
@@ -198,20 +204,31 @@ impl Executor {
             return self.run_by_shares(budget, began);
         }
         self.groups.rest();
-        let ready = self.queue.borrow().len().min(budget);
+        self.yielded.set(false);
+        let mut end = self.queue.borrow().len().min(budget);
+        let limit = budget.min(end + FOLLOW_UPS);
+        let mut look = self.untimed.get();
         let mut polled = 0;
-        let mut until = self.untimed.get().min(ready);
         loop {
-            while polled < until {
+            while polled < end.min(look) {
                 let Some(task) = self.queue.borrow_mut().pop_front() else { return polled };
                 // SAFETY: a queued task is kept by the executor's reference (see `retire`), and this is its home.
                 unsafe { self.poll(task) };
                 polled += 1;
             }
-            if polled == ready || began.elapsed() >= SLICE {
-                return polled;
+            if polled == end {
+                let woken = self.queue.borrow().len().min(limit - end);
+                if woken == 0 || self.yielded.get() || self.groups.ready() > 0 {
+                    return polled;
+                }
+                end += woken;
             }
-            until = (2 * polled).min(ready);
+            if polled >= look {
+                if began.elapsed() >= SLICE {
+                    return polled;
+                }
+                look = 2 * polled;
+            }
         }
     }
 
@@ -272,7 +289,12 @@ impl Executor {
                 // The waker borrows the executor's reference: no count is touched for a poll.
                 let waker = ManuallyDrop::new(Waker::from_raw(task.raw_waker()));
                 match task.poll(&mut Context::from_waker(&waker)) {
-                    Ok(false) if flags.get() & CANCELLED == 0 => return,
+                    Ok(false) if flags.get() & CANCELLED == 0 => {
+                        if flags.get() & QUEUED != 0 {
+                            self.yielded.set(true);
+                        }
+                        return;
+                    }
                     Ok(false) => task.finish(JoinError::Cancelled),
                     Ok(true) => {}
                     Err(payload) => report_panic(payload, task.header().spawned_at),

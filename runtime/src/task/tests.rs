@@ -337,3 +337,61 @@ fn a_join_waker_that_panics_leaves_the_core_running() {
     assert_eq!(join(handle), Ok(7));
     assert_eq!(executor.live(), 0);
 }
+
+#[test]
+fn a_task_and_its_child_talk_within_one_turn() {
+    let home = Rc::new(executor().0);
+    // SAFETY: as above.
+    let _entered = unsafe { home.enter() };
+    let (answers, seen) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+    let (answer, question) = (answers.clone(), seen.clone());
+    let spawner = home.clone();
+    let task = spawn(&home, async move {
+        for _ in 0..10 {
+            let answer = answer.clone();
+            spawn(&spawner, async move { answer.set(answer.get() + 1) }).await.unwrap();
+            question.set(question.get() + 1);
+        }
+    });
+    assert_eq!(home.run(usize::MAX), 21);
+    assert_eq!((answers.get(), seen.get()), (10, 10));
+    join(task).unwrap();
+}
+
+#[test]
+fn a_task_that_wakes_itself_goes_on_after_the_ring() {
+    let (executor, _) = executor();
+    // SAFETY: as above.
+    let _entered = unsafe { executor.enter() };
+    spawn(&executor, async {
+        loop {
+            yield_now().await;
+        }
+    })
+    .detach();
+    spawn(&executor, pending::<()>()).detach();
+    assert_eq!(executor.run(usize::MAX), 2);
+    assert_eq!(executor.run(usize::MAX), 1);
+}
+
+#[test]
+fn two_tasks_that_never_stop_talking_end_their_turn() {
+    let (executor, _) = executor();
+    // SAFETY: as above.
+    let _entered = unsafe { executor.enter() };
+    let wakers = Rc::new(RefCell::new([Waker::noop().clone(), Waker::noop().clone()]));
+    for place in 0..2 {
+        let wakers = wakers.clone();
+        spawn(
+            &executor,
+            poll_fn(move |cx| {
+                wakers.borrow_mut()[place] = cx.waker().clone();
+                wakers.borrow()[1 - place].wake_by_ref();
+                Poll::<()>::Pending
+            }),
+        )
+        .detach();
+    }
+    assert!((3..100).contains(&executor.run(usize::MAX)));
+    assert!(executor.has_ready());
+}
