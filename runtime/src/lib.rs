@@ -70,7 +70,9 @@ use std::panic::Location;
 pub use blocking::{BlockingHandle, QueueFull, spawn_blocking, try_spawn_blocking};
 #[doc(hidden)]
 pub use cores::entry;
-pub use cores::{Builder, Core, CoreSet, JoinFailure, Runtime, ShutdownHandle, block_on, shutdown};
+pub use cores::{
+    Builder, Core, CoreSet, JoinFailure, Runtime, ShutdownHandle, StallReport, block_on, shutdown,
+};
 #[cfg(feature = "macros")]
 pub use covet_runtime_macros::{main, test};
 pub use error::StartError;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::shutdown::ShutdownState;
+use super::stall::Heartbeat;
 use crate::blocking;
 use crate::buf::Pool;
 use crate::ring::Driver;
@@ -26,6 +27,8 @@ pub(crate) struct CoreState {
     pub(crate) shutdown: ShutdownState,
     /// The threads for what must block, shared by the cores of the runtime.
     pub(crate) blocking: Arc<blocking::Pool>,
+    /// Shows the stall detector that the loop turns.
+    pub(super) heartbeat: Arc<Heartbeat>,
     /// The time at the start of this turn.
     pub(crate) now: Cell<Instant>,
 }

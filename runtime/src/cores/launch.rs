@@ -12,6 +12,7 @@ use super::life::{Blueprint, make_core, run_core};
 use super::set::{self, CoreSet};
 use super::shutdown::{ShutdownHandle, Signal};
 use super::signals::SignalWatch;
+use super::stall::{self, Watchdog};
 use super::turn::Until;
 use crate::blocking;
 use crate::error::StartError;
@@ -32,6 +33,7 @@ pub struct Builder {
     sizes: RingSizes,
     signals: Option<Duration>,
     pub(crate) blocking: blocking::Settings,
+    pub(super) stall: stall::Settings,
 }
 
 impl Default for Builder {
@@ -47,6 +49,7 @@ impl Default for Builder {
             },
             signals: None,
             blocking: blocking::Settings::default(),
+            stall: stall::Settings::default(),
         }
     }
 }
@@ -128,8 +131,14 @@ impl Builder {
         };
         // Before any thread is pinned: blocking work may run on every CPU of the process.
         let blocking = blocking::Pool::new(self.blocking, &self.thread_name);
-        let blueprint = Blueprint { sizes: self.sizes, signal, blocking: blocking.clone() };
-        let mut runtime = Runtime { threads: Vec::new(), handle, signals, blocking };
+        let watchdog = Watchdog::start(&self.stall).map_err(StartError::io("start the stall detector"))?;
+        let blueprint = Blueprint {
+            sizes: self.sizes,
+            signal,
+            blocking: blocking.clone(),
+            watcher: watchdog.as_ref().map(Watchdog::watcher),
+        };
+        let mut runtime = Runtime { threads: Vec::new(), handle, signals, blocking, watchdog };
         let (report, reports) = mpsc::channel();
         for (index, &cpu) in cpus.iter().enumerate() {
             let (factory, blueprint, report) = (factory.clone(), blueprint.clone(), report.clone());
@@ -176,7 +185,11 @@ impl Builder {
             set::pin(only)?;
             cpu = Some(only);
         }
-        let core = make_core(&Blueprint { sizes: self.sizes, signal: signal.clone(), blocking })?;
+        let watchdog = Watchdog::start(&self.stall).map_err(StartError::io("start the stall detector"))?;
+        let watcher = watchdog.as_ref().map(Watchdog::watcher);
+        let blueprint =
+            Blueprint { sizes: self.sizes, signal: signal.clone(), blocking, watcher: watcher.clone() };
+        let core = make_core(&blueprint)?;
         let _watch = match self.signals {
             Some(deadline) => Some(
                 SignalWatch::start(ShutdownHandle(signal), deadline)
@@ -190,7 +203,7 @@ impl Builder {
             let value = future.await;
             *slot.borrow_mut() = Some(value);
         };
-        let panicked = run_core(&core, cpu, Until::MainIsDone, body)?;
+        let panicked = run_core(&core, watcher.as_ref(), cpu, Until::MainIsDone, body)?;
         drop(closing);
         match (output.take(), panicked) {
             (Some(value), _) => Ok(value),
@@ -253,6 +266,7 @@ pub struct Runtime {
     handle: ShutdownHandle,
     signals: Option<SignalWatch>,
     blocking: std::sync::Arc<blocking::Pool>,
+    watchdog: Option<Watchdog>,
 }
 
 /// Ends the blocking pool of `block_on`, however that ends.
@@ -312,6 +326,7 @@ impl Runtime {
             .collect();
         self.blocking.close(true, || self.handle.0.deadline());
         self.signals = None;
+        self.watchdog = None;
         if failures.is_empty() { Ok(()) } else { Err(JoinFailure { cores, failures }) }
     }
 
@@ -358,7 +373,14 @@ fn core_thread<Fut: Future<Output = ()> + 'static>(
     // The reports end when every thread has reported or died: `start` must not wait for a dead one.
     drop(report);
     // The factory runs inside the main task, where its panic is caught and its handles find their core.
-    let outcome = run_core(&core, cpu, Until::AllAreDone, async move { factory(info).await });
+    let outcome =
+        run_core(
+            &core,
+            blueprint.watcher.as_ref(),
+            cpu,
+            Until::AllAreDone,
+            async move { factory(info).await },
+        );
     let name = || cpu.map_or_else(|| "a core".to_owned(), |cpu| format!("core {cpu}"));
     match outcome {
         Ok(None) => None,

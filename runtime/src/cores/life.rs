@@ -12,6 +12,7 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use super::context::{self, CoreState};
 use super::shutdown::{ShutdownState, Signal};
+use super::stall::Watcher;
 use super::turn::{self, Ended, Until};
 use crate::blocking;
 use crate::buf::Pool;
@@ -27,10 +28,11 @@ pub(super) struct Blueprint {
     pub(super) sizes: RingSizes,
     pub(super) signal: Arc<Signal>,
     pub(super) blocking: std::sync::Arc<blocking::Pool>,
+    pub(super) watcher: Option<Watcher>,
 }
 
 pub(super) fn make_core(blueprint: &Blueprint) -> Result<Rc<CoreState>, StartError> {
-    let Blueprint { sizes, signal, blocking } = blueprint;
+    let Blueprint { sizes, signal, blocking, .. } = blueprint;
     let event = eventfd(0, EventfdFlags::CLOEXEC).map_err(|error| crate::ring::explain(error.into()))?;
     let waker: OwnedFd = event.try_clone().map_err(crate::ring::explain)?;
     let inbox = Arc::new(Inbox::new(Box::new(move || {
@@ -47,6 +49,7 @@ pub(super) fn make_core(blueprint: &Blueprint) -> Result<Rc<CoreState>, StartErr
         pool: Pool::default(),
         shutdown: ShutdownState::new(signal.clone()),
         blocking: blocking.clone(),
+        heartbeat: std::sync::Arc::default(),
         now: Cell::new(now),
     }))
 }
@@ -54,6 +57,7 @@ pub(super) fn make_core(blueprint: &Blueprint) -> Result<Rc<CoreState>, StartErr
 /// Runs a core from its main future to the closed ring; returns the message if that future panicked.
 pub(super) fn run_core<F: Future<Output = ()>>(
     core: &Rc<CoreState>,
+    watcher: Option<&Watcher>,
     cpu: Option<usize>,
     until: Until,
     main: F,
@@ -67,7 +71,9 @@ pub(super) fn run_core<F: Future<Output = ()>>(
     // drops every future of the executor before it returns.
     let main: Pin<Box<dyn Future<Output = ()> + 'static>> = unsafe { std::mem::transmute(main) };
     let main = core.executor.spawn(main, Location::caller());
+    let watch = watcher.map(|watcher| watcher.watch(core.heartbeat.clone(), cpu));
     let ended = turn::run(core, &main, until).map_err(StartError::io("enter the ring"))?;
+    drop(watch);
     if ended == Ended::Deadline {
         tracing::warn!(
             ?cpu,

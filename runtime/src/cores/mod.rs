@@ -7,8 +7,10 @@ mod life;
 mod set;
 pub mod shutdown;
 mod signals;
+mod stall;
 mod turn;
 
 pub use launch::{Builder, Core, JoinFailure, Runtime, block_on};
 pub use set::CoreSet;
 pub use shutdown::ShutdownHandle;
+pub use stall::StallReport;

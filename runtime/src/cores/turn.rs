@@ -5,6 +5,7 @@ use std::task::Waker;
 use std::time::Instant;
 
 use super::context::CoreState;
+use super::stall::Heartbeat;
 use crate::ring::Wait;
 use crate::task::JoinHandle;
 
@@ -33,6 +34,8 @@ pub(super) enum Ended {
 pub(super) fn run(core: &Rc<CoreState>, main: &JoinHandle<()>, until: Until) -> std::io::Result<Ended> {
     let mut fired: Vec<Waker> = Vec::new();
     core.shutdown.refresh();
+    let _resting = Resting(&core.heartbeat);
+    core.heartbeat.beat();
     loop {
         let polled = core.executor.turn(TASK_BUDGET, core.now.get());
         if core.executor.live() == 0 || until == Until::MainIsDone && main.is_finished() {
@@ -45,7 +48,11 @@ pub(super) fn run(core: &Rc<CoreState>, main: &JoinHandle<()>, until: Until) -> 
         let (outside, after) = {
             let mut driver = core.driver.borrow_mut();
             driver.feed();
+            if wait != Wait::No {
+                core.heartbeat.rest();
+            }
             driver.enter(wait)?;
+            core.heartbeat.beat();
             let now = Instant::now();
             let began = core.now.replace(now);
             core.executor.note_turn(fell_asleep.unwrap_or(now) - began, polled);
@@ -62,6 +69,15 @@ pub(super) fn run(core: &Rc<CoreState>, main: &JoinHandle<()>, until: Until) -> 
             core.wheel.borrow_mut().advance(core.now.get(), &mut fired);
             fired.drain(..).for_each(Waker::wake);
         }
+    }
+}
+
+/// Tells the stall detector that the loop has ended, however it did.
+struct Resting<'a>(&'a Heartbeat);
+
+impl Drop for Resting<'_> {
+    fn drop(&mut self) {
+        self.0.rest();
     }
 }
 

@@ -6,13 +6,14 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use super::groups::{Groups, SERVING};
 use super::inbox::Inbox;
-use super::raw::{self, CANCELLED, COMPLETE, GROUPED, JOINED, QUEUED, RemoteTask, TaskRef};
+use super::raw::{self, CANCELLED, COMPLETE, GROUPED, Header, JOINED, QUEUED, RemoteTask, TaskRef};
 use super::{JoinError, JoinHandle};
 use crate::sync_types::Arc;
 
@@ -45,6 +46,8 @@ pub(crate) struct Executor {
     untimed: Cell<usize>,
     /// A task of this turn was ready again as soon as it had been polled: it wants the ring to be looked at first.
     yielded: Cell<bool>,
+    /// The task that is being polled, for a signal handler to see: hence atomic, though no other thread looks.
+    running: AtomicPtr<Header>,
     inbox: Arc<Inbox>,
     arrivals: RefCell<Vec<RemoteTask>>,
 }
@@ -73,6 +76,19 @@ pub(super) fn schedule_if_home(home: u64, task: TaskRef) -> bool {
     true
 }
 
+/// Where the task that this thread polls was spawned. To be called in a signal handler: it only reads.
+pub(crate) fn running() -> Option<&'static Location<'static>> {
+    let (_, executor) = CURRENT.get();
+    if executor.is_null() {
+        return None;
+    }
+    // SAFETY: `Entered` keeps CURRENT pointing to a live executor of this thread, which is interrupted: what it has
+    // noted as running is being polled or was, and has not been released.
+    unsafe {
+        TaskRef::from_ptr((*executor).running.load(Ordering::Relaxed)).map(|task| task.header().spawned_at)
+    }
+}
+
 /// Whether this thread runs the executor with this identity.
 #[inline]
 pub(super) fn is_home(home: u64) -> bool {
@@ -89,6 +105,7 @@ impl Executor {
             groups: Groups::new(),
             untimed: Cell::new(UNTIMED_POLLS),
             yielded: Cell::new(false),
+            running: AtomicPtr::new(ptr::null_mut()),
             inbox,
             arrivals: RefCell::new(Vec::new()),
         }
@@ -200,10 +217,19 @@ impl Executor {
     /// The clock is read after the 32nd poll and whenever their number has doubled, so that a turn of short polls reads
     /// it hardly ever, and one of longer polls overstays by no more than it took.
     pub(crate) fn turn(&self, budget: usize, began: Instant) -> usize {
-        if self.groups.ready() > 0 {
-            return self.run_by_shares(budget, began);
-        }
-        self.groups.rest();
+        let polled = if self.groups.ready() > 0 {
+            self.run_by_shares(budget, began)
+        } else {
+            self.groups.rest();
+            self.run_first(budget, began)
+        };
+        self.running.store(ptr::null_mut(), Ordering::Relaxed);
+        polled
+    }
+
+    /// As `turn`, when only the first group has ready tasks.
+    #[inline]
+    fn run_first(&self, budget: usize, began: Instant) -> usize {
         self.yielded.set(false);
         let mut end = self.queue.borrow().len().min(budget);
         let limit = budget.min(end + FOLLOW_UPS);
@@ -286,6 +312,7 @@ impl Executor {
                 return;
             }
             if flags.get() & CANCELLED == 0 {
+                self.running.store(task.as_ptr(), Ordering::Relaxed);
                 // The waker borrows the executor's reference: no count is touched for a poll.
                 let waker = ManuallyDrop::new(Waker::from_raw(task.raw_waker()));
                 match task.poll(&mut Context::from_waker(&waker)) {
@@ -330,6 +357,8 @@ impl Executor {
             if let Err(payload) = handed_on {
                 report_panic(payload, task.header().spawned_at);
             }
+            // Before the memory may go. The release of the reference keeps this store before it.
+            self.running.store(ptr::null_mut(), Ordering::Relaxed);
             if flags.get() & QUEUED == 0 {
                 task.release();
             }

@@ -171,6 +171,14 @@ impl TaskRef {
         }
     }
 
+    pub(super) fn as_ptr(self) -> *mut Header {
+        self.0.as_ptr()
+    }
+
+    pub(super) fn from_ptr(task: *mut Header) -> Option<TaskRef> {
+        NonNull::new(task).map(TaskRef)
+    }
+
     pub(super) fn raw_waker(self) -> RawWaker {
         RawWaker::new(self.0.as_ptr().cast_const().cast(), &WAKER)
     }

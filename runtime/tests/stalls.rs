@@ -1,0 +1,191 @@
+//! Tasks that hold their core are reported, by name and place.
+
+mod alone;
+
+use std::hint::black_box;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use alone::alone;
+use covet_runtime::{Builder, CoreSet, Runtime, StallReport, block_on, spawn, time, yield_now};
+
+const LIMIT: Duration = Duration::from_millis(60);
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn watched() -> (Builder, Receiver<StallReport>) {
+    let (send, reports) = channel();
+    let builder = Runtime::builder().stall_limit(LIMIT).on_stall(move |report| {
+        let _ = send.send(report.clone());
+    });
+    (builder, reports)
+}
+
+#[inline(never)]
+fn guilty_of_spinning() -> u64 {
+    let end = Instant::now() + Duration::from_millis(300);
+    let mut sum = 0;
+    while Instant::now() < end {
+        sum = black_box(sum + 1);
+    }
+    sum
+}
+
+#[inline(never)]
+fn guilty_of_sleeping() -> u64 {
+    std::thread::sleep(Duration::from_millis(300));
+    black_box(7)
+}
+
+/// The report for the task that was spawned in this line of this file; on a loaded machine there may be others.
+fn report_for(reports: &Receiver<StallReport>, line: u32) -> StallReport {
+    loop {
+        let report = reports.recv_timeout(PATIENCE).expect("the stall is reported");
+        if report.spawned_at.is_some_and(|at| at.file().ends_with("stalls.rs") && at.line() == line) {
+            assert!(report.lasted >= LIMIT, "{report}");
+            return report;
+        }
+    }
+}
+
+fn assert_names(report: &StallReport, function: &str) {
+    let place = report.frames.iter().position(|frame| frame.contains(function));
+    let text = report.to_string();
+    assert!(place.is_some(), "{function} is not in\n{text}");
+    assert!(text.contains("stalls.rs") && text.contains("has been held for"), "{text}");
+    let deeper = &report.frames[place.unwrap_or(0)..];
+    assert!(deeper.len() < 20, "the frames of the loop are left out:\n{text}");
+}
+
+#[test]
+fn a_task_that_computes_is_reported_with_a_backtrace() {
+    let (builder, reports) = watched();
+    let mut line = 0;
+    builder
+        .block_on(async {
+            spawn(async { yield_now().await }).await.unwrap();
+            line = line!() + 1;
+            spawn(async { guilty_of_spinning() }).await.unwrap();
+        })
+        .unwrap();
+    assert_names(&report_for(&reports, line), "guilty_of_spinning");
+}
+
+#[test]
+fn a_task_that_blocks_is_reported_with_a_backtrace() {
+    let (builder, reports) = watched();
+    let line = line!() + 5;
+    let runtime = builder
+        .cores(CoreSet::count(1))
+        .start(move |_| async move {
+            // Not the main future: the report tells which task it is.
+            spawn(async { guilty_of_sleeping() }).await.unwrap();
+        })
+        .unwrap();
+    runtime.join().unwrap();
+    let report = report_for(&reports, line);
+    assert_names(&report, "guilty_of_sleeping");
+    assert!(report.cpu.is_some());
+    // It slept, for at least as long as it was held, on a core that was its own.
+    assert!(report.frames.iter().any(|frame| frame.contains("sleep")), "{report}");
+}
+
+#[test]
+fn a_destructor_is_reported_with_its_task() {
+    struct Slow;
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            guilty_of_spinning();
+        }
+    }
+    let (builder, reports) = watched();
+    let mut line = 0;
+    builder
+        .block_on(async {
+            line = line!() + 1;
+            spawn(async { Slow }).detach();
+            yield_now().await;
+            yield_now().await;
+        })
+        .unwrap();
+    assert_names(&report_for(&reports, line), "guilty_of_spinning");
+}
+
+#[test]
+fn who_yields_and_who_waits_is_not_reported() {
+    let (builder, reports) = watched();
+    builder
+        .block_on(async {
+            let end = Instant::now() + 5 * LIMIT;
+            let busy = spawn(async move {
+                while Instant::now() < end {
+                    let pause = Instant::now() + Duration::from_millis(1);
+                    while Instant::now() < pause {
+                        std::hint::spin_loop();
+                    }
+                    yield_now().await;
+                }
+            });
+            busy.await.unwrap();
+            time::sleep(5 * LIMIT).await;
+        })
+        .unwrap();
+    // When the machine is overloaded the kernel stalls the core, and the report says so.
+    let blamed: Vec<_> =
+        reports.try_iter().filter(|report| report.waited_for_cpu < report.lasted / 2).collect();
+    assert!(blamed.is_empty(), "{blamed:?}");
+}
+
+#[test]
+fn reports_are_bounded_and_count_what_they_leave_out() {
+    let (send, reports) = channel();
+    Runtime::builder()
+        .stall_limit(Duration::from_millis(4))
+        .on_stall(move |report| {
+            let _ = send.send(report.clone());
+        })
+        .block_on(async {
+            for _ in 0..30 {
+                let end = Instant::now() + Duration::from_millis(12);
+                while Instant::now() < end {
+                    std::hint::spin_loop();
+                }
+                yield_now().await;
+            }
+        })
+        .unwrap();
+    let count = reports.try_iter().count();
+    assert!((1..=10).contains(&count), "{count} reports of 30 stalls");
+}
+
+#[test]
+fn the_detector_is_one_thread_that_ends_with_its_runtime_or_none() {
+    alone("the_detector_is_one_thread_that_ends_with_its_runtime_or_none", || {
+        let detectors = || {
+            let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+            let name = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm"));
+            tasks
+                .flatten()
+                .filter_map(|task| name(task).ok())
+                .filter(|name| name.trim() == "covet-watchdog")
+                .count()
+        };
+        Runtime::builder().stall_limit(None).block_on(async { assert_eq!(detectors(), 0) }).unwrap();
+        block_on(async {
+            // A new thread names itself, in its own time.
+            let end = Instant::now() + PATIENCE;
+            while detectors() == 0 {
+                assert!(Instant::now() < end, "no detector is started by default");
+            }
+        })
+        .unwrap();
+        let runtime =
+            Runtime::builder().start(|_| async { time::sleep(Duration::from_millis(50)).await }).unwrap();
+        assert!(detectors() <= 1);
+        runtime.join().unwrap();
+        // A thread that was joined may be listed for a moment longer.
+        let end = Instant::now() + PATIENCE;
+        while detectors() > 0 {
+            assert!(Instant::now() < end, "a detector outlived its runtime");
+        }
+    });
+}
