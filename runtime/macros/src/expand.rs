@@ -53,7 +53,7 @@ fn try_test(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let function: Function = syn::parse2(item)?;
     let options = Options::parse(Attribute::Test, options)?;
     let takes_core = function.takes_core(options.cores.is_some(), ONE_CORE_TAKES_NOTHING)?;
-    let krate = options.krate();
+    let (krate, test_clock) = (options.krate(), options.test_clock);
     let (name, output, outside, inner) =
         (&function.name, &function.output, function.outside(), function.inner());
     Ok(match &options.cores {
@@ -61,7 +61,7 @@ fn try_test(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
             #[::core::prelude::v1::test]
             #outside fn #name() #output {
                 #inner
-                #krate::entry::test_here(#name())
+                #krate::entry::test_here(#test_clock, #name())
             }
         },
         Some(cores) => {
@@ -71,7 +71,7 @@ fn try_test(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
                 #outside fn #name() {
                     #inner
                     use #krate::entry::Cores;
-                    #krate::entry::test_on_cores(#cores, #call)
+                    #krate::entry::test_on_cores(#cores, #test_clock, #call)
                 }
             }
         }
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said() {
-        let cases: [(Expand, TokenStream, TokenStream, &str); 24] = [
+        let cases: [(Expand, TokenStream, TokenStream, &str); 25] = [
             (main, quote!(), quote! { fn main() {} }, "the function must be async: write `async fn`"),
             (test, quote!(), quote! { fn name() {} }, "the function must be async"),
             (main, quote!(), quote! { struct Main; }, "this attribute belongs on an `async fn`"),
@@ -130,7 +130,12 @@ mod tests {
                 plain(),
                 "there is no option `threads`: those are `cores`, `signals`",
             ),
-            (test, quote!(signals = true), plain(), "there is no option `signals`: those are `cores` and"),
+            (
+                test,
+                quote!(signals = true),
+                plain(),
+                "there is no option `signals`: those are `clock`, `cores` and",
+            ),
             (main, quote!(cores), plain(), "`cores` needs a value: `cores = ..`"),
             (main, quote!(cores = 0), plain(), "`cores` takes a number from 1"),
             (main, quote!(cores = "5-2"), plain(), "`cores` takes a number from 1"),
@@ -138,6 +143,7 @@ mod tests {
             (main, quote!(cores = ""), plain(), "`cores` takes a number from 1"),
             (main, quote!(cores = true), plain(), "`cores` takes a number from 1"),
             (main, quote!(signals = "yes"), plain(), "`signals` takes `true` or `false`"),
+            (test, quote!(clock = true), plain(), "`clock` takes"),
             (main, quote!(cores = 1, cores = 2), plain(), "`cores` is given twice"),
             (main, quote!(crate = "covet"), plain(), "`crate` takes a path"),
             (main, quote!(cores = {}), plain(), "a literal or a path was expected here"),
@@ -163,7 +169,7 @@ mod tests {
         let output = expanded(test, quote!(), item);
         let start = "#[::core::prelude::v1::test]#[ignore]pub(crate)fnname()->Result<(),u8>{asyncfnname()";
         assert!(output.starts_with(start), "{output}");
-        assert!(output.ends_with("::covet_runtime::entry::test_here(name())}"), "{output}");
+        assert!(output.ends_with("::covet_runtime::entry::test_here(false,name())}"), "{output}");
     }
 
     #[test]
@@ -175,7 +181,7 @@ mod tests {
         assert!(
             output.contains("covet::runtime::entry::main_on_cores(Cores::Count(3usize),false,|_|main())")
         );
-        let output = expanded(test, quote!(cores = 2), taken);
-        assert!(output.contains("test_on_cores(Cores::Count(2usize),main)"), "{output}");
+        let output = expanded(test, quote!(cores = 2, clock = "test"), taken);
+        assert!(output.contains("test_on_cores(Cores::Count(2usize),true,main)"), "{output}");
     }
 }

@@ -44,6 +44,7 @@ pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// | Option | Meaning | Default |
 /// |---|---|---|
+/// | `clock = "test"` | the clock of the core stands still until the test moves it: see `time::TestClock` | `"real"` |
 /// | `cores = 2` | the test runs once on each of so many cores, and fails if it fails on one; it may then take the `Core` as an argument. Also `"all"`, `"physical"` or a list such as `"0,1"` | once, on the test's own thread |
 /// | `crate = path` | where `covet_runtime` is, for a crate that re-exports it | `::covet_runtime` |
 ///
@@ -53,6 +54,12 @@ pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
 /// #[covet_runtime::test]
 /// async fn a_task_runs() {
 ///     assert_eq!(covet_runtime::spawn(async { 7 }).await, Ok(7));
+/// }
+///
+/// #[covet_runtime::test(clock = "test")]
+/// async fn an_hour_passes() {
+///     let clock = covet_runtime::time::TestClock::stop();
+///     clock.advance(std::time::Duration::from_secs(3600)).await;
 /// }
 /// ```
 #[proc_macro_attribute]

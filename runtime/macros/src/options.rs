@@ -17,6 +17,7 @@ pub(crate) enum Attribute {
 pub(crate) struct Options {
     pub(crate) cores: Option<Cores>,
     pub(crate) signals: bool,
+    pub(crate) test_clock: bool,
     krate: Option<Path>,
 }
 
@@ -29,7 +30,7 @@ pub(crate) enum Cores {
 impl Options {
     pub(crate) fn parse(attribute: Attribute, tokens: TokenStream) -> Result<Options> {
         let given = syn::parse2::<Given>(tokens)?.0;
-        let mut options = Options { cores: None, signals: false, krate: None };
+        let mut options = Options { cores: None, signals: false, test_clock: false, krate: None };
         for (position, option) in given.iter().enumerate() {
             let name = option.name.to_string();
             if given[..position].iter().any(|earlier| earlier.name == option.name) {
@@ -38,11 +39,12 @@ impl Options {
             match (name.as_str(), attribute) {
                 ("cores", _) => options.cores = Some(option.cores()?),
                 ("signals", Attribute::Main) => options.signals = option.switch()?,
+                ("clock", Attribute::Test) => options.test_clock = option.clock()?,
                 ("crate", _) => options.krate = Some(option.path()?),
                 (_, Attribute::Main) => {
                     return Err(option.unknown("`cores`, `signals` and `crate`"));
                 }
-                (_, Attribute::Test) => return Err(option.unknown("`cores` and `crate`")),
+                (_, Attribute::Test) => return Err(option.unknown("`clock`, `cores` and `crate`")),
             }
         }
         Ok(options)
@@ -124,6 +126,14 @@ impl Setting {
         match &self.value {
             Value::Literal(Lit::Bool(LitBool { value, .. })) => Ok(*value),
             _ => Err(self.wrong("`true` or `false`")),
+        }
+    }
+
+    fn clock(&self) -> Result<bool> {
+        match &self.value {
+            Value::Literal(Lit::Str(text)) if text.value() == "test" => Ok(true),
+            Value::Literal(Lit::Str(text)) if text.value() == "real" => Ok(false),
+            _ => Err(self.wrong("\"test\" or \"real\"")),
         }
     }
 

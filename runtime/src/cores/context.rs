@@ -11,7 +11,7 @@ use crate::blocking;
 use crate::buf::Pool;
 use crate::ring::Driver;
 use crate::task::Executor;
-use crate::time::Wheel;
+use crate::time::{Clock, Wheel};
 
 thread_local! {
     static CURRENT: Cell<*const CoreState> = const { Cell::new(std::ptr::null()) };
@@ -29,6 +29,7 @@ pub(crate) struct CoreState {
     pub(crate) blocking: Arc<blocking::Pool>,
     /// Shows the stall detector that the loop turns.
     pub(super) heartbeat: Arc<Heartbeat>,
+    pub(crate) clock: Clock,
     /// The time at the start of this turn.
     pub(crate) now: Cell<Instant>,
 }

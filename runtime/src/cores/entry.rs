@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::{Builder, Core, CoreSet, Runtime};
 use crate::StartError;
 use crate::sync_types::Arc;
+use crate::time::TestClock;
 
 /// The `cores` of an attribute.
 #[derive(Debug, Clone, Copy)]
@@ -86,7 +87,13 @@ type BoxedMain = std::pin::Pin<Box<dyn Future<Output = ()>>>;
 /// # Panics
 /// When no core can be started.
 #[track_caller]
-pub fn test_here<F: Future>(future: F) -> F::Output {
+pub fn test_here<F: Future>(test_clock: bool, future: F) -> F::Output {
+    let future = async move {
+        if test_clock {
+            TestClock::stop();
+        }
+        future.await
+    };
     match Builder::default().block_on(future) {
         Ok(output) => output,
         Err(error) => panic!("no core for the test: {error}"),
@@ -98,12 +105,18 @@ pub fn test_here<F: Future>(future: F) -> F::Output {
 /// # Panics
 /// When a core can't be started, and when the test fails on one.
 #[track_caller]
-pub fn test_on_cores<F, Fut>(cores: Cores, factory: F)
+pub fn test_on_cores<F, Fut>(cores: Cores, test_clock: bool, factory: F)
 where
     F: Fn(Core) -> Fut + Send + Sync + 'static,
     Fut: Future<Output: Termination> + 'static,
 {
     let failed = Arc::new(AtomicBool::new(false));
+    let factory = move |core| {
+        if test_clock {
+            TestClock::stop();
+        }
+        factory(core)
+    };
     let runtime = cores
         .set()
         .and_then(|cores| Runtime::builder().cores(cores).start(reporting(factory, failed.clone())));

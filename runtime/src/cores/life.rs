@@ -20,7 +20,7 @@ use crate::error::StartError;
 use crate::ring::{Driver, RingSizes};
 use crate::sync_types::Arc;
 use crate::task::{Executor, Inbox, JoinError};
-use crate::time::Wheel;
+use crate::time::{Clock, Wheel};
 
 /// What the cores of one runtime are made from.
 #[derive(Clone)]
@@ -50,6 +50,7 @@ pub(super) fn make_core(blueprint: &Blueprint) -> Result<Rc<CoreState>, StartErr
         shutdown: ShutdownState::new(signal.clone()),
         blocking: blocking.clone(),
         heartbeat: std::sync::Arc::default(),
+        clock: Clock::default(),
         now: Cell::new(now),
     }))
 }

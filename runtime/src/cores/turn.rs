@@ -53,7 +53,7 @@ pub(super) fn run(core: &Rc<CoreState>, main: &JoinHandle<()>, until: Until) -> 
             }
             driver.enter(wait)?;
             core.heartbeat.beat();
-            let now = Instant::now();
+            let now = core.clock.now();
             let began = core.now.replace(now);
             core.executor.note_turn(fell_asleep.unwrap_or(now) - began, polled);
             (driver.complete(), driver.has_after().then(|| driver.take_after()))
@@ -66,7 +66,12 @@ pub(super) fn run(core: &Rc<CoreState>, main: &JoinHandle<()>, until: Until) -> 
             core.shutdown.refresh();
         }
         if !core.wheel.borrow().is_empty() {
-            core.wheel.borrow_mut().advance(core.now.get(), &mut fired);
+            let now = core.now.get();
+            if core.clock.is_stopped() {
+                core.wheel.borrow_mut().advance_to_the_point(now, &mut fired);
+            } else {
+                core.wheel.borrow_mut().advance(now, &mut fired);
+            }
             fired.drain(..).for_each(Waker::wake);
         }
     }
@@ -84,7 +89,11 @@ impl Drop for Resting<'_> {
 /// How long to wait, and the time now if there is reason to: a turn that does not wait ends when the next begins, whose
 /// clock serves both.
 fn plan_wait(core: &CoreState) -> (Wait, Option<Instant>) {
-    if core.executor.has_ready() || core.driver.borrow().has_more() {
+    let busy = core.executor.has_ready() || core.driver.borrow().has_more();
+    if core.clock.is_stopped() {
+        return (core.clock.plan_wait(core, busy, core.shutdown.deadline.get()), None);
+    }
+    if busy {
         return (Wait::No, None);
     }
     let now = Instant::now();

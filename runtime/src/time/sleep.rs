@@ -15,8 +15,9 @@ use crate::cores::context::{self, CoreState};
 /// Outside a core.
 #[track_caller]
 pub fn sleep(length: Duration) -> Sleep {
-    let now = Instant::now();
-    sleep_until(now.checked_add(length).unwrap_or(now + Duration::from_secs(9 * 365 * 86_400)))
+    let core = context::expect_current("a timer");
+    let deadline = after(core.clock.now(), length);
+    start(core, deadline)
 }
 
 /// Waits until a point in time. One in the past is over at the core's next look at its timers.
@@ -25,7 +26,15 @@ pub fn sleep(length: Duration) -> Sleep {
 /// Outside a core.
 #[track_caller]
 pub fn sleep_until(deadline: Instant) -> Sleep {
-    let core = context::expect_current("a timer");
+    start(context::expect_current("a timer"), deadline)
+}
+
+/// A time so long after another; nine years if that can't be represented.
+pub(super) fn after(from: Instant, length: Duration) -> Instant {
+    from.checked_add(length).unwrap_or(from + Duration::from_secs(9 * 365 * 86_400))
+}
+
+fn start(core: Rc<CoreState>, deadline: Instant) -> Sleep {
     let key = core.wheel.borrow_mut().insert(deadline);
     Sleep { core, key, deadline }
 }
@@ -49,6 +58,11 @@ impl Sleep {
     pub fn reset(&mut self, deadline: Instant) {
         self.deadline = deadline;
         self.core.wheel.borrow_mut().reset(self.key, deadline);
+    }
+
+    /// What its core's clock says.
+    pub(super) fn clock_now(&self) -> Instant {
+        self.core.clock.now()
     }
 
     /// Whether it is over.

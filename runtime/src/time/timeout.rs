@@ -1,9 +1,10 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::sleep::{Sleep, sleep};
+use super::sleep::{Sleep, sleep, sleep_until};
+use crate::cores::context;
 
 /// Gives a future so long to finish; then it is dropped with the `Timeout`.
 ///
@@ -27,11 +28,23 @@ pub fn timeout<F: Future>(limit: Duration, future: F) -> Timeout<F> {
     Timeout { future, sleep: sleep(limit), limit }
 }
 
+/// Gives a future until a point in time to finish; otherwise as [`timeout`].
+///
+/// A deadline in the past polls the future once. See [`deadline`](crate::time::deadline) for those that nest.
+///
+/// # Panics
+/// Outside a core.
+#[track_caller]
+pub fn timeout_at<F: Future>(deadline: Instant, future: F) -> Timeout<F> {
+    let now = context::with(|core| core.clock.now()).unwrap_or_else(Instant::now);
+    Timeout { future, sleep: sleep_until(deadline), limit: deadline.saturating_duration_since(now) }
+}
+
 /// The time was up before the future was ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not finished within {0:?}")]
 pub struct Elapsed(
-    /// The limit that was set.
+    /// The limit that was set: for [`timeout_at`], the time that was left at the call.
     pub Duration,
 );
 

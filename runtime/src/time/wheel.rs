@@ -27,9 +27,9 @@ pub(crate) struct Wheel {
 }
 
 struct Timer {
-    /// When it is due.
+    /// When it is due, in nanoseconds since the wheel's start.
     due: u64,
-    /// When the wheel will look at it: no later than `due`. A timer that is moved back stays where it is, which
+    /// The tick in which the wheel will look at it: no later than `due`. A timer that is moved back stays where it is, which
     /// makes a connection's "not yet" cost one store per request.
     filed: u64,
     prev: u32,
@@ -55,12 +55,6 @@ impl Wheel {
         }
     }
 
-    /// The first tick that is not before `at`: a timer never fires early.
-    fn tick_at_or_after(&self, at: Instant) -> u64 {
-        let nanos = self.nanos(at).saturating_add((1 << TICK_SHIFT) - 1);
-        (nanos >> TICK_SHIFT).min(MAX_TICK)
-    }
-
     /// Nanoseconds since the wheel's start; 64 bits of them are 584 years.
     fn nanos(&self, at: Instant) -> u64 {
         let since = at.saturating_duration_since(self.start);
@@ -68,10 +62,10 @@ impl Wheel {
     }
 
     pub(crate) fn insert(&mut self, deadline: Instant) -> TimerKey {
-        let due = self.tick_at_or_after(deadline);
+        let due = self.nanos(deadline);
         let index = self.timers.insert(Timer {
             due,
-            filed: due,
+            filed: tick_at_or_after(due),
             prev: NONE,
             next: NONE,
             level: 0,
@@ -86,16 +80,17 @@ impl Wheel {
     /// Gives a timer a new deadline, whether it has fired or not.
     #[inline]
     pub(crate) fn reset(&mut self, key: TimerKey, deadline: Instant) {
-        let due = self.tick_at_or_after(deadline);
+        let due = self.nanos(deadline);
+        let tick = tick_at_or_after(due);
         let timer = &mut self.timers[key.0 as usize];
         timer.due = due;
-        if timer.linked && timer.filed <= due {
+        if timer.linked && timer.filed <= tick {
             return;
         }
         if timer.linked {
             self.unlink(key.0);
         }
-        self.timers[key.0 as usize].filed = due;
+        self.timers[key.0 as usize].filed = tick;
         self.link(key.0);
     }
 
@@ -134,6 +129,25 @@ impl Wheel {
             .map(|(_, _, tick)| self.start + Duration::from_nanos(tick.max(self.tick) << TICK_SHIFT))
     }
 
+    /// The earliest deadline, to the nanosecond. It goes through all timers, and is for a clock that a test moves.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        let due = self.timers.iter().filter(|(_, timer)| timer.linked).map(|(_, timer)| timer.due).min()?;
+        Some(self.start + Duration::from_nanos(due))
+    }
+
+    /// As [`Wheel::advance`], for a clock that stands at exactly `now`: what is due then fires, although its tick has
+    /// not begun. It goes through all timers.
+    pub(crate) fn advance_to_the_point(&mut self, now: Instant, fired: &mut Vec<Waker>) {
+        self.advance(now, fired);
+        let nanos = self.nanos(now);
+        let is_due = |(index, timer): (usize, &Timer)| (timer.linked && timer.due <= nanos).then_some(index);
+        let due: Vec<usize> = self.timers.iter().filter_map(is_due).collect();
+        for index in due {
+            self.unlink(index as u32);
+            fired.extend(self.timers[index].waker.take());
+        }
+    }
+
     /// Fires everything that is due at `now`, in order of deadline up to the resolution of a tick.
     pub(crate) fn advance(&mut self, now: Instant, fired: &mut Vec<Waker>) {
         let now = (self.nanos(now) >> TICK_SHIFT).min(MAX_TICK);
@@ -148,10 +162,11 @@ impl Wheel {
                 let timer = &mut self.timers[index as usize];
                 let next = timer.next;
                 timer.linked = false;
-                if timer.due <= now {
+                let due = tick_at_or_after(timer.due);
+                if due <= now {
                     fired.extend(timer.waker.take());
                 } else {
-                    timer.filed = timer.due;
+                    timer.filed = due;
                     self.link(index);
                 }
                 index = next;
@@ -216,6 +231,11 @@ impl Wheel {
             }
         }
     }
+}
+
+/// The first tick that is not before a time: a timer never fires early.
+fn tick_at_or_after(nanos: u64) -> u64 {
+    (nanos.saturating_add((1 << TICK_SHIFT) - 1) >> TICK_SHIFT).min(MAX_TICK)
 }
 
 #[cfg(test)]
