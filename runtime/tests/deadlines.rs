@@ -28,7 +28,10 @@ async fn the_inner_one_fires_first_and_the_outer_goes_on() {
     let started = time::now();
     let outcome = deadline::within(seconds(10), async {
         let inner = deadline::within(seconds(3), pending::<()>()).named("inner").await.unwrap_err();
-        assert_eq!((inner.name(), inner.is_enclosing(), inner.at()), (Some("inner"), false, started + seconds(3)));
+        assert_eq!(
+            (inner.name(), inner.is_enclosing(), inner.at()),
+            (Some("inner"), false, started + seconds(3))
+        );
         assert_eq!(inner.to_string(), "the deadline, that of \"inner\", has passed");
         assert_eq!(deadline::time_left(), Some(seconds(7)), "the outer one is back");
         time::sleep(seconds(5)).await;
@@ -111,9 +114,8 @@ async fn a_spawned_task_has_the_deadline_that_is_handed_on() {
 
 #[covet_runtime::test(clock = "test")]
 async fn a_panic_puts_the_outer_deadline_back() {
-    let task = spawn(async {
-        deadline::within(seconds(1), async { panic!("on purpose") }).await.unwrap_or(())
-    });
+    let task =
+        spawn(async { deadline::within(seconds(1), async { panic!("on purpose") }).await.unwrap_or(()) });
     assert!(task.await.is_err());
     assert_eq!(deadline::current(), None);
 }

@@ -39,8 +39,11 @@ impl Clock {
             self.waited.set(false);
             return Wait::No;
         }
-        let next = if self.automatic.get() { core.wheel.borrow().next_due() } else { None };
-        if let Some(due) = next {
+        let next = core.wheel.borrow().next_due();
+        if next.is_some_and(|due| due <= core.clock.now()) {
+            return Wait::No;
+        }
+        if let Some(due) = next.filter(|_| self.automatic.get()) {
             if !self.waited.replace(true) {
                 return Wait::AtMost(GRACE);
             }
