@@ -5,6 +5,8 @@
 //! makes it complete sooner and never un-happens it.
 
 mod epoll;
+#[cfg(all(test, not(loom), not(miri)))]
+pub(super) mod fault;
 mod uring;
 
 use std::io;
@@ -28,6 +30,8 @@ use crate::error::StartError;
 pub(super) enum Backend {
     Uring(Uring),
     Epoll(Box<Epoll>),
+    #[cfg(all(test, not(loom), not(miri)))]
+    Fault(Box<fault::Fault>),
     /// The driver is closed: no descriptor is kept, and nothing is queued any more.
     Closed,
 }
@@ -41,6 +45,20 @@ impl Backend {
     /// # Safety
     /// The buffers outlive the backend, or are leaked.
     pub(super) unsafe fn new(
+        sizes: RingSizes,
+        buffers: &Rc<ProvidedBuffers>,
+        blocking: &Arc<blocking::Pool>,
+    ) -> Result<Backend, StartError> {
+        // SAFETY: forwarded.
+        let backend = unsafe { Backend::chosen(sizes, buffers, blocking)? };
+        #[cfg(all(test, not(loom), not(miri)))]
+        let backend = fault::Fault::before(backend);
+        Ok(backend)
+    }
+
+    /// # Safety
+    /// As for [`Backend::new`].
+    unsafe fn chosen(
         sizes: RingSizes,
         buffers: &Rc<ProvidedBuffers>,
         blocking: &Arc<blocking::Pool>,
@@ -63,6 +81,8 @@ impl Backend {
         match self {
             Backend::Uring(_) => Some(DriverKind::IoUring),
             Backend::Epoll(_) => Some(DriverKind::Epoll),
+            #[cfg(all(test, not(loom), not(miri)))]
+            Backend::Fault(fault) => fault.kind(),
             Backend::Closed => None,
         }
     }
@@ -78,6 +98,9 @@ impl Backend {
             Backend::Uring(ring) => unsafe { ring.push(op, token, false) },
             // SAFETY: forwarded.
             Backend::Epoll(epoll) => unsafe { epoll.push(op, token, false) },
+            #[cfg(all(test, not(loom), not(miri)))]
+            // SAFETY: forwarded.
+            Backend::Fault(fault) => unsafe { fault.push(op, token) },
             Backend::Closed => debug_assert!(false, "nothing is queued on a closed driver"),
         }
     }
@@ -93,6 +116,9 @@ impl Backend {
             Backend::Uring(ring) => unsafe { ring.push(op, token, true) },
             // SAFETY: forwarded.
             Backend::Epoll(epoll) => unsafe { epoll.push(op, token, true) },
+            #[cfg(all(test, not(loom), not(miri)))]
+            // SAFETY: forwarded.
+            Backend::Fault(fault) => unsafe { fault.push_silent(op, token) },
             Backend::Closed => debug_assert!(false, "nothing is queued on a closed driver"),
         }
     }
@@ -103,6 +129,8 @@ impl Backend {
         match self {
             Backend::Uring(ring) => ring.enter(wait),
             Backend::Epoll(epoll) => epoll.enter(wait),
+            #[cfg(all(test, not(loom), not(miri)))]
+            Backend::Fault(fault) => fault.enter(wait),
             Backend::Closed => Ok(()),
         }
     }
@@ -113,6 +141,8 @@ impl Backend {
         match self {
             Backend::Uring(ring) => ring.drain(batch, limit),
             Backend::Epoll(epoll) => epoll.drain(batch, limit),
+            #[cfg(all(test, not(loom), not(miri)))]
+            Backend::Fault(fault) => fault.drain(batch, limit),
             Backend::Closed => {}
         }
     }
@@ -124,6 +154,8 @@ impl Backend {
             // The kernel says so when it is asked to wait.
             Backend::Uring(_) | Backend::Closed => false,
             Backend::Epoll(epoll) => epoll.has_work(),
+            #[cfg(all(test, not(loom), not(miri)))]
+            Backend::Fault(fault) => fault.has_work(),
         }
     }
 
@@ -133,6 +165,8 @@ impl Backend {
             Backend::Uring(ring) => ring.flush(),
             // Everything was done when it was queued.
             Backend::Epoll(_) | Backend::Closed => {}
+            #[cfg(all(test, not(loom), not(miri)))]
+            Backend::Fault(fault) => fault.flush(),
         }
     }
 
@@ -142,7 +176,20 @@ impl Backend {
         match self {
             Backend::Uring(ring) => Some(ring.descriptor()),
             Backend::Epoll(epoll) => Some(epoll.descriptor()),
+            #[cfg(all(test, not(loom), not(miri)))]
+            Backend::Fault(_) => None,
             Backend::Closed => None,
+        }
+    }
+
+    /// What is under way, for the report of a test that hangs.
+    #[cfg(all(test, not(loom), not(miri)))]
+    pub(super) fn describe(&self) -> String {
+        match self {
+            Backend::Uring(ring) => ring.describe(),
+            Backend::Epoll(epoll) => epoll.describe(),
+            Backend::Fault(fault) => fault.describe(),
+            Backend::Closed => "closed".into(),
         }
     }
 
@@ -154,6 +201,7 @@ impl Backend {
             // It is never refused anything for want of room.
             // SAFETY: tests hold back what points to nothing.
             Backend::Epoll(epoll) => unsafe { epoll.push(op, token, false) },
+            Backend::Fault(fault) => fault.hold_back(op, token),
             Backend::Closed => {}
         }
     }

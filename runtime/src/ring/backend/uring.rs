@@ -131,6 +131,14 @@ impl Uring {
     }
 
     #[cfg(all(test, not(loom), not(miri)))]
+    pub(super) fn describe(&self) -> String {
+        // SAFETY: no queue handle is alive on this thread, the only one that uses the ring.
+        let (queued, completed) =
+            unsafe { (self.ring.submission_shared().len(), self.ring.completion_shared().len()) };
+        format!("io_uring: {queued} queued, {completed} completed, {} held back", self.overflow.len())
+    }
+
+    #[cfg(all(test, not(loom), not(miri)))]
     pub(super) fn hold_back(&mut self, op: Op, token: u64) {
         self.overflow.push_back(entry(op).user_data(token));
     }

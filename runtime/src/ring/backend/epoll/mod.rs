@@ -5,7 +5,7 @@
 //! - `watch`: who waits for which descriptor
 //! - `multishot`: accept and receive, again and again
 //! - `offload`: what only a thread that may block can do
-//! - `poller`: the epoll instance
+//! - `poller`: the epoll instance; `tokens`: where to find what is to be cancelled
 //!
 //! An operation is tried when it is queued, unless it hardly ever succeeds then; one that would have waited is tried
 //! again when its descriptor is ready. Completions are collected and taken by the driver as from a ring.
@@ -14,10 +14,10 @@ mod attempt;
 mod multishot;
 mod offload;
 mod poller;
+mod tokens;
 mod watch;
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::RawFd;
 use std::rc::Rc;
@@ -27,6 +27,7 @@ use attempt::{Manner, Outcome, attempt, manner};
 use multishot::Step;
 use offload::Offload;
 use poller::{EVENTS, Event, Poller};
+use tokens::ByToken;
 use watch::{Side, Waiting, Watches};
 
 use crate::blocking::Pool;
@@ -49,7 +50,7 @@ pub(in crate::ring) struct Epoll {
     poller: Poller,
     watches: Watches,
     /// Where an operation waits, for its cancellation.
-    by_token: HashMap<u64, u32, BuildHasherDefault<TokenHasher>>,
+    by_token: ByToken,
     /// Sides that may have more to give at once.
     ready: VecDeque<(RawFd, Side)>,
     events: Vec<Event>,
@@ -69,7 +70,7 @@ impl Epoll {
                 _ => StartError::Io { step: "make an epoll instance", source: error },
             })?,
             watches: Watches::default(),
-            by_token: HashMap::with_capacity_and_hasher(64, BuildHasherDefault::default()),
+            by_token: ByToken::with_capacity_and_hasher(64, Default::default()),
             ready: VecDeque::with_capacity(EVENTS),
             events: Vec::with_capacity(EVENTS),
             completed: VecDeque::with_capacity(EVENTS),
@@ -339,29 +340,18 @@ impl Epoll {
         batch.extend(self.completed.drain(..count));
     }
 
+    #[cfg(all(test, not(loom), not(miri)))]
+    pub(super) fn describe(&self) -> String {
+        let waiting: Vec<_> = self
+            .watches
+            .waiting
+            .iter()
+            .map(|(_, waiting)| (waiting.op, waiting.token, waiting.done))
+            .collect();
+        format!("epoll: waiting {waiting:x?}, ready {:?}, completed {:?}", self.ready, self.completed)
+    }
+
     pub(super) fn descriptor(&self) -> RawFd {
         self.poller.descriptor()
-    }
-}
-
-/// Tokens are told apart by all of their bits already; this only spreads them.
-#[derive(Default)]
-struct TokenHasher(u64);
-
-impl Hasher for TokenHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u64(u64::from(byte));
-        }
-    }
-
-    fn write_u64(&mut self, token: u64) {
-        // Fibonacci hashing; the upper half decides, so it is folded into the lower.
-        let spread = (self.0 ^ token).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        self.0 = spread ^ spread >> 32;
     }
 }
