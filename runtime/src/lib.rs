@@ -57,6 +57,7 @@ mod blocking;
 pub mod buf;
 mod cores;
 mod error;
+pub mod fs;
 pub mod net;
 mod ring;
 pub mod sync;

@@ -1,6 +1,7 @@
 use std::cell::{Cell, RefCell};
 use std::ops::{Deref, DerefMut};
 
+use super::aligned::AlignedMemory;
 use crate::cores::context;
 
 /// A new buffer holds a small answer. Buffers of a batch are written and sent together, so small ones close to each
@@ -10,6 +11,10 @@ const CAPACITY: usize = 512;
 const KEEP_CAPACITY: usize = 64 * 1024;
 /// Bytes of free buffers that a core keeps.
 const KEEP: usize = 4 * 1024 * 1024;
+/// Bytes of free aligned memory that a core keeps: enough for the blocks of a few files that are read ahead.
+const KEEP_ALIGNED: usize = 16 * 1024 * 1024;
+/// How many pieces of it: they are searched one by one.
+const KEEP_ALIGNED_PIECES: usize = 256;
 
 /// The free output buffers of one core, last in, first out: what was used last is still in the caches.
 #[derive(Default)]
@@ -17,9 +22,27 @@ pub(crate) struct Pool {
     free: RefCell<Vec<Vec<u8>>>,
     /// Their capacities added up.
     kept: Cell<usize>,
+    aligned: RefCell<Vec<AlignedMemory>>,
+    aligned_kept: Cell<usize>,
 }
 
 impl Pool {
+    pub(super) fn take_aligned(&self, capacity: usize, alignment: usize) -> Option<AlignedMemory> {
+        let mut free = self.aligned.borrow_mut();
+        let last = free.iter().rposition(|memory| memory.is_like(capacity, alignment))?;
+        self.aligned_kept.set(self.aligned_kept.get() - capacity);
+        Some(free.swap_remove(last))
+    }
+
+    pub(super) fn put_aligned(&self, memory: AlignedMemory) {
+        let mut free = self.aligned.borrow_mut();
+        let kept = self.aligned_kept.get() + memory.capacity();
+        if kept <= KEEP_ALIGNED && free.len() < KEEP_ALIGNED_PIECES {
+            self.aligned_kept.set(kept);
+            free.push(memory);
+        }
+    }
+
     #[inline]
     fn take(&self) -> Option<Vec<u8>> {
         let buffer = self.free.borrow_mut().pop()?;

@@ -2,7 +2,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::PoolBuf;
+use super::{AlignedBuf, PoolBuf};
 
 /// Bytes that can be lent to the kernel for a send.
 ///
@@ -15,6 +15,8 @@ pub enum SendBuf {
     Vec(Vec<u8>),
     /// Reference-counted bytes, possibly shared.
     Bytes(Bytes),
+    /// From aligned memory, for O_DIRECT.
+    Aligned(AlignedBuf),
     /// Bytes that live for ever.
     Static(&'static [u8]),
 }
@@ -38,6 +40,7 @@ impl AsRef<[u8]> for SendBuf {
             SendBuf::Pool(buffer) => buffer,
             SendBuf::Vec(buffer) => buffer,
             SendBuf::Bytes(buffer) => buffer,
+            SendBuf::Aligned(buffer) => buffer,
             SendBuf::Static(buffer) => buffer,
         }
     }
@@ -52,6 +55,12 @@ impl fmt::Debug for SendBuf {
 impl From<PoolBuf> for SendBuf {
     fn from(buffer: PoolBuf) -> SendBuf {
         SendBuf::Pool(buffer)
+    }
+}
+
+impl From<AlignedBuf> for SendBuf {
+    fn from(buffer: AlignedBuf) -> SendBuf {
+        SendBuf::Aligned(buffer)
     }
 }
 

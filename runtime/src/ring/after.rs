@@ -2,6 +2,7 @@
 
 use std::task::{Context, Waker};
 
+use super::file::FilePayload;
 use crate::buf::SendBuf;
 use crate::task::is_home_waker;
 
@@ -26,6 +27,8 @@ impl<'a> Caller<'a> {
 pub(crate) struct After {
     wake: Vec<Waker>,
     pub(super) drop: Vec<SendBuf>,
+    /// They may be the last to hold a file, which is closed through the driver.
+    pub(super) files: Vec<FilePayload>,
 }
 
 impl After {
@@ -70,11 +73,12 @@ impl After {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.wake.is_empty() && self.drop.is_empty()
+        self.wake.is_empty() && self.drop.is_empty() && self.files.is_empty()
     }
 
     pub(crate) fn run(&mut self) {
         self.wake.drain(..).for_each(Waker::wake);
         self.drop.clear();
+        self.files.clear();
     }
 }

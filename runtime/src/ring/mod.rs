@@ -12,12 +12,15 @@
 //! - `stream`: a connection's slot; `receive` and `send` are what it does
 //! - `listener`: multishot accept
 //! - `operation`: everything that completes once
+//! - `file`: open files, and what operations on files lend; `file_op`: those operations
 //! - `driver`: submission, completion, shutdown; `after`: what it leaves to be done outside its borrow
 
 mod after;
 mod backend;
 mod choice;
 mod driver;
+mod file;
+mod file_op;
 mod listener;
 mod op;
 mod operation;
@@ -31,6 +34,8 @@ mod token;
 
 pub use choice::{DriverChoice, DriverKind};
 pub(crate) use driver::{Driver, Wait};
+pub(crate) use file::{FilePayload, OpenFile};
+pub(crate) use file_op::{FileOp, HERE};
 pub(crate) use op::Op;
 pub(crate) use operation::{Message, Operation, Payload};
 pub use recv_buf::RecvBuf;

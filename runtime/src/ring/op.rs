@@ -2,6 +2,8 @@
 
 use std::os::fd::RawFd;
 
+use super::file_op::FileOp;
+
 /// One operation: descriptors and pointers, with no claim on what they refer to.
 ///
 /// Whoever queues it keeps what it points to alive and in place until its last completion.
@@ -27,6 +29,8 @@ pub(crate) enum Op {
     Shutdown { socket: RawFd, how: i32 },
     /// close(2).
     Close { descriptor: RawFd },
+    /// On a file or a path.
+    File(FileOp),
     /// Ends the operation that was queued with this token; answers 0, ENOENT or EALREADY.
     Cancel { target: u64 },
     /// Ends every operation.

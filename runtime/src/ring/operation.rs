@@ -10,6 +10,7 @@ use socket2::SockAddr;
 
 use super::after::Caller;
 use super::driver::{Driver, missed};
+use super::file::FilePayload;
 use super::op::Op;
 use super::token::{Key, Kind};
 use crate::buf::SendBuf;
@@ -26,6 +27,8 @@ pub(crate) enum Payload {
     Fill(Vec<u8>),
     /// Buffers to send in one go.
     Message(Box<Message>),
+    /// What a file operation lends.
+    File(FilePayload),
 }
 
 /// A message header and all it points to.
@@ -82,9 +85,13 @@ pub(super) struct OperationSlot {
 enum State {
     Waiting(Option<Waker>),
     Done(i32),
-    /// The future is gone; the driver waits for the kernel alone.
-    Abandoned,
+    /// The future is gone; the driver waits for the kernel alone. So many cancellations have missed.
+    Abandoned(u8),
 }
+
+/// How often a file operation is asked to end. The disk answers in any case, and until then asking again and again
+/// would only keep the core busy; what could wait for ever (a pipe) is found at the first or second try.
+const FILE_CANCELLATIONS: u8 = 8;
 
 impl Driver {
     /// Starts the operation that `make` makes, which may point into the payload.
@@ -108,24 +115,35 @@ impl Driver {
         match std::mem::replace(&mut slot.state, State::Done(result)) {
             State::Waiting(mut waker) => self.after.wake(&mut waker),
             State::Done(_) => {}
-            State::Abandoned => {
+            State::Abandoned(_) => {
                 let slot = self.operations.remove(key.index as usize);
-                self.discard_payload(slot.payload);
+                self.discard_payload(slot.payload, result);
             }
         }
     }
 
     pub(super) fn on_operation_cancelled(&mut self, key: Key, result: i32) {
-        let Some(slot) = self.operations.get(key.index as usize) else { return };
-        let abandoned = slot.generation == key.generation && matches!(slot.state, State::Abandoned);
-        if abandoned && missed(result) {
+        let Some(slot) = self.operations.get_mut(key.index as usize) else { return };
+        let State::Abandoned(misses) = &mut slot.state else { return };
+        if slot.generation != key.generation || !missed(result) {
+            return;
+        }
+        *misses = misses.saturating_add(1);
+        if *misses < FILE_CANCELLATIONS || !matches!(slot.payload, Payload::File(_)) {
             self.cancel(key, Kind::Operation, Kind::CancelOperation);
         }
     }
 
-    fn discard_payload(&mut self, payload: Payload) {
-        if let Payload::Message(message) = payload {
-            self.after.drop.extend(message.buffers);
+    fn discard_payload(&mut self, payload: Payload, result: i32) {
+        match payload {
+            Payload::Message(message) => self.after.drop.extend(message.buffers),
+            Payload::File(payload) => {
+                if let Some(descriptor) = payload.left_open(result) {
+                    self.close_won(descriptor);
+                }
+                self.after.files.push(payload);
+            }
+            Payload::None | Payload::Address(_) | Payload::Fill(_) => {}
         }
     }
 }
@@ -182,7 +200,7 @@ impl Future for Operation {
                 driver.after.park(waker, &mut caller);
                 Poll::Pending
             }
-            State::Abandoned => unreachable!("only a dropped future abandons its slot"),
+            State::Abandoned(_) => unreachable!("only a dropped future abandons its slot"),
         }
     }
 }
@@ -193,11 +211,21 @@ impl Drop for Operation {
         let mut guard = self.core.driver.borrow_mut();
         let driver = &mut *guard;
         let Some(slot) = driver.operations.get_mut(key.index as usize) else { return };
-        let state = std::mem::replace(&mut slot.state, State::Abandoned);
+        let state = std::mem::replace(&mut slot.state, State::Abandoned(0));
         let payload = match state {
-            State::Done(_) => Some(driver.operations.remove(key.index as usize).payload),
-            State::Waiting(_) | State::Abandoned => {
-                driver.cancel(key, Kind::Operation, Kind::CancelOperation);
+            State::Done(result) => {
+                let payload = driver.operations.remove(key.index as usize).payload;
+                if let Payload::File(payload) = &payload
+                    && let Some(descriptor) = payload.left_open(result)
+                {
+                    driver.close_won(descriptor);
+                }
+                Some(payload)
+            }
+            State::Waiting(_) | State::Abandoned(_) => {
+                if !matches!(&slot.payload, Payload::File(payload) if !payload.may_be_cancelled()) {
+                    driver.cancel(key, Kind::Operation, Kind::CancelOperation);
+                }
                 None
             }
         };
@@ -210,6 +238,6 @@ impl Drop for Operation {
 fn state_waker(state: State) -> Option<Waker> {
     match state {
         State::Waiting(waker) => waker,
-        State::Done(_) | State::Abandoned => None,
+        State::Done(_) | State::Abandoned(_) => None,
     }
 }

@@ -163,6 +163,7 @@ fn entry(op: Op) -> squeue::Entry {
         Op::Poll { descriptor, events } => opcode::PollAdd::new(types::Fd(descriptor), events).build(),
         Op::Shutdown { socket, how } => opcode::Shutdown::new(types::Fd(socket), how).build(),
         Op::Close { descriptor } => opcode::Close::new(types::Fd(descriptor)).build(),
+        Op::File(op) => op.entry(),
         Op::Cancel { target } => opcode::AsyncCancel::new(target).build(),
         Op::CancelAll => opcode::AsyncCancel2::new(types::CancelBuilder::any()).build(),
         #[cfg(all(test, not(loom), not(miri)))]

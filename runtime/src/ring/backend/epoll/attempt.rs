@@ -5,6 +5,7 @@ use std::os::fd::RawFd;
 use std::ptr;
 
 use super::watch::{Side, Waiting};
+use crate::ring::file_op::{FileOp, HERE};
 use crate::ring::op::Op;
 
 /// How an operation is done here.
@@ -32,7 +33,10 @@ pub(super) fn manner(op: Op) -> Manner {
             Manner::TryFirst(descriptor, Side::Write)
         }
         Op::Poll { descriptor, .. } => Manner::TryFirst(descriptor, Side::Read),
-        Op::Shutdown { .. } => Manner::AtOnce,
+        // At its own position it may be a pipe, which is watched; what can't be is handed to a thread.
+        Op::File(FileOp::Read { file, offset: HERE, .. }) => Manner::WaitFirst(file, Side::Read),
+        Op::File(FileOp::Write { file, offset: HERE, .. }) => Manner::TryFirst(file, Side::Write),
+        Op::Shutdown { .. } | Op::File(_) => Manner::AtOnce,
         Op::Close { .. } | Op::Cancel { .. } | Op::CancelAll => Manner::Special,
         #[cfg(all(test, not(loom), not(miri)))]
         Op::Idle => Manner::Special,
@@ -72,6 +76,10 @@ pub(super) unsafe fn attempt(waiting: &mut Waiting) -> Outcome {
                 0 => Outcome::NotYet,
                 result => Outcome::Done(result),
             },
+            Op::File(FileOp::Read { file, into, len, offset: HERE }) => read(file, into, len),
+            Op::File(FileOp::Write { file, from, len, offset: HERE }) => write(file, from, len),
+            Op::File(FileOp::Read { file, into, len, offset }) => read_cached(file, into, len, offset),
+            Op::File(_) => Outcome::Blocks,
             Op::Shutdown { socket, how } => once(|| libc::shutdown(socket, how) as isize),
             Op::RecvMulti { .. }
             | Op::AcceptMulti { .. }
@@ -184,6 +192,34 @@ unsafe fn read(descriptor: RawFd, into: *mut u8, len: u32) -> Outcome {
         libc::EOPNOTSUPP if !is_ready(descriptor, libc::POLLIN) => Outcome::NotYet,
         // SAFETY: as above.
         libc::EOPNOTSUPP => once(|| unsafe { libc::read(descriptor, into.cast(), len as usize) }),
+        _ => Outcome::Done(result),
+    }
+}
+
+/// # Safety
+/// `from` has `len` bytes.
+unsafe fn write(descriptor: RawFd, from: *const u8, len: u32) -> Outcome {
+    let vector = libc::iovec { iov_base: from.cast_mut().cast(), iov_len: len as usize };
+    // SAFETY: the caller vouches for the memory; an offset of -1 stands for the file's own position.
+    let result = call(|| unsafe { libc::pwritev2(descriptor, &raw const vector, 1, -1, libc::RWF_NOWAIT) });
+    match -result {
+        libc::EAGAIN => Outcome::NotYet,
+        libc::EOPNOTSUPP => Outcome::Blocks,
+        _ => Outcome::Done(result),
+    }
+}
+
+/// Reads what is in the page cache, which needs no thread.
+///
+/// # Safety
+/// `into` has room for `len` bytes.
+unsafe fn read_cached(file: RawFd, into: *mut u8, len: u32, offset: u64) -> Outcome {
+    let vector = libc::iovec { iov_base: into.cast(), iov_len: len as usize };
+    let offset = offset as i64;
+    // SAFETY: the caller vouches for the memory.
+    let result = call(|| unsafe { libc::preadv2(file, &raw const vector, 1, offset, libc::RWF_NOWAIT) });
+    match -result {
+        libc::EAGAIN | libc::EOPNOTSUPP => Outcome::Blocks,
         _ => Outcome::Done(result),
     }
 }

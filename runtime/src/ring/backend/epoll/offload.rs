@@ -127,6 +127,7 @@ unsafe fn perform(op: Op) -> i32 {
         match op {
             Op::Read { descriptor, into, len } => call(|| libc::read(descriptor, into.cast(), len as usize)),
             Op::Connect { socket, address, len } => call(|| libc::connect(socket, address, len) as isize),
+            Op::File(op) => op.attempt(),
             _ => -libc::EOPNOTSUPP,
         }
     }
