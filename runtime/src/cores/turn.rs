@@ -44,8 +44,14 @@ pub(super) fn run(core: &Rc<CoreState>, main: &JoinHandle<()>, until: Until) -> 
         if core.shutdown.deadline.get().is_some_and(|end| Instant::now() >= end) {
             return Ok(Ended::Deadline);
         }
-        let (wait, fell_asleep) = plan_wait(core);
-        let (outside, after) = {
+        let inbox = core.executor.inbox();
+        let (wait, fell_asleep) = match plan_wait(core) {
+            (Wait::No, time) => (Wait::No, time),
+            sleep if inbox.fall_asleep() => sleep,
+            // Something came in meanwhile, and whoever brought it did not ring.
+            (_, time) => (Wait::No, time),
+        };
+        let after = {
             let mut driver = core.driver.borrow_mut();
             driver.feed();
             if wait != Wait::No {
@@ -56,12 +62,13 @@ pub(super) fn run(core: &Rc<CoreState>, main: &JoinHandle<()>, until: Until) -> 
             let now = core.clock.now();
             let began = core.now.replace(now);
             core.executor.note_turn(fell_asleep.unwrap_or(now) - began, polled);
-            (driver.complete(), driver.has_after().then(|| driver.take_after()))
+            driver.complete();
+            driver.has_after().then(|| driver.take_after())
         };
         if let Some(mut after) = after {
             after.run();
         }
-        if outside {
+        if inbox.wake_up() {
             core.executor.collect_arrivals();
             core.shutdown.refresh();
         }

@@ -155,9 +155,8 @@ impl Driver {
     }
 
     /// Handles completions, at most a batch of them, so that what they brought is still in the caches, and few buffers
-    /// are taken, when the tasks run. `true` if another thread has something for this core.
-    pub(crate) fn complete(&mut self) -> bool {
-        let mut woken = false;
+    /// are taken, when the tasks run.
+    pub(crate) fn complete(&mut self) {
         let mut batch = std::mem::take(&mut self.completions);
         self.backend.drain(&mut batch, BATCH);
         self.more_completed = batch.len() == BATCH;
@@ -177,7 +176,6 @@ impl Driver {
                 Some(Kind::CancelOperation) => self.on_operation_cancelled(key, result),
                 Some(Kind::Operation) => self.on_operation(key, result),
                 Some(Kind::Wake) => {
-                    woken = true;
                     self.wake.armed = false;
                     if !self.closed {
                         self.arm_wake();
@@ -190,7 +188,6 @@ impl Driver {
         if !self.starved.is_empty() {
             self.feed_starved();
         }
-        woken
     }
 
     /// Whether the next turn has completions or starved streams to see to, without waiting for anything new.

@@ -7,19 +7,15 @@ use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, Ordering};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use super::groups::{Groups, SERVING};
 use super::inbox::Inbox;
-use super::raw::{self, CANCELLED, COMPLETE, GROUPED, Header, JOINED, QUEUED, RemoteTask, TaskRef};
+use super::raw::{self, CANCELLED, COMPLETE, GROUPED, Header, JOINED, ON_ITS_WAY, QUEUED, RemoteTask, TaskRef};
 use super::{JoinError, JoinHandle};
 use crate::sync_types::Arc;
-
-/// Executors are told apart by a number that is never used twice, so that a waker which outlives its core can't
-/// take a later one for its own.
-static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 /// A turn ends after this time, for the sake of what has completed meanwhile.
 const SLICE: Duration = Duration::from_micros(500);
@@ -49,7 +45,6 @@ pub(crate) struct Executor {
     /// The task that is being polled, for a signal handler to see: hence atomic, though no other thread looks.
     running: AtomicPtr<Header>,
     inbox: Arc<Inbox>,
-    arrivals: RefCell<Vec<RemoteTask>>,
 }
 
 /// While it lives, wakes on this thread go straight to the executor's queue.
@@ -98,7 +93,7 @@ pub(super) fn is_home(home: u64) -> bool {
 impl Executor {
     pub(crate) fn new(inbox: Arc<Inbox>) -> Executor {
         Executor {
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            id: inbox.home(),
             queue: RefCell::new(VecDeque::with_capacity(256)),
             first: Cell::new(None),
             live: Cell::new(0),
@@ -107,7 +102,6 @@ impl Executor {
             yielded: Cell::new(false),
             running: AtomicPtr::new(ptr::null_mut()),
             inbox,
-            arrivals: RefCell::new(Vec::new()),
         }
     }
 
@@ -138,7 +132,7 @@ impl Executor {
         F: Future + 'static,
         F::Output: 'static,
     {
-        let task = raw::allocate(future, self.id, self.inbox.clone(), at);
+        let task = raw::allocate(future, self.inbox.clone(), at);
         // SAFETY: freshly allocated: both references are ours to hand on.
         unsafe {
             self.link(task);
@@ -196,19 +190,48 @@ impl Executor {
         self.groups.push(header.group.get(), task);
     }
 
-    /// Moves what other threads woke into the run queue.
+    /// Moves what other threads woke, and what they sent, into the run queue.
     pub(crate) fn collect_arrivals(&self) {
-        let mut arrivals = self.arrivals.take();
-        self.inbox.take(&mut arrivals);
-        for arrival in arrivals.drain(..) {
+        for arrival in self.inbox.take() {
             let task = arrival.task();
-            // SAFETY: `arrival` holds a reference; this is the home thread, as the inbox belongs to it.
+            // SAFETY: `arrival` holds a reference; this is the home thread, as the inbox belongs to it. A task that
+            // was sent came with a second reference, for us.
             unsafe {
+                let flags = &task.header().flags;
+                if flags.get() & ON_ITS_WAY != 0 {
+                    flags.set(flags.get() & !ON_ITS_WAY);
+                    self.link(task);
+                }
                 task.clear_remote_woken();
                 self.schedule(task);
             }
         }
-        self.arrivals.replace(arrivals);
+    }
+
+    /// Starts a task on the core that the inbox belongs to, from any thread. `false` if that core has ended: then the
+    /// future was dropped.
+    ///
+    /// # Safety
+    /// What the future holds until its first poll is Send, and so is its output.
+    pub(crate) unsafe fn send_task<F>(inbox: &Arc<Inbox>, future: F, at: &'static Location<'static>) -> bool
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        // SAFETY: forwarded. A task that comes back never was in the inbox.
+        unsafe {
+            match inbox.push(RemoteTask::sent(future, inbox.clone(), at)) {
+                Ok(()) => true,
+                Err(task) => {
+                    task.refuse();
+                    false
+                }
+            }
+        }
+    }
+
+    pub(crate) fn inbox(&self) -> &Arc<Inbox> {
+        &self.inbox
     }
 
     /// Polls at most `budget` tasks: those that were ready at the start, then a few of those that became so, unless a

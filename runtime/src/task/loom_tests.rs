@@ -68,6 +68,17 @@ fn waiting_for(executor: &Executor, flag: &Arc<AtomicBool>) -> (JoinHandle<()>, 
     (handle, waker)
 }
 
+/// One turn of a core's loop, as `cores::turn` has it.
+fn turn(executor: &Executor, bell: &Doorbell) {
+    if executor.inbox().fall_asleep() {
+        bell.wait();
+    }
+    if executor.inbox().wake_up() {
+        executor.collect_arrivals();
+    }
+    executor.run(usize::MAX);
+}
+
 /// Each task holds the inbox, so once only ours is left, every task's memory was freed, and freed once.
 fn assert_all_freed(executor: Executor, inbox: &Arc<Inbox>) {
     drop(executor);
@@ -86,9 +97,7 @@ fn a_remote_wake_is_never_lost() {
         });
         // A lost wake is a deadlock here, which loom reports.
         while !handle.is_finished() {
-            bell.wait();
-            executor.collect_arrivals();
-            executor.run(usize::MAX);
+            turn(&executor, &bell);
         }
         remote.join().unwrap();
         drop(handle);
@@ -109,9 +118,7 @@ fn a_second_wake_during_the_look_is_never_lost() {
             waker.wake_by_ref();
         });
         while !handle.is_finished() {
-            bell.wait();
-            executor.collect_arrivals();
-            executor.run(usize::MAX);
+            turn(&executor, &bell);
         }
         remote.join().unwrap();
         drop(handle);
@@ -133,9 +140,7 @@ fn a_wake_during_the_look_at_another_is_never_lost() {
             second.1.wake();
         });
         while !handles.iter().all(JoinHandle::is_finished) {
-            bell.wait();
-            executor.collect_arrivals();
-            executor.run(usize::MAX);
+            turn(&executor, &bell);
         }
         remote.join().unwrap();
         drop(handles);
@@ -158,9 +163,7 @@ fn wakes_may_race_the_end_of_a_task_and_its_last_reference() {
         // The other thread's wake may stand for this one, and arrive later.
         second.wake();
         while !handle.is_finished() {
-            bell.wait();
-            executor.collect_arrivals();
-            executor.run(usize::MAX);
+            turn(&executor, &bell);
         }
         drop(handle);
         executor.collect_arrivals();
@@ -186,17 +189,21 @@ fn a_wake_may_race_the_end_of_its_core() {
 }
 
 #[test]
-fn concurrent_wakes_notify_once_and_all_arrive() {
+fn concurrent_wakes_of_a_sleeping_core_ring_once_and_all_arrive() {
     loom::model(|| {
         let (executor, inbox, bell) = executor();
         let flag = Arc::new(AtomicBool::new(false));
         let woken = Arc::new(AtomicUsize::new(0));
         let mut handles = Vec::new();
-        let mut threads = Vec::new();
+        let (mut tasks, mut threads) = (Vec::new(), Vec::new());
         for _ in 0..2 {
             let (handle, waker) = waiting_for(&executor, &flag);
             let woken = woken.clone();
             handles.push(handle);
+            tasks.push((waker, woken));
+        }
+        assert!(inbox.fall_asleep());
+        for (waker, woken) in tasks {
             threads.push(thread::spawn(move || {
                 woken.fetch_add(1, Ordering::Relaxed);
                 waker.wake();
@@ -207,6 +214,7 @@ fn concurrent_wakes_notify_once_and_all_arrive() {
             thread.join().unwrap();
         }
         assert_eq!(bell.rings(), 1, "one system call for all wakes before the look");
+        assert!(inbox.wake_up());
         executor.collect_arrivals();
         executor.run(usize::MAX);
         assert!(handles.iter().all(JoinHandle::is_finished));
@@ -231,6 +239,93 @@ fn a_waker_cloned_and_dropped_on_two_threads_frees_its_task_once() {
         });
         drop(waker);
         remote.join().unwrap();
+        assert_all_freed(executor, &inbox);
+    });
+}
+
+#[test]
+fn a_busy_core_is_not_rung_for() {
+    loom::model(|| {
+        let (executor, inbox, bell) = executor();
+        let flag = Arc::new(AtomicBool::new(false));
+        let (handle, waker) = waiting_for(&executor, &flag);
+        let remote = thread::spawn(move || {
+            flag.store(true, Ordering::Relaxed);
+            waker.wake();
+        });
+        while !handle.is_finished() {
+            // This core never sleeps, and finds what came by its looks alone.
+            if inbox.wake_up() {
+                executor.collect_arrivals();
+            }
+            executor.run(usize::MAX);
+            thread::yield_now();
+        }
+        remote.join().unwrap();
+        assert_eq!(bell.rings(), 0);
+        drop(handle);
+        assert_all_freed(executor, &inbox);
+    });
+}
+
+#[test]
+fn a_request_to_end_may_race_a_core_that_falls_asleep() {
+    loom::model(|| {
+        let (executor, inbox, bell) = executor();
+        // Stands for the runtime's signal: set first, then every core is notified.
+        let deadline = Arc::new(AtomicBool::new(false));
+        let (asked, to) = (deadline.clone(), inbox.clone());
+        let remote = thread::spawn(move || {
+            asked.store(true, Ordering::Relaxed);
+            to.notify();
+        });
+        let mut seen = false;
+        while !seen {
+            if inbox.fall_asleep() {
+                bell.wait();
+            }
+            if inbox.wake_up() {
+                seen = deadline.load(Ordering::Relaxed);
+            }
+        }
+        remote.join().unwrap();
+        assert_all_freed(executor, &inbox);
+    });
+}
+
+/// Counts the drops of what a task holds and of what it leaves.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_task_that_was_sent_runs_once_or_is_dropped_once() {
+    loom::model(|| {
+        let (executor, inbox, bell) = executor();
+        let (runs, drops) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (ran, held, to) = (runs.clone(), Counted(drops.clone()), inbox.clone());
+        let remote = thread::spawn(move || {
+            let body = async move {
+                ran.fetch_add(1, Ordering::Relaxed);
+                drop(held);
+            };
+            // SAFETY: the body holds what is Send, and returns nothing.
+            unsafe { Executor::send_task(&to, body, Location::caller()) }
+        });
+        // The core looks once, and ends whether the task has come or not.
+        if executor.inbox().wake_up() {
+            executor.collect_arrivals();
+            executor.run(usize::MAX);
+        }
+        executor.cancel_all();
+        let arrived = remote.join().unwrap();
+        assert_eq!(drops.load(Ordering::Relaxed), 1);
+        assert!(arrived || runs.load(Ordering::Relaxed) == 0);
+        assert_eq!(bell.rings(), 0);
         assert_all_freed(executor, &inbox);
     });
 }

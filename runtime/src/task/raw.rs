@@ -4,7 +4,8 @@
 //! - the **home thread** (the one whose executor spawned the task) polls the future, moves the output, and
 //!   reads and writes every plain `Cell` of the header;
 //! - **any thread** may hold a reference (a `Waker`), so the reference count and the `remote_woken` flag are
-//!   atomic, and the inbox is shared.
+//!   atomic, and the inbox is shared;
+//! - a task may be **made on any thread** and sent home through the inbox, if what it holds until then is Send.
 //!
 //! A task is *live* from spawn until its future has been dropped; the executor owns one reference for that
 //! time. The memory goes when the last reference goes, by which time nothing is left in it to drop.
@@ -15,12 +16,12 @@ use std::future::Future;
 use std::mem;
 use std::panic::{self, AssertUnwindSafe, Location};
 use std::pin::Pin;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
 use super::inbox::Inbox;
 use super::{JoinError, executor};
-use crate::sync_types::{Arc, AtomicBool, AtomicUsize, Ordering, fence};
+use crate::sync_types::{Arc, AtomicBool, AtomicPtr, AtomicUsize, Ordering, fence};
 
 /// In the run queue: a second wake adds nothing.
 pub(super) const QUEUED: u8 = 1;
@@ -30,6 +31,8 @@ pub(super) const COMPLETE: u8 = 1 << 1;
 pub(super) const CANCELLED: u8 = 1 << 2;
 /// A `JoinHandle` exists and will want the output.
 pub(super) const JOINED: u8 = 1 << 3;
+/// Made on another thread and not yet arrived: the future has never been polled, and no executor knows of it.
+pub(super) const ON_ITS_WAY: u8 = 1 << 4;
 /// In a group other than the first, so that its queue is not the executor's own.
 pub(super) const GROUPED: u8 = 1 << 5;
 
@@ -40,6 +43,8 @@ pub(super) struct Header {
     pub(super) flags: Cell<u8>,
     /// Whose shares it is polled by. Means something only if `GROUPED` is set.
     pub(super) group: Cell<u16>,
+    /// The next in the inbox's list. Only who set `remote_woken`, and then the home thread, touches it.
+    link: AtomicPtr<Header>,
     /// Identity of the home executor, never reused within a process.
     home: u64,
     inbox: Arc<Inbox>,
@@ -78,7 +83,7 @@ struct TaskCell<F: Future> {
 pub(super) struct TaskRef(NonNull<Header>);
 
 /// Allocates a task with two references: the executor's and the join handle's.
-pub(super) fn allocate<F>(future: F, home: u64, inbox: Arc<Inbox>, at: &'static Location<'static>) -> TaskRef
+pub(super) fn allocate<F>(future: F, inbox: Arc<Inbox>, at: &'static Location<'static>) -> TaskRef
 where
     F: Future + 'static,
     F::Output: 'static,
@@ -89,7 +94,8 @@ where
             remote_woken: AtomicBool::new(false),
             flags: Cell::new(JOINED),
             group: Cell::new(0),
-            home,
+            link: AtomicPtr::new(ptr::null_mut()),
+            home: inbox.home(),
             inbox,
             vtable: &const {
                 Vtable {
@@ -177,6 +183,18 @@ impl TaskRef {
 
     pub(super) fn from_ptr(task: *mut Header) -> Option<TaskRef> {
         NonNull::new(task).map(TaskRef)
+    }
+
+    /// Changes the task's place in the inbox's list, and returns the old one.
+    ///
+    /// # Safety
+    /// As for [`TaskRef::header`].
+    pub(super) unsafe fn swap_link(self, link: *mut Header) -> *mut Header {
+        // SAFETY: forwarded. Relaxed: the list's own head orders what its links say.
+        let place = unsafe { &self.header().link };
+        let old = place.load(Ordering::Relaxed);
+        place.store(link, Ordering::Relaxed);
+        old
     }
 
     pub(super) fn raw_waker(self) -> RawWaker {
@@ -344,8 +362,8 @@ unsafe fn wake_by_ref(data: *const ()) {
     // has already put the task into the inbox.
     if !header.remote_woken.swap(true, Ordering::AcqRel) {
         header.refs.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the reference just taken goes into the inbox with the task.
-        unsafe { header.inbox.push(RemoteTask::new(task)) };
+        // SAFETY: the reference just taken goes into the inbox with the task, or is given up if nobody is left there.
+        drop(unsafe { header.inbox.push(RemoteTask::new(task)) });
     }
 }
 
@@ -358,18 +376,65 @@ unsafe fn drop_waker(data: *const ()) {
 pub(super) struct RemoteTask(TaskRef);
 
 // SAFETY: off the home thread a RemoteTask is only moved, or dropped, which touches the atomic count and, at the
-// last reference, memory in which nothing is left to drop.
+// last reference, memory in which nothing is left to drop. One that was made off its home holds what is Send.
 unsafe impl Send for RemoteTask {}
 
 impl RemoteTask {
     /// # Safety
     /// The caller passes on one reference that it owns.
-    unsafe fn new(task: TaskRef) -> RemoteTask {
+    pub(super) unsafe fn new(task: TaskRef) -> RemoteTask {
+        RemoteTask(task)
+    }
+
+    /// A task made on any thread, to be polled at its home. Besides the reference that goes with it there is one for
+    /// the executor, and no join handle.
+    ///
+    /// # Safety
+    /// What the future holds until its first poll is Send, and so is its output.
+    pub(super) unsafe fn sent<F>(
+        future: F,
+        inbox: Arc<Inbox>,
+        at: &'static Location<'static>,
+    ) -> RemoteTask
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        let task = allocate(future, inbox, at);
+        // SAFETY: freshly allocated, and known to nobody else.
+        let header = unsafe { task.header() };
+        header.flags.set(ON_ITS_WAY);
+        // As if woken: a waker that is made early can't link it a second time.
+        header.remote_woken.store(true, Ordering::Relaxed);
         RemoteTask(task)
     }
 
     pub(super) fn task(&self) -> TaskRef {
         self.0
+    }
+
+    pub(super) fn set_older(&self, older: *mut Header) {
+        // SAFETY: our reference keeps the task.
+        unsafe { self.0.swap_link(older) };
+    }
+
+    /// Drops a task that will not be run: one that was sent takes its future with it.
+    ///
+    /// # Safety
+    /// The task was never in an inbox, or was taken out of it by the home thread or in its stead.
+    pub(super) unsafe fn refuse(self) {
+        // SAFETY: our reference keeps the task. Its flags belong to whoever made it until it is pushed, then to the
+        // home thread. A task on its way was never polled, is in no queue, and has a second reference that nobody
+        // else will give up.
+        unsafe {
+            let flags = &self.0.header().flags;
+            if flags.get() & ON_ITS_WAY != 0 {
+                flags.set(COMPLETE);
+                self.0.finish(JoinError::Cancelled);
+                self.0.drop_output();
+                self.0.release();
+            }
+        }
     }
 }
 

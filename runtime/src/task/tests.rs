@@ -206,6 +206,7 @@ fn a_waker_from_another_thread_goes_through_the_inbox() {
         }),
     );
     settle(&executor);
+    assert!(executor.inbox().fall_asleep());
     let thread = std::thread::spawn(move || {
         let waker = receive.recv().unwrap();
         woken.store(1, Ordering::SeqCst);
@@ -216,6 +217,7 @@ fn a_waker_from_another_thread_goes_through_the_inbox() {
     });
     let waker = thread.join().unwrap();
     assert_eq!(notified.load(Ordering::SeqCst), 1, "one notification for two wakes");
+    assert!(executor.inbox().wake_up() && !executor.inbox().wake_up());
     settle(&executor);
     assert_eq!(join(handle), Ok("woken"));
     // A stale waker does nothing, here or elsewhere.
