@@ -72,7 +72,8 @@ pub use blocking::{BlockingHandle, QueueFull, spawn_blocking, try_spawn_blocking
 #[doc(hidden)]
 pub use cores::entry;
 pub use cores::{
-    Builder, Core, CoreSet, JoinFailure, Runtime, ShutdownHandle, StallReport, block_on, shutdown,
+    Broadcast, Builder, Core, CoreSet, JoinFailure, PerCore, RemoteHandle, Runtime, ShutdownHandle,
+    StallReport, block_on, mail, shutdown,
 };
 #[cfg(feature = "macros")]
 pub use covet_runtime_macros::{main, test};

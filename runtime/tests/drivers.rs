@@ -84,7 +84,7 @@ fn where_io_uring_is_refused_epoll_serves_and_says_why() {
         for _ in 0..2 {
             let runtime = Runtime::builder()
                 .start(|core| async move {
-                    assert_eq!(core.driver(), DriverKind::Epoll);
+                    assert_eq!(core.driver(), Some(DriverKind::Epoll));
                     assert_eq!(DriverKind::current(), Some(DriverKind::Epoll));
                     works().await;
                 })

@@ -5,6 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::mail::peers::Attendance;
+use super::mail::per_core::States;
 use super::shutdown::ShutdownState;
 use super::stall::Heartbeat;
 use crate::blocking;
@@ -25,6 +27,9 @@ pub(crate) struct CoreState {
     pub(crate) wheel: RefCell<Wheel>,
     pub(crate) pool: Pool,
     pub(crate) shutdown: ShutdownState,
+    pub(crate) attendance: Attendance,
+    /// What `PerCore` handles stand for here.
+    pub(crate) states: States,
     /// The threads for what must block, shared by the cores of the runtime.
     pub(crate) blocking: Arc<blocking::Pool>,
     /// Shows the stall detector that the loop turns.

@@ -8,7 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::context;
+use super::core::Core;
 use super::life::{Blueprint, make_core, run_core};
+use super::mail::peers::{Peers, Place};
 use super::set::{self, CoreSet};
 use super::shutdown::{ShutdownHandle, Signal};
 use super::signals::SignalWatch;
@@ -16,7 +18,7 @@ use super::stall::{self, Watchdog};
 use super::turn::Until;
 use crate::blocking;
 use crate::error::StartError;
-use crate::ring::{DriverChoice, DriverKind, RingSizes};
+use crate::ring::{DriverChoice, RingSizes};
 use crate::sync_types::Arc;
 
 /// How long a signal leaves to requests in flight, unless the builder says otherwise.
@@ -107,8 +109,8 @@ impl Builder {
 
     /// Starts one pinned thread per core, and on each runs the future that `factory` makes there.
     ///
-    /// A core ends when that future and every task spawned on it have finished, or at the deadline of a shutdown.
-    /// Returns when all cores run.
+    /// The cores end together: when, on all of them, that future and every task have finished, or at the deadline of
+    /// a shutdown. Until then each is there for what the others send it. Returns when all cores run.
     ///
     /// # Errors
     /// When a core does not exist, a ring can't be made, or a thread can't be started; then no core is left
@@ -131,6 +133,9 @@ impl Builder {
         };
         // Before any thread is pinned: blocking work may run on every CPU of the process.
         let blocking = blocking::Pool::new(self.blocking, &self.thread_name);
+        let pinned: Vec<_> = cpus.iter().copied().map(Some).collect();
+        let (peers, places) = Peers::new(&pinned)?;
+        signal.subscribe(&peers);
         let watchdog = Watchdog::start(&self.stall).map_err(StartError::io("start the stall detector"))?;
         let blueprint = Blueprint {
             sizes: self.sizes,
@@ -138,14 +143,13 @@ impl Builder {
             blocking: blocking.clone(),
             watcher: watchdog.as_ref().map(Watchdog::watcher),
         };
-        let mut runtime = Runtime { threads: Vec::new(), handle, signals, blocking, watchdog };
+        let mut runtime = Runtime { threads: Vec::new(), peers, handle, signals, blocking, watchdog };
         let (report, reports) = mpsc::channel();
-        for (index, &cpu) in cpus.iter().enumerate() {
+        for (place, &cpu) in places.into_iter().zip(&cpus) {
             let (factory, blueprint, report) = (factory.clone(), blueprint.clone(), report.clone());
-            let core = Core { index, cpu: Some(cpu), count: cpus.len(), driver: DriverKind::IoUring };
             let spawned = thread::Builder::new()
                 .name(format!("{}-{cpu}", self.thread_name))
-                .spawn(move || core_thread(core, &blueprint, report, move |core| (*factory)(core)));
+                .spawn(move || core_thread(place, &blueprint, report, move |core| (*factory)(core)));
             match spawned {
                 Ok(thread) => runtime.threads.push(thread),
                 Err(source) => {
@@ -185,11 +189,14 @@ impl Builder {
             set::pin(only)?;
             cpu = Some(only);
         }
+        let (peers, mut places) = Peers::new(&[cpu])?;
+        signal.subscribe(&peers);
+        let place = places.remove(0);
         let watchdog = Watchdog::start(&self.stall).map_err(StartError::io("start the stall detector"))?;
         let watcher = watchdog.as_ref().map(Watchdog::watcher);
         let blueprint =
             Blueprint { sizes: self.sizes, signal: signal.clone(), blocking, watcher: watcher.clone() };
-        let core = make_core(&blueprint)?;
+        let core = make_core(&blueprint, place)?;
         let _watch = match self.signals {
             Some(deadline) => Some(
                 SignalWatch::start(ShutdownHandle(signal), deadline)
@@ -225,37 +232,6 @@ pub fn block_on<F: Future>(future: F) -> Result<F::Output, StartError> {
     Builder::default().block_on(future)
 }
 
-/// Where a factory is being run.
-#[derive(Debug, Clone)]
-pub struct Core {
-    index: usize,
-    cpu: Option<usize>,
-    count: usize,
-    driver: DriverKind,
-}
-
-impl Core {
-    /// Its place among the runtime's cores, from 0.
-    pub fn index(&self) -> usize {
-        self.index
-    }
-
-    /// The CPU that it is pinned to.
-    pub fn cpu(&self) -> Option<usize> {
-        self.cpu
-    }
-
-    /// How many cores the runtime has.
-    pub fn count(&self) -> usize {
-        self.count
-    }
-
-    /// What it talks to the kernel with.
-    pub fn driver(&self) -> DriverKind {
-        self.driver
-    }
-}
-
 /// Threads that each run a core.
 ///
 /// Dropping it begins a shutdown without patience and waits for the threads; [`Runtime::join`] waits without
@@ -263,6 +239,7 @@ impl Core {
 #[must_use = "dropping a runtime shuts it down: call `join` to let it run"]
 pub struct Runtime {
     threads: Vec<thread::JoinHandle<Option<String>>>,
+    peers: Arc<Peers>,
     handle: ShutdownHandle,
     signals: Option<SignalWatch>,
     blocking: std::sync::Arc<blocking::Pool>,
@@ -297,6 +274,15 @@ impl Runtime {
     /// Settings for a new runtime.
     pub fn builder() -> Builder {
         Builder::default()
+    }
+
+    /// The core in this place, from 0, for threads that are none themselves.
+    ///
+    /// # Panics
+    /// If there are not that many.
+    #[track_caller]
+    pub fn core(&self, index: usize) -> Core {
+        Core::new(0, self.peers.clone()).peer(index)
     }
 
     /// Begins the shutdown; see [`ShutdownHandle::shutdown`].
@@ -354,13 +340,14 @@ impl std::fmt::Debug for Runtime {
 
 /// The life of a core's thread; returns what went wrong.
 fn core_thread<Fut: Future<Output = ()> + 'static>(
-    mut info: Core,
+    place: Place,
     blueprint: &Blueprint,
     report: mpsc::Sender<Result<(), StartError>>,
     factory: impl FnOnce(Core) -> Fut,
 ) -> Option<String> {
-    let cpu = info.cpu;
-    let made = cpu.map_or(Ok(()), set::pin).and_then(|()| make_core(blueprint));
+    let info = place.attendance.core().clone();
+    let cpu = info.cpu();
+    let made = cpu.map_or(Ok(()), set::pin).and_then(|()| make_core(blueprint, place));
     let core = match made {
         Ok(core) => core,
         Err(error) => {
@@ -368,7 +355,6 @@ fn core_thread<Fut: Future<Output = ()> + 'static>(
             return None;
         }
     };
-    info.driver = core.driver.borrow().kind().expect("a driver is open when it has just been made");
     let _ = report.send(Ok(()));
     // The reports end when every thread has reported or died: `start` must not wait for a dead one.
     drop(report);

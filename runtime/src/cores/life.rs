@@ -2,15 +2,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
-use std::os::fd::{AsFd, OwnedFd};
 use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Instant;
 
-use rustix::event::{EventfdFlags, eventfd};
-
 use super::context::{self, CoreState};
+use super::mail::peers::Place;
+use super::mail::per_core::States;
 use super::shutdown::{ShutdownState, Signal};
 use super::stall::Watcher;
 use super::turn::{self, Ended, Until};
@@ -19,7 +18,7 @@ use crate::buf::Pool;
 use crate::error::StartError;
 use crate::ring::{Driver, RingSizes};
 use crate::sync_types::Arc;
-use crate::task::{Executor, Inbox, JoinError};
+use crate::task::{Executor, JoinError};
 use crate::time::{Clock, Wheel};
 
 /// What the cores of one runtime are made from.
@@ -31,16 +30,13 @@ pub(super) struct Blueprint {
     pub(super) watcher: Option<Watcher>,
 }
 
-pub(super) fn make_core(blueprint: &Blueprint) -> Result<Rc<CoreState>, StartError> {
+pub(super) fn make_core(blueprint: &Blueprint, place: Place) -> Result<Rc<CoreState>, StartError> {
     let Blueprint { sizes, signal, blocking, .. } = blueprint;
-    let event = eventfd(0, EventfdFlags::CLOEXEC).map_err(|error| crate::ring::explain(error.into()))?;
-    let waker: OwnedFd = event.try_clone().map_err(crate::ring::explain)?;
-    let inbox = Arc::new(Inbox::new(Box::new(move || {
-        // Only a counter at its maximum could refuse, and then the core is about to wake anyway.
-        let _ = rustix::io::write(waker.as_fd(), &1u64.to_ne_bytes());
-    })));
+    let Place { attendance, event } = place;
     let driver = Driver::new(*sizes, event, blocking)?;
-    signal.subscribe(inbox.clone());
+    let core = attendance.core();
+    core.peers().set_driver(core.index(), driver.kind());
+    let inbox = core.peers().inbox(core.index()).clone();
     let now = Instant::now();
     Ok(Rc::new(CoreState {
         executor: Executor::new(inbox),
@@ -48,6 +44,8 @@ pub(super) fn make_core(blueprint: &Blueprint) -> Result<Rc<CoreState>, StartErr
         wheel: RefCell::new(Wheel::new(now)),
         pool: Pool::default(),
         shutdown: ShutdownState::new(signal.clone()),
+        attendance,
+        states: States::default(),
         blocking: blocking.clone(),
         heartbeat: std::sync::Arc::default(),
         clock: Clock::default(),
@@ -99,6 +97,8 @@ struct Teardown<'a> {
 impl Drop for Teardown<'_> {
     fn drop(&mut self) {
         self.core.executor.cancel_all();
+        // They may hold streams and timers, too.
+        self.core.states.clear();
         let mut after = {
             let mut driver = self.core.driver.borrow_mut();
             driver.close();
@@ -108,5 +108,7 @@ impl Drop for Teardown<'_> {
         // Those wakers and buffers may have spawned something. Left in the queue it would hold the core that holds
         // the queue, for ever.
         self.core.executor.cancel_all();
+        self.core.states.clear();
+        self.core.attendance.end();
     }
 }

@@ -1,16 +1,22 @@
 //! Cores: which there are, a pinned thread and a loop for each, and their end.
 
 pub(crate) mod context;
+mod core;
 pub mod entry;
 mod launch;
 mod life;
+pub mod mail;
 mod set;
 pub mod shutdown;
 mod signals;
 mod stall;
 mod turn;
 
-pub use launch::{Builder, Core, JoinFailure, Runtime, block_on};
+pub use core::Core;
+pub use launch::{Builder, JoinFailure, Runtime, block_on};
+pub use mail::broadcast::Broadcast;
+pub use mail::per_core::PerCore;
+pub use mail::remote::RemoteHandle;
 pub use set::CoreSet;
 pub use shutdown::ShutdownHandle;
 pub use stall::StallReport;

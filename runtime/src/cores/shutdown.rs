@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use slab::Slab;
 
 use super::context::{self, CoreState};
+use super::mail::peers::Peers;
 use crate::sync_types::Arc;
 use crate::task::Inbox;
 
@@ -30,8 +31,9 @@ impl Signal {
         Arc::new(Signal { state: Mutex::default() })
     }
 
-    pub(super) fn subscribe(&self, inbox: Arc<Inbox>) {
-        self.lock().cores.push(inbox);
+    /// The cores that a request is to reach.
+    pub(super) fn subscribe(&self, peers: &Peers) {
+        self.lock().cores.extend(peers.inboxes().cloned());
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {

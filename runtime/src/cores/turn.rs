@@ -17,7 +17,7 @@ const TASK_BUDGET: usize = 512;
 pub(super) enum Until {
     /// The main task has ended.
     MainIsDone,
-    /// The main task and all others have ended.
+    /// The main task and all others have ended, here and on all other cores of the runtime.
     AllAreDone,
 }
 
@@ -38,11 +38,12 @@ pub(super) fn run(core: &Rc<CoreState>, main: &JoinHandle<()>, until: Until) -> 
     core.heartbeat.beat();
     loop {
         let polled = core.executor.turn(TASK_BUDGET, core.now.get());
-        if core.executor.live() == 0 || until == Until::MainIsDone && main.is_finished() {
+        let idle = core.executor.live() == 0;
+        if idle && core.attendance.rest() || until == Until::MainIsDone && main.is_finished() {
             return Ok(Ended::Done);
         }
         if core.shutdown.deadline.get().is_some_and(|end| Instant::now() >= end) {
-            return Ok(Ended::Deadline);
+            return Ok(if idle { Ended::Done } else { Ended::Deadline });
         }
         let inbox = core.executor.inbox();
         let (wait, fell_asleep) = match plan_wait(core) {
@@ -70,6 +71,9 @@ pub(super) fn run(core: &Rc<CoreState>, main: &JoinHandle<()>, until: Until) -> 
         }
         if inbox.wake_up() {
             core.executor.collect_arrivals();
+            if idle && core.executor.live() > 0 {
+                core.attendance.resume();
+            }
             core.shutdown.refresh();
         }
         if !core.wheel.borrow().is_empty() {

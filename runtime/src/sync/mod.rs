@@ -21,7 +21,7 @@ pub mod oneshot;
 mod rwlock;
 mod semaphore;
 mod task_set;
-mod waiters;
+pub(crate) mod waiters;
 mod waker_cell;
 pub mod watch;
 

@@ -3,6 +3,8 @@
 //! Wakers are other people's code: cloning, waking or dropping one may come back into the very primitive that did
 //! it. So each of the three happens while nothing is borrowed, and the functions here are shaped to make that the
 //! easy way.
+//!
+//! Senders of a mailbox wait in the same queue, from any thread and under a lock.
 
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -16,13 +18,17 @@ use slab::Slab;
 /// A slot is made by [`Waiters::wait`] and given back by the future that owns its key, so a waiter that was popped
 /// but never polled again is still known, and what it was given can be passed on. Every operation on one waiter
 /// is O(1).
-pub(super) struct Waiters<N> {
+pub(crate) struct Waiters<N, P = OneCore> {
     slots: Slab<Slot<N>>,
     first: Option<usize>,
     last: Option<usize>,
-    /// What waits belongs to one core, so the primitives don't leave it either.
-    one_core: PhantomData<*const ()>,
+    place: PhantomData<P>,
 }
+
+/// What waits belongs to one core, so the primitives don't leave it either.
+pub(crate) type OneCore = *const ();
+/// Whoever waits may be anywhere.
+pub(crate) type AnyThread = ();
 
 struct Slot<N> {
     /// Present while the slot is queued.
@@ -32,21 +38,21 @@ struct Slot<N> {
     note: N,
 }
 
-impl<N> Waiters<N> {
-    pub(super) const fn new() -> Waiters<N> {
-        Waiters { slots: Slab::new(), first: None, last: None, one_core: PhantomData }
+impl<N, P> Waiters<N, P> {
+    pub(crate) const fn new() -> Waiters<N, P> {
+        Waiters { slots: Slab::new(), first: None, last: None, place: PhantomData }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.first.is_none()
     }
 
-    pub(super) fn front(&self) -> Option<&N> {
+    pub(crate) fn front(&self) -> Option<&N> {
         self.first.map(|key| &self.slots[key].note)
     }
 
     /// Queues a waiter, or gives the one under `key` the waker of this poll.
-    pub(super) fn wait(
+    pub(crate) fn wait(
         &mut self,
         key: &mut Option<usize>,
         by: &mut Registration<'_>,
@@ -70,7 +76,7 @@ impl<N> Waiters<N> {
     }
 
     /// Ends the wait of the first in the queue, whose slot stays until its future comes for it.
-    pub(super) fn pop_front(&mut self) -> Option<(Waker, &mut N)> {
+    pub(crate) fn pop_front(&mut self) -> Option<(Waker, &mut N)> {
         let key = self.first?;
         self.unlink(key);
         let slot = &mut self.slots[key];
@@ -79,7 +85,7 @@ impl<N> Waiters<N> {
     }
 
     /// Ends the wait of all who wait now.
-    pub(super) fn pop_all(&mut self, mut mark: impl FnMut(&mut N)) -> Vec<Waker> {
+    pub(crate) fn pop_all(&mut self, mut mark: impl FnMut(&mut N)) -> Vec<Waker> {
         let mut wakers = Vec::new();
         while let Some((waker, note)) = self.pop_front() {
             mark(note);
@@ -89,7 +95,7 @@ impl<N> Waiters<N> {
     }
 
     /// Gives back the slot under `key` if its wait has ended.
-    pub(super) fn take_popped(&mut self, key: &mut Option<usize>) -> Option<N> {
+    pub(crate) fn take_popped(&mut self, key: &mut Option<usize>) -> Option<N> {
         let slot = (*key)?;
         if self.slots[slot].waker.is_some() {
             return None;
@@ -100,7 +106,7 @@ impl<N> Waiters<N> {
 
     /// Gives back the slot of a future that is dropped or ready by other means. The waker is there if it was still
     /// queued, for the caller to drop once nothing is borrowed.
-    pub(super) fn leave(&mut self, key: &mut Option<usize>) -> Option<(N, Option<Waker>)> {
+    pub(crate) fn leave(&mut self, key: &mut Option<usize>) -> Option<(N, Option<Waker>)> {
         let key = key.take()?;
         if self.slots[key].waker.is_some() {
             self.unlink(key);
@@ -110,7 +116,7 @@ impl<N> Waiters<N> {
     }
 
     #[cfg(all(test, not(loom)))]
-    pub(super) fn slots(&self) -> usize {
+    pub(crate) fn slots(&self) -> usize {
         self.slots.len()
     }
 
@@ -128,13 +134,18 @@ impl<N> Waiters<N> {
 }
 
 /// The waker of one poll, on its way into a slot.
-pub(super) struct Registration<'a> {
+pub(crate) struct Registration<'a> {
     waker: &'a Waker,
     cloned: Option<Waker>,
     clone_needed: bool,
 }
 
-impl Registration<'_> {
+impl<'a> Registration<'a> {
+    /// For who can't come back after a clone.
+    pub(crate) fn cloned(waker: &'a Waker) -> Registration<'a> {
+        Registration { waker, cloned: Some(waker.clone()), clone_needed: false }
+    }
+
     fn register(&mut self, slot: &mut Option<Waker>) {
         if slot.as_ref().is_some_and(|waker| waker.will_wake(self.waker)) {
             return;
@@ -151,7 +162,7 @@ impl Registration<'_> {
 ///
 /// `step` runs a second time, after the waker was cloned outside the borrow, if it asked for a registration that
 /// needs a clone. Until then it must not have changed the state.
-pub(super) fn poll_registered<S, R>(
+pub(crate) fn poll_registered<S, R>(
     state: &RefCell<S>,
     cx: &Context<'_>,
     mut step: impl FnMut(&mut S, &mut Registration<'_>) -> Poll<R>,
@@ -167,7 +178,7 @@ pub(super) fn poll_registered<S, R>(
 }
 
 /// Wakes one after the other; a waker that panics does not keep the rest from being woken.
-pub(super) fn wake_each(wakers: impl IntoIterator<Item = Waker>) {
+pub(crate) fn wake_each(wakers: impl IntoIterator<Item = Waker>) {
     let mut panicked = None;
     for waker in wakers {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {

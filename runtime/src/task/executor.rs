@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use super::groups::{Groups, SERVING};
 use super::inbox::Inbox;
-use super::raw::{self, CANCELLED, COMPLETE, GROUPED, Header, JOINED, ON_ITS_WAY, QUEUED, RemoteTask, TaskRef};
+use super::raw::{
+    self, CANCELLED, COMPLETE, GROUPED, Header, JOINED, ON_ITS_WAY, QUEUED, RemoteTask, TaskRef,
+};
 use super::{JoinError, JoinHandle};
 use crate::sync_types::Arc;
 
@@ -453,7 +455,7 @@ impl Drop for Executor {
 }
 
 /// Logs a panic that was stopped at the border of its task.
-pub(super) fn report_panic(payload: Box<dyn Any + Send>, place: impl std::fmt::Display) {
+pub(crate) fn report_panic(payload: Box<dyn Any + Send>, place: impl std::fmt::Display) {
     let message = JoinError::panic_text(&*payload);
     tracing::error!(%message, %place, "a task panicked; the core goes on");
     drop_payload(payload);

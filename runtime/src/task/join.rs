@@ -31,6 +31,9 @@ pub enum JoinError {
     /// It panicked, with this message.
     #[error("the task panicked: {0}")]
     Panicked(String),
+    /// It was sent to a core that has ended, and never ran.
+    #[error("the task was not run: its core has ended")]
+    CoreGone,
     /// Blocking work found no thread to run on, for this reason.
     #[error("the work was not begun: {0}")]
     Refused(String),

@@ -12,7 +12,7 @@ mod join;
 mod raw;
 mod yield_now;
 
-pub(crate) use executor::{Executor, drop_payload, running};
+pub(crate) use executor::{Executor, drop_payload, report_panic, running};
 pub use group::{TaskGroup, spawn_in};
 pub(crate) use inbox::Inbox;
 pub use join::{JoinError, JoinHandle};

@@ -391,11 +391,7 @@ impl RemoteTask {
     ///
     /// # Safety
     /// What the future holds until its first poll is Send, and so is its output.
-    pub(super) unsafe fn sent<F>(
-        future: F,
-        inbox: Arc<Inbox>,
-        at: &'static Location<'static>,
-    ) -> RemoteTask
+    pub(super) unsafe fn sent<F>(future: F, inbox: Arc<Inbox>, at: &'static Location<'static>) -> RemoteTask
     where
         F: Future + 'static,
         F::Output: 'static,

@@ -1,0 +1,592 @@
+//! Work and values between cores, with real ones.
+
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking, and so do the helpers they share")]
+
+#[path = "alone/mod.rs"]
+mod alone;
+
+use std::cell::{Cell, RefCell};
+use std::future::pending;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
+
+use covet_runtime::{
+    Core, CoreSet, JoinError, PerCore, RemoteHandle, Runtime, block_on, mail, shutdown, spawn, time,
+    yield_now,
+};
+
+/// Runs `body` on the first core of a runtime on all CPUs, whose other cores have nothing of their own to do.
+fn on_first<F: Future<Output = ()> + 'static>(body: impl Fn(Core) -> F + Send + Sync + 'static) {
+    let runtime = Runtime::builder()
+        .start(move |core| {
+            let body = (core.index() == 0).then(|| body(core));
+            async move {
+                if let Some(body) = body {
+                    body.await;
+                }
+            }
+        })
+        .unwrap();
+    runtime.join().unwrap();
+}
+
+/// Waits for a handle on a thread that is no core.
+fn wait<T>(handle: RemoteHandle<T>) -> Result<T, JoinError> {
+    block_on(handle).unwrap()
+}
+
+/// Says on which thread it was dropped.
+struct Told(mpsc::Sender<ThreadId>);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        let _ = self.0.send(thread::current().id());
+    }
+}
+
+#[test]
+fn a_task_runs_over_there_and_its_output_comes_back() {
+    on_first(|core| async move {
+        let here = thread::current().id();
+        for index in 0..core.count() {
+            let (id, name) = core
+                .spawn_on(index, move || async move {
+                    // Neither is Send: the future never leaves the core.
+                    let local = Rc::new(RefCell::new(Vec::new()));
+                    for n in 0..3 {
+                        yield_now().await;
+                        time::sleep(Duration::from_micros(100)).await;
+                        local.borrow_mut().push(n);
+                    }
+                    assert_eq!(*local.borrow(), [0, 1, 2]);
+                    (thread::current().id(), Core::current().index())
+                })
+                .await
+                .unwrap();
+            assert_eq!(name, index);
+            assert_eq!(id == here, index == core.index());
+        }
+    });
+}
+
+#[test]
+fn a_core_without_work_of_its_own_waits_for_that_of_others() {
+    on_first(|core| async move {
+        let last = core.count() - 1;
+        for _ in 0..3 {
+            // The other core's main future has long ended.
+            time::sleep(Duration::from_millis(10)).await;
+            assert_eq!(core.spawn_on(last, || async { 7 }).await, Ok(7));
+        }
+        // What is sent and not awaited is finished all the same.
+        let done = Arc::new(AtomicBool::new(false));
+        let flag = done.clone();
+        let sender = core.clone();
+        core.spawn_on(last, move || async move {
+            time::sleep(Duration::from_millis(10)).await;
+            sender.spawn_on(0, move || async move { flag.store(true, Ordering::SeqCst) }).detach();
+        })
+        .detach();
+        drop(done);
+    });
+}
+
+#[test]
+fn detached_work_is_done_before_the_runtime_ends() {
+    let hops = Arc::new(AtomicUsize::new(0));
+    fn hop(core: &Core, left: usize, hops: Arc<AtomicUsize>) {
+        let next = (Core::try_current().map_or(0, |here| here.index()) + 1) % core.count();
+        let onward = core.clone();
+        core.spawn_on(next, move || async move {
+            yield_now().await;
+            hops.fetch_add(1, Ordering::SeqCst);
+            if left > 1 {
+                hop(&onward, left - 1, hops);
+            }
+        })
+        .detach();
+    }
+    let count = hops.clone();
+    on_first(move |core| {
+        let hops = count.clone();
+        async move { hop(&core, 1000, hops) }
+    });
+    assert_eq!(hops.load(Ordering::SeqCst), 1000);
+}
+
+#[test]
+fn threads_that_are_no_core_send_work_and_wait_for_it() {
+    let runtime = Runtime::builder().start(|_| shutdown::requested()).unwrap();
+    let last = runtime.core(0).count() - 1;
+    let core = runtime.core(last);
+    assert_eq!(core.index(), last);
+    let threads: Vec<_> = (0..3)
+        .map(|n| {
+            let core = core.clone();
+            thread::spawn(move || wait(core.spawn_on(n % core.count(), move || async move { n })))
+        })
+        .collect();
+    for (n, thread) in threads.into_iter().enumerate() {
+        assert_eq!(thread.join().unwrap(), Ok(n));
+    }
+    assert!(Core::try_current().is_none());
+    runtime.shutdown(Duration::from_secs(5));
+    runtime.join().unwrap();
+    // All have ended: an answer, no hang, and the closure is dropped.
+    let (tell, told) = mpsc::channel();
+    let closure = Told(tell);
+    assert_eq!(wait(core.spawn_on(0, move || async move { drop(closure) })), Err(JoinError::CoreGone));
+    assert_eq!(told.recv().unwrap(), thread::current().id());
+    let all = block_on(core.broadcast(|_| async {})).unwrap();
+    assert!(all.iter().all(|outcome| *outcome == Err(JoinError::CoreGone)) && all.len() == core.count());
+}
+
+#[test]
+fn a_panic_over_there_is_the_answer_here() {
+    on_first(|core| async move {
+        let last = core.count() - 1;
+        let panicked = |text: &str| Err::<(), _>(JoinError::Panicked(text.into()));
+        let before: RemoteHandle<()> =
+            core.spawn_on(last, || -> std::future::Ready<()> { panic!("in the closure") });
+        let during = core.spawn_on(last, || async {
+            yield_now().await;
+            panic!("in the future")
+        });
+        assert_eq!(before.await, panicked("in the closure"));
+        assert_eq!(during.await, panicked("in the future"));
+        assert_eq!(core.spawn_on(last, || async { 1 }).await, Ok(1));
+    });
+}
+
+#[test]
+fn cancelled_work_is_dropped_where_it_ran() {
+    on_first(|core| async move {
+        let last = core.count() - 1;
+        let (tell, told) = mpsc::channel();
+        let (say, started) = mail::channel(1);
+        let mut started = started.bind();
+        let there = core.spawn_on(last, move || async move {
+            let _held = (Told(tell), Rc::new(()));
+            say.send(thread::current().id()).await.unwrap();
+            pending::<()>().await;
+        });
+        let home = started.recv().await.unwrap();
+        assert!(!there.is_finished());
+        there.cancel();
+        there.cancel();
+        assert_eq!(there.await, Err(JoinError::Cancelled));
+        // What it held is gone before the answer comes.
+        assert_eq!(told.try_recv().unwrap(), home);
+        // Cancelled before it began: it may or may not have.
+        let there = core.spawn_on(last, pending::<()>);
+        there.cancel();
+        assert_eq!(there.await, Err(JoinError::Cancelled));
+        // Too late to change anything.
+        let mut there = core.spawn_on(last, || async { 1 });
+        let outcome = (&mut there).await;
+        there.cancel();
+        assert_eq!(outcome, Ok(1));
+    });
+}
+
+#[test]
+fn work_on_a_core_that_is_stopped_gets_an_answer() {
+    let (say, started) = mpsc::channel();
+    let runtime = Runtime::builder().start(|_| pending::<()>()).unwrap();
+    let core = runtime.core(0);
+    let handles: Vec<_> = (0..core.count())
+        .map(|index| {
+            let say = say.clone();
+            core.spawn_on(index, move || async move {
+                say.send(()).unwrap();
+                pending::<()>().await;
+            })
+        })
+        .collect();
+    for _ in 0..core.count() {
+        started.recv().unwrap();
+    }
+    let waiting: Vec<_> = handles.into_iter().map(|handle| thread::spawn(move || wait(handle))).collect();
+    runtime.shutdown(Duration::ZERO);
+    runtime.join().unwrap();
+    for thread in waiting {
+        assert_eq!(thread.join().unwrap(), Err(JoinError::Cancelled));
+    }
+}
+
+#[test]
+fn work_that_waits_for_a_core_that_is_stopped_is_dropped_there() {
+    let runtime = Runtime::builder().cores(CoreSet::count(1)).start(|_| pending::<()>()).unwrap();
+    let core = runtime.core(0);
+    let (say, entered) = mpsc::channel();
+    let (leave, left) = mpsc::channel::<()>();
+    core.spawn_on(0, move || async move {
+        say.send(()).unwrap();
+        // A bad task: it blocks its core until the work below is on its way and the deadline has passed.
+        left.recv().unwrap();
+    })
+    .detach();
+    entered.recv().unwrap();
+    let (tell, told) = mpsc::channel();
+    let held = Told(tell);
+    let late = core.spawn_on(0, move || async move {
+        let _held = held;
+        pending::<()>().await;
+    });
+    runtime.shutdown(Duration::ZERO);
+    leave.send(()).unwrap();
+    assert!(matches!(wait(late), Err(JoinError::CoreGone | JoinError::Cancelled)));
+    assert_ne!(told.recv().unwrap(), thread::current().id());
+    runtime.join().unwrap();
+}
+
+#[test]
+fn a_broadcast_reaches_every_core_and_keeps_their_order() {
+    on_first(|core| async move {
+        let outcomes = core
+            .broadcast(|core| async move {
+                // The first answers last.
+                time::sleep(Duration::from_millis(10 * (core.count() - core.index()) as u64)).await;
+                assert_ne!(core.index(), 1, "one fails");
+                assert_eq!(core.index(), Core::current().index());
+                core.index()
+            })
+            .await;
+        for (index, outcome) in outcomes.iter().enumerate() {
+            match outcome {
+                Ok(name) => assert_eq!(*name, index),
+                Err(JoinError::Panicked(text)) => assert!(index == 1 && text.contains("one fails"), "{text}"),
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert_eq!(outcomes.len(), core.count());
+        let endless = core.broadcast(|_| pending::<()>());
+        endless.cancel();
+        assert!(endless.await.into_iter().all(|outcome| outcome == Err(JoinError::Cancelled)));
+    });
+}
+
+#[test]
+fn per_core_state_is_built_once_and_asked_from_anywhere() {
+    on_first(|core| async move {
+        let built = Arc::new(AtomicUsize::new(0));
+        let count = built.clone();
+        let (tell, told) = mpsc::channel();
+        let tell = Mutex::new(tell);
+        let state = PerCore::new(&core, move |core| {
+            count.fetch_add(1, Ordering::SeqCst);
+            (core.index(), Cell::new(0), Told(tell.lock().unwrap().clone()))
+        });
+        for _ in 0..10 {
+            let touched = state.map(|state| async move {
+                assert_eq!(state.0, Core::current().index());
+                state.1.set(state.1.get() + 1);
+                thread::current().id()
+            });
+            assert!(touched.await.into_iter().all(|outcome| outcome.is_ok()));
+        }
+        assert_eq!(built.load(Ordering::SeqCst), core.count());
+        assert_eq!(state.with(|state| state.1.get()), 10);
+        // From the last core as well as from here.
+        let copy = state.clone();
+        let sum = core
+            .spawn_on(core.count() - 1, move || async move {
+                copy.fold(0, |state| async move { state.1.get() }, |sum, n| sum + n).await
+            })
+            .await;
+        assert_eq!(sum, Ok(Ok(10 * core.count())));
+        assert_eq!(state.on(0, |state| async move { state.0 }).await, Ok(0));
+        let mut homes: Vec<_> = state.map(|_| async { thread::current().id() }).await;
+        // Gone with the last handle, each on its own core.
+        drop(state);
+        for _ in 0..core.count() {
+            let home = Ok(time::timeout(Duration::from_secs(20), dropped(&told)).await.unwrap());
+            let place = homes.iter().position(|other| *other == home).expect("each on its core, once");
+            homes.remove(place).unwrap();
+        }
+    });
+}
+
+async fn dropped(told: &mpsc::Receiver<ThreadId>) -> ThreadId {
+    loop {
+        match told.try_recv() {
+            Ok(home) => return home,
+            Err(_) => time::sleep(Duration::from_millis(1)).await,
+        }
+    }
+}
+
+#[test]
+fn per_core_state_may_take_time_to_build_and_may_fail() {
+    on_first(|core| async move {
+        let state = PerCore::build(&core, |core| async move {
+            time::sleep(Duration::from_millis(5)).await;
+            Rc::new(core.index())
+        })
+        .await
+        .unwrap();
+        let sum = state.fold(0, |state| async move { **state }, |sum, n| sum + n).await;
+        assert_eq!(sum, Ok((0..core.count()).sum()));
+
+        let failed = PerCore::build(&core, |core| async move {
+            assert_ne!(core.index(), core.count() - 1, "no state here");
+            core.index()
+        })
+        .await;
+        assert!(matches!(failed, Err(JoinError::Panicked(text)) if text.contains("no state here")));
+
+        let tries = Arc::new(AtomicUsize::new(0));
+        let count = tries.clone();
+        let moody = PerCore::new(&core, move |_| {
+            assert!(count.fetch_add(1, Ordering::SeqCst) > 0, "not yet");
+            7
+        });
+        assert!(matches!(moody.on(0, |state| async move { *state }).await, Err(JoinError::Panicked(_))));
+        assert_eq!(moody.on(0, |state| async move { *state }).await, Ok(7));
+    });
+}
+
+#[test]
+fn states_that_are_kept_go_with_their_core() {
+    let (tell, told) = mpsc::channel();
+    let tell = Mutex::new(tell);
+    let runtime = Runtime::builder().start(|_| shutdown::requested()).unwrap();
+    let core = runtime.core(0);
+    let state = PerCore::new(&core, move |_| {
+        // A socket of the core's, which needs the core's driver when it is dropped.
+        let listener = covet_runtime::net::TcpListener::bind(([127, 0, 0, 1], 0).into()).unwrap();
+        (Told(tell.lock().unwrap().clone()), listener)
+    });
+    assert!(block_on(state.map(|_| async {})).unwrap().into_iter().all(|outcome| outcome.is_ok()));
+    runtime.shutdown(Duration::from_secs(5));
+    runtime.join().unwrap();
+    assert_eq!(told.try_iter().count(), core.count());
+    drop(state);
+}
+
+#[test]
+fn a_mailbox_holds_back_those_who_send_too_fast() {
+    on_first(|core| async move {
+        let (sender, mailbox) = mail::channel(4);
+        let ahead = Arc::new(AtomicUsize::new(0));
+        let sent = ahead.clone();
+        let sending = core.spawn_on(core.count() - 1, move || async move {
+            for n in 0..2000usize {
+                sender.send(n).await.unwrap();
+                sent.store(n + 1, Ordering::SeqCst);
+            }
+        });
+        let mut receiver = mailbox.bind();
+        let mut next = 0;
+        while let Some(n) = receiver.recv().await {
+            assert_eq!(n, next);
+            next += 1;
+            assert!(ahead.load(Ordering::SeqCst) <= next + 4, "more was sent than there is room for");
+            if n % 64 == 0 {
+                time::sleep(Duration::from_micros(200)).await;
+            }
+        }
+        assert_eq!((next, sending.await), (2000, Ok(())));
+    });
+}
+
+#[test]
+fn mailboxes_join_runtimes_and_threads() {
+    let (sender, mailbox) = mail::channel(3);
+    let mailbox = Mutex::new(Some(mailbox));
+    let reader = Runtime::builder()
+        .cores(CoreSet::count(1))
+        .start(move |_| {
+            let mailbox = mailbox.lock().unwrap().take();
+            async move {
+                let mut receiver = mailbox.unwrap().bind();
+                let mut sum = 0;
+                while let Some(n) = receiver.recv().await {
+                    sum += n;
+                }
+                assert_eq!(sum, 3 * (0..500).sum::<usize>());
+            }
+        })
+        .unwrap();
+    let all = Mutex::new(vec![sender.clone()]);
+    let writer = Runtime::builder()
+        .cores(CoreSet::count(1))
+        .start(move |_| {
+            let sender = all.lock().unwrap().pop().unwrap();
+            async move {
+                for n in 0..500 {
+                    sender.send(n).await.unwrap();
+                }
+            }
+        })
+        .unwrap();
+    let copy = sender.clone();
+    let thread = thread::spawn(move || (0..500).for_each(|n| copy.send_blocking(n).unwrap()));
+    block_on(async move {
+        for n in 0..500 {
+            sender.send(n).await.unwrap();
+        }
+    })
+    .unwrap();
+    thread.join().unwrap();
+    writer.join().unwrap();
+    reader.join().unwrap();
+}
+
+#[test]
+fn a_storm_of_work_between_all_cores_loses_nothing() {
+    let runs = Arc::new(AtomicUsize::new(0));
+    let count = runs.clone();
+    let runtime = Runtime::builder()
+        .start(move |core| {
+            let runs = count.clone();
+            async move {
+                let tasks: Vec<_> = (0..8)
+                    .map(|seed| {
+                        let (core, runs) = (core.clone(), runs.clone());
+                        spawn(async move {
+                            let mut handles = Vec::new();
+                            for n in 0..200usize {
+                                let runs = runs.clone();
+                                let work = core.spawn_on((n * 7 + seed) % core.count(), move || async move {
+                                    if n % 3 == 0 {
+                                        yield_now().await;
+                                    }
+                                    runs.fetch_add(1, Ordering::SeqCst);
+                                    n
+                                });
+                                match n % 4 {
+                                    0 => work.detach(),
+                                    1 => assert_eq!(work.await, Ok(n)),
+                                    _ => handles.push((n, work)),
+                                }
+                            }
+                            for (n, work) in handles {
+                                assert_eq!(work.await, Ok(n));
+                            }
+                        })
+                    })
+                    .collect();
+                for task in tasks {
+                    task.await.unwrap();
+                }
+            }
+        })
+        .unwrap();
+    let cores = runtime.core(0).count();
+    runtime.join().unwrap();
+    assert_eq!(runs.load(Ordering::SeqCst), cores * 8 * 200);
+}
+
+/// Two cores of a runtime each answer the cores of another; one of them blocks for 100 ms. The others' mail goes on:
+/// it neither waits behind the stalled core's nor needs anything of it.
+#[test]
+fn a_stalled_core_delays_nobody_but_itself() {
+    let echo = || {
+        let (ask, asked) = mail::channel::<Instant>(8);
+        let (answer, answered) = mail::channel::<Instant>(8);
+        (ask, Mutex::new(Some((asked, answer))), answered)
+    };
+    let ((ask, healthy, answered), (ask_stalled, stalled, answered_late)) = (echo(), echo());
+    let stop = Arc::new(AtomicBool::new(false));
+    let stalls = Arc::new(AtomicUsize::new(0));
+    let stalling = stalls.clone();
+    let serve = |ends: &Mutex<Option<(mail::Mailbox<Instant>, mail::Sender<Instant>)>>| {
+        let (asked, answer) = ends.lock().unwrap().take().unwrap();
+        async move {
+            let mut asked = asked.bind();
+            while let Some(at) = asked.recv().await {
+                let _ = answer.send(at).await;
+            }
+        }
+    };
+    let bad = Runtime::builder()
+        .cores(CoreSet::count(1))
+        .start(move |_| {
+            let serving = serve(&stalled);
+            let stalls = stalling.clone();
+            async move {
+                spawn(async move {
+                    time::sleep(Duration::from_millis(20)).await;
+                    stalls.store(1, Ordering::SeqCst);
+                    thread::sleep(Duration::from_millis(100));
+                    stalls.store(2, Ordering::SeqCst);
+                })
+                .detach();
+                serving.await;
+            }
+        })
+        .unwrap();
+    let good = Runtime::builder().cores(CoreSet::count(1)).start(move |_| serve(&healthy)).unwrap();
+    let (during, worst) = block_on(async move {
+        let stopped = stop.clone();
+        let to_stalled = spawn(async move {
+            let mut answered = answered_late.bind();
+            while !stopped.load(Ordering::SeqCst) {
+                ask_stalled.send(Instant::now()).await.unwrap();
+                answered.recv().await.unwrap();
+            }
+        });
+        let mut answered = answered.bind();
+        let (mut during, mut worst) = (0, Duration::ZERO);
+        loop {
+            let state = stalls.load(Ordering::SeqCst);
+            ask.send(Instant::now()).await.unwrap();
+            let asked = answered.recv().await.unwrap();
+            if state == 1 && stalls.load(Ordering::SeqCst) == 1 {
+                during += 1;
+                worst = worst.max(asked.elapsed());
+            }
+            if state == 2 {
+                break;
+            }
+            time::sleep(Duration::from_micros(200)).await;
+        }
+        stop.store(true, Ordering::SeqCst);
+        to_stalled.await.unwrap();
+        (during, worst)
+    })
+    .unwrap();
+    good.join().unwrap();
+    bad.join().unwrap();
+    // Other processes may keep the CPUs busy; but a wait for the stalled core would leave one round trip or none.
+    assert!(during >= 10, "{during} round trips during the stall, the longest {worst:?}");
+}
+
+#[test]
+fn nothing_is_left_behind() {
+    alone::alone("nothing_is_left_behind", || {
+        let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+        let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
+        block_on(async {}).unwrap();
+        let before = (descriptors(), threads());
+        for round in 0..5 {
+            let (sender, mailbox) = mail::channel::<Box<[u8]>>(8);
+            let runtime = Runtime::builder()
+                .start(move |core| {
+                    let sender = sender.clone();
+                    async move {
+                        for n in 0..100 {
+                            core.broadcast(|_| async {}).detach();
+                            core.spawn_on(n % core.count(), pending::<()>).detach();
+                            let _ = sender.try_send(vec![0; 1000].into());
+                        }
+                        if round % 2 == 0 {
+                            pending::<()>().await
+                        }
+                    }
+                })
+                .unwrap();
+            let core = runtime.core(0);
+            let state = PerCore::new(&core, |core| core.clone());
+            state.map(|_| async {}).detach();
+            runtime.shutdown(Duration::from_millis(round));
+            runtime.join().unwrap();
+            drop((core, state, mailbox));
+        }
+        assert_eq!((descriptors(), threads()), before);
+    });
+}
