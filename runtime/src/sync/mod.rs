@@ -10,15 +10,17 @@
 //! std::thread::spawn(move || drop(semaphore));
 //! ```
 //!
-//! Only the group of tasks needs a core. The rest works on any executor that stays on one thread.
+//! Only the groups of tasks need a core. The rest works on any executor that stays on one thread.
 
 mod cancellation;
 mod event;
+mod gate;
 pub mod mpsc;
 mod mutex;
 mod notify;
 pub mod oneshot;
 mod rwlock;
+mod scope;
 mod semaphore;
 mod task_set;
 pub(crate) mod waiters;
@@ -27,9 +29,11 @@ pub mod watch;
 
 pub use cancellation::{CancellationToken, Cancelled, DropGuard};
 pub use event::{Event, Wait};
+pub use gate::{Gate, GateClosed, Pass};
 pub use mutex::{Lock, Mutex, MutexGuard};
 pub use notify::{Notified, Notify};
 pub use rwlock::{Read, RwLock, RwLockReadGuard, RwLockWriteGuard, Write};
+pub use scope::{Child, OnFailure, Scope, ScopeOptions, scope};
 pub use semaphore::{Acquire, AcquireError, OwnedPermit, Permit, Semaphore, TryAcquireError};
 pub use task_set::TaskSet;
 
