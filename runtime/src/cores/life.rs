@@ -99,6 +99,7 @@ impl Drop for Teardown<'_> {
         self.core.executor.cancel_all();
         // They may hold streams and timers, too.
         self.core.states.clear();
+        self.core.shutdown.phases.clear();
         let mut after = {
             let mut driver = self.core.driver.borrow_mut();
             driver.close();

@@ -6,6 +6,7 @@ pub mod entry;
 mod launch;
 mod life;
 pub mod mail;
+mod phases;
 mod set;
 pub mod shutdown;
 mod signals;

@@ -1,4 +1,8 @@
 //! Shutting down as a protocol: a request, a time to finish, an end.
+//!
+//! A task that only wants to know waits for [`requested`]. A service with more to do than to return takes part in the
+//! [`Phase`]s between the request and the deadline: with [`on`] it registers work for one, with [`hold`] it keeps one
+//! from ending, with [`phase`] it waits for one. A [`Gate`](crate::sync::Gate) waits for work in flight.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -12,6 +16,8 @@ use slab::Slab;
 
 use super::context::{self, CoreState};
 use super::mail::peers::Peers;
+use super::phases::Phases;
+pub use super::phases::{Hold, Phase, hold, on, phase, phase_time_left, present_phase};
 use crate::sync_types::Arc;
 use crate::task::Inbox;
 
@@ -85,11 +91,17 @@ pub(crate) struct ShutdownState {
     pub(super) signal: Arc<Signal>,
     pub(super) deadline: Cell<Option<Instant>>,
     waiters: RefCell<Slab<Waker>>,
+    pub(super) phases: Phases,
 }
 
 impl ShutdownState {
     pub(super) fn new(signal: Arc<Signal>) -> ShutdownState {
-        ShutdownState { signal, deadline: Cell::new(None), waiters: RefCell::default() }
+        ShutdownState {
+            signal,
+            deadline: Cell::new(None),
+            waiters: RefCell::default(),
+            phases: Phases::default(),
+        }
     }
 
     /// Looks at the shared signal; called when the core was woken from outside.
@@ -98,6 +110,7 @@ impl ShutdownState {
         if deadline != self.deadline.get() {
             self.deadline.set(deadline);
             self.waiters.take().into_iter().for_each(|(_, waker)| waker.wake());
+            self.phases.deadline_changed();
         }
     }
 }

@@ -195,7 +195,8 @@ impl<E> Shared<E> {
     }
 
     fn takes_tasks(&self) -> bool {
-        !self.over.get() && !(self.failed.get() && self.options.on_failure == OnFailure::Cancel)
+        let cancelling = self.failed.get() && self.options.on_failure == OnFailure::Cancel;
+        !cancelling && !self.over.get()
     }
 }
 
