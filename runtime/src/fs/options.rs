@@ -139,6 +139,9 @@ impl OpenOptions {
 
     /// Opens it. Dropping the future closes what was opened; a file that was to be made may have been.
     ///
+    /// A named pipe is opened as with O_NONBLOCK by the ring, unless `create` is set: for reading at once, for writing
+    /// with ENXIO if nobody reads. On epoll the open occupies a thread of the blocking pool until there is a peer.
+    ///
     /// # Errors
     /// Those of open(2); InvalidInput for options that exclude each other, and where O_DIRECT is not possible.
     ///

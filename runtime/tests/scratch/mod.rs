@@ -1,5 +1,6 @@
 //! A directory for one test, removed with all that is in it.
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -13,12 +14,12 @@ impl Scratch {
         std::fs::create_dir_all(&path).expect("the directory for temporary files can be written to");
         Scratch(path)
     }
+}
 
-    pub(crate) fn join(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
+impl Deref for Scratch {
+    type Target = Path;
 
-    pub(crate) fn path(&self) -> &Path {
+    fn deref(&self) -> &Path {
         &self.0
     }
 }

@@ -4,9 +4,12 @@
 
 #[path = "../../../tests/alone/mod.rs"]
 mod alone;
+#[path = "../../../tests/scratch/mod.rs"]
+mod scratch;
 
 mod abandoned;
 mod chaos;
+mod files;
 mod late;
 mod pressure;
 mod reentrant;

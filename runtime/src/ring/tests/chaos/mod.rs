@@ -16,10 +16,10 @@ use crate::spawn;
 
 /// Marsaglia's xorshift: the same choices for the same seed.
 #[derive(Clone)]
-struct Choices(Rc<RefCell<u64>>);
+pub(super) struct Choices(pub(super) Rc<RefCell<u64>>);
 
 impl Choices {
-    fn below(&self, limit: u64) -> u64 {
+    pub(super) fn below(&self, limit: u64) -> u64 {
         let mut state = self.0.borrow_mut();
         *state ^= *state << 13;
         *state ^= *state >> 7;
@@ -27,7 +27,7 @@ impl Choices {
         *state % limit
     }
 
-    fn buffer(&self) -> SendBuf {
+    pub(super) fn buffer(&self) -> SendBuf {
         let len = [0, 1, 300, 4096, 70_000, 2 << 20][self.below(6) as usize];
         match self.below(3) {
             0 => vec![1; len].into(),
@@ -41,7 +41,7 @@ impl Choices {
     }
 
     /// Polls a future for a random time, which is often too short for it.
-    async fn some_time_for<F: Future>(&self, future: F) -> Option<F::Output> {
+    pub(super) async fn some_time_for<F: Future>(&self, future: F) -> Option<F::Output> {
         match self.below(4) {
             0 => touch(future).await,
             1 => time::timeout(Duration::ZERO, future).await.ok(),
