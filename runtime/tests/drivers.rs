@@ -80,7 +80,13 @@ fn where_io_uring_is_refused_epoll_serves_and_says_why() {
     alone("where_io_uring_is_refused_epoll_serves_and_says_why", || {
         forget_the_variable();
         listen();
+        assert_eq!(DriverKind::expected().unwrap(), (DriverKind::IoUring, None));
         refuse(libc::SYS_io_uring_setup, libc::EPERM);
+        let (kind, why) = DriverKind::expected().unwrap();
+        assert!(
+            kind == DriverKind::Epoll && why.as_ref().is_some_and(|why| why.contains("seccomp")),
+            "{why:?}"
+        );
         for _ in 0..2 {
             let runtime = Runtime::builder()
                 .start(|core| async move {

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use alone::alone;
 use covet_runtime::net::{TcpListener, TcpStream};
-use covet_runtime::{Builder, DriverChoice, StartError, block_on, time};
+use covet_runtime::{Builder, CoreSet, DriverChoice, Runtime, StartError, block_on, time};
 use filter::refuse;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::{CpuSet, sched_setaffinity};
 
 fn lower(resource: Resource, to: u64) {
     let limit = Rlimit { current: Some(to), maximum: getrlimit(resource).maximum };
@@ -121,4 +122,100 @@ fn a_hidden_system_call_says_what_hides_it() {
         assert!(matches!(error, StartError::RingRefused { .. }), "{error:?}");
         assert!(error.to_string().contains("CONFIG_IO_URING"), "{error}");
     });
+}
+
+/// What containers and old distributions allow: 64 KiB of locked memory.
+#[test]
+fn with_little_lockable_memory_it_starts_or_names_the_limit() {
+    alone("with_little_lockable_memory_it_starts_or_names_the_limit", || {
+        let little = Some(64 * 1024);
+        setrlimit(Resource::Memlock, Rlimit { current: little, maximum: little }).unwrap();
+        if rustix::process::geteuid().is_root() {
+            // SAFETY: a plain system call; this process runs this test only.
+            assert_eq!(unsafe { libc::setuid(65_534) }, 0);
+        }
+        match Builder::default().driver(DriverChoice::IoUring).block_on(async { 7 }) {
+            Ok(value) => assert_eq!(value, 7),
+            Err(error) => {
+                let text = error.to_string();
+                assert!(matches!(error, StartError::Memory { .. }), "{error:?}");
+                assert!(text.contains("RLIMIT_MEMLOCK is 65536") && text.contains("ulimit -l"), "{text}");
+            }
+        }
+        // It locks nothing.
+        assert_eq!(Builder::default().driver(DriverChoice::Epoll).block_on(async { 8 }).unwrap(), 8);
+    });
+}
+
+#[test]
+fn with_256_descriptors_every_core_starts_and_serves() {
+    alone("with_256_descriptors_every_core_starts_and_serves", || {
+        lower(Resource::Nofile, 256);
+        let runtime = Runtime::builder()
+            .start(|_| async {
+                let listener = TcpListener::bind(([127, 0, 0, 1], 0).into()).unwrap();
+                let address = listener.local_addr().unwrap();
+                let (mut clients, mut servers) = (Vec::new(), Vec::new());
+                // The process shares its descriptors: cores run out together, and say so.
+                let error = loop {
+                    match TcpStream::connect(address).await {
+                        Ok(client) => clients.push(client),
+                        Err(error) => break error,
+                    }
+                    match listener.accept().await {
+                        Ok(server) => servers.push(server),
+                        Err(error) => break error,
+                    }
+                };
+                assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
+                drop((clients, servers));
+                // Closing goes through the driver.
+                let end = std::time::Instant::now() + Duration::from_secs(20);
+                while TcpStream::connect(address).await.is_err() {
+                    assert!(std::time::Instant::now() < end, "descriptors do not come back");
+                    time::sleep(Duration::from_millis(5)).await;
+                }
+            })
+            .unwrap();
+        runtime.join().unwrap();
+    });
+}
+
+#[test]
+fn a_core_outside_the_affinity_mask_is_refused_by_name() {
+    alone("a_core_outside_the_affinity_mask_is_refused_by_name", || {
+        let all = CoreSet::all().resolve().unwrap();
+        let (&first, &last) = (all.first().unwrap(), all.last().unwrap());
+        if first == last {
+            return println!("one CPU only: nothing to leave out");
+        }
+        let mut mask = CpuSet::new();
+        mask.set(first);
+        // As taskset, and as a cpuset of the control group does to every process in it.
+        sched_setaffinity(None, &mask).unwrap();
+        let error = Runtime::builder().cores(CoreSet::list([last])).start(|_| async {}).unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error, StartError::NoSuchCore { .. }), "{error:?}");
+        assert!(
+            text.contains(&format!("core {last}")) && text.contains(&format!("run on {first};")),
+            "{text}"
+        );
+        assert!(text.contains("taskset, cpuset"), "{text}");
+        assert!(Builder::default().cores(CoreSet::list([last])).block_on(async {}).is_err());
+        let error = Runtime::builder().cores(CoreSet::count(all.len())).start(|_| async {}).unwrap_err();
+        assert!(matches!(error, StartError::TooFewCores { available: 1, .. }), "{error:?}");
+        // What is left works.
+        Runtime::builder().start(|core| async move { assert_eq!(core.count(), 1) }).unwrap().join().unwrap();
+    });
+}
+
+#[test]
+fn no_core_at_all_is_no_runtime() {
+    for none in [CoreSet::count(0), CoreSet::list([])] {
+        let error = Runtime::builder().cores(none.clone()).start(|_| async {}).unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error, StartError::CoreList { .. }), "{error:?}");
+        assert!(text.contains("not valid") && text.contains("`all`, `physical`"), "{text}");
+        assert!(Builder::default().cores(none).block_on(async {}).is_err());
+    }
 }

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
 use clap::Args;
+use covet_runtime::DriverKind;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::exit::{self, Advise, Exit};
@@ -50,8 +51,8 @@ pub struct MainJobArgs {
 /// Measures the claim in each of its layers, prints the verdicts and writes the report.
 ///
 /// Exits with [`Exit::Success`] when every layer of the claim was measured, whatever the verdicts, and with
-/// [`Exit::Inconclusive`] when one could not be (fewer than two cores, io_uring refused): the report says which and
-/// why.
+/// [`Exit::Inconclusive`] when one could not be (fewer than two cores): the report says which and why. Where io_uring is
+/// refused, the layers over HTTP are measured on epoll, and a note says so.
 ///
 /// # Errors
 /// When the claim file cannot be read or the report cannot be written.
@@ -137,6 +138,18 @@ fn load_claim(file: Option<&Path>) -> anyhow::Result<Claim> {
     })
 }
 
+/// What a reader must know when the runtime is not on its usual driver.
+fn driver_note() -> Option<String> {
+    match DriverKind::expected() {
+        Ok((DriverKind::Epoll, why)) => Some(format!(
+            "Measured on the epoll driver, which costs more per request than io_uring: {}.",
+            why.unwrap_or_default()
+        )),
+        // What stands in the way of both is reported when the server does not start.
+        _ => None,
+    }
+}
+
 /// What the judgement of the whole needs of a layer.
 fn evidence(layer: &LayerResult) -> Evidence {
     let failed = layer.checks.iter().filter(|check| check.outcome == report::Outcome::Failed);
@@ -171,7 +184,8 @@ impl Job {
         let style = ProgressStyle::with_template("{bar:24} {pos:>2}/{len} {elapsed} {msg}")
             .expect("the template is valid");
         progress.set_style(style);
-        let mut job = Job { claim, pace, layout, rig: None, notes: Vec::new(), progress };
+        let notes = driver_note().into_iter().collect();
+        let mut job = Job { claim, pace, layout, rig: None, notes, progress };
         if depths > 0 {
             job.start_rig();
         }

@@ -29,7 +29,7 @@ pub use exit::{Advise, Exit};
     after_help = "Exit status: 0 success, 1 runtime error, 2 usage, 95 not reproducible on this hardware, \
         96 mis-specified claim, 97 invalid measurement, 98 inconclusive, 99 refuted or a threshold failed. \
         The main job exits 0 once it has measured every layer, whatever the verdicts, and 98 when a layer could not be \
-        measured (one core only, io_uring refused); `verify` exits with the verdict.",
+        measured (one core only); `verify` exits with the verdict.",
     args_conflicts_with_subcommands = true
 )]
 pub struct Cli {

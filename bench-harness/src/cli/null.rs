@@ -35,6 +35,7 @@ pub fn null(args: NullArgs) -> anyhow::Result<Exit> {
         .parse()
         .advise_usage("--cores cannot be used", "Write all, physical, or a list such as 0,2-5")?;
     let server = responder::start(args.listen, cores, args.body)?;
+    super::serve::note_driver();
     let line = format!("listening on http://{} on core {}\n", server.address(), format_cpus(server.cpus()));
     // Whoever started this may not want the line; that is no reason to stop serving.
     let _ = io::stdout().lock().write_all(line.as_bytes()).and_then(|()| io::stdout().flush());

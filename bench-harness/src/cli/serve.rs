@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 
 use clap::Args;
-use covet_runtime::CoreSet;
+use covet_runtime::{CoreSet, DriverKind};
 
 use super::exit::Exit;
 use crate::load::format_cpus;
@@ -21,6 +21,14 @@ pub struct ServeArgs {
     pub cores: String,
 }
 
+/// Says on standard error when the server is not on the driver that its figures are known for.
+pub(super) fn note_driver() {
+    if let Ok((DriverKind::Epoll, why)) = DriverKind::expected() {
+        let why = why.unwrap_or_default();
+        eprintln!("note: serving on epoll, which costs more per request than io_uring: {why}");
+    }
+}
+
 /// Serves until SIGINT or SIGTERM, which lets requests in flight finish; prints one line with the address once it
 /// accepts connections.
 ///
@@ -29,6 +37,7 @@ pub struct ServeArgs {
 pub fn serve(args: ServeArgs) -> anyhow::Result<Exit> {
     let cores: CoreSet = args.cores.parse()?;
     let service = reference::start(args.listen, cores)?;
+    note_driver();
     let line = format!("listening on http://{} on core {}\n", service.address(), format_cpus(service.cpus()));
     // Whoever started us may not want the line; that is no reason to stop serving.
     let _ = io::stdout().lock().write_all(line.as_bytes()).and_then(|()| io::stdout().flush());

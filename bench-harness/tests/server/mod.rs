@@ -28,10 +28,14 @@ pub(crate) fn covet_bench(arguments: &[&str]) -> Command {
 impl Server {
     /// Starts the reference service on core 0 and a free port, and waits for its line.
     pub(crate) fn start() -> Self {
-        let mut child = covet_bench(&["serve", "--listen", "127.0.0.1:0", "--cores", "0"])
-            .stderr(Stdio::inherit())
-            .spawn()
-            .expect("the program runs");
+        let mut command = covet_bench(&["serve", "--listen", "127.0.0.1:0", "--cores", "0"]);
+        command.stderr(Stdio::inherit());
+        Self::started(command)
+    }
+
+    /// As [`Server::start`], with a command of one's own.
+    pub(crate) fn started(mut command: Command) -> Self {
+        let mut child = command.spawn().expect("the program runs");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("a pipe");
         BufReader::new(stdout).read_line(&mut line).expect("a line");
@@ -48,6 +52,13 @@ impl Server {
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
         stream.set_nodelay(true).expect("an option can be set");
         Client { stream, received: Vec::new() }
+    }
+
+    /// What it has written to a piped standard error, once it has ended.
+    pub(crate) fn errors(&mut self) -> String {
+        let mut text = String::new();
+        self.child.stderr.take().expect("a pipe").read_to_string(&mut text).expect("text");
+        text
     }
 
     /// Sends SIGTERM.

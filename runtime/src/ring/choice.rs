@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Once;
 
+use super::backend::try_ring;
 use crate::cores::context;
 use crate::error::StartError;
 
@@ -40,6 +41,25 @@ impl DriverKind {
     /// ```
     pub fn current() -> Option<DriverKind> {
         context::with(|core| core.driver.borrow().kind()).flatten()
+    }
+}
+
+impl DriverKind {
+    /// What a core would run on if it were started now and the builder left the choice open, with the reason if it is
+    /// not io_uring. Makes a small ring and closes it.
+    ///
+    /// # Errors
+    /// When `COVET_DRIVER` has no valid value, or a limit stands in the way of both.
+    pub fn expected() -> Result<(DriverKind, Option<String>), StartError> {
+        match resolve(DriverChoice::Auto)? {
+            DriverChoice::Epoll => Ok((DriverKind::Epoll, Some(format!("{VARIABLE} asks for it")))),
+            DriverChoice::IoUring => Ok((DriverKind::IoUring, None)),
+            DriverChoice::Auto => match try_ring() {
+                Ok(()) => Ok((DriverKind::IoUring, None)),
+                Err(error) if error.is_refusal() => Ok((DriverKind::Epoll, Some(error.to_string()))),
+                Err(error) => Err(error),
+            },
+        }
     }
 }
 

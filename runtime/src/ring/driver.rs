@@ -68,7 +68,8 @@ pub(super) fn missed(result: i32) -> bool {
 
 /// A read of the wake-up eventfd that is always under way.
 struct WakeRead {
-    event: OwnedFd,
+    /// Until the driver is closed.
+    event: Option<OwnedFd>,
     /// Where the kernel writes the count; boxed, so that it stays put when the driver moves.
     count: Box<[u8; 8]>,
     armed: bool,
@@ -98,7 +99,7 @@ impl Driver {
             more_completed: false,
             generation: 0,
             in_flight: 0,
-            wake: WakeRead { event, count: Box::new([0; 8]), armed: false },
+            wake: WakeRead { event: Some(event), count: Box::new([0; 8]), armed: false },
             closed: false,
         };
         driver.arm_wake();
@@ -142,7 +143,8 @@ impl Driver {
 
     fn arm_wake(&mut self) {
         let into = self.wake.count.as_mut_ptr();
-        let descriptor = self.wake.event.as_raw_fd();
+        let Some(event) = &self.wake.event else { return };
+        let descriptor = event.as_raw_fd();
         self.wake.armed = true;
         // SAFETY: `wake` lives until `close` has reaped this read, or is leaked.
         unsafe { self.push(Op::Read { descriptor, into, len: 8 }, token::WAKE) };
@@ -246,8 +248,11 @@ impl Driver {
             );
             self.leak();
         }
-        // Handles may keep the driver for long. What was leaked may be written to until the kernel has reaped it.
+        // Handles may keep the driver for long: no descriptor and no mapping with it, but for the buffers that
+        // somebody still reads. What was leaked may be written to until the kernel has reaped it.
         self.backend = Backend::Closed;
+        self.buffers = ProvidedBuffers::none();
+        self.wake.event = None;
     }
 
     fn leak(&mut self) {

@@ -49,6 +49,18 @@ impl ProvidedBuffers {
         Ok(Rc::new(buffers))
     }
 
+    /// No buffers at all, for a driver that is closed.
+    pub(super) fn none() -> Rc<ProvidedBuffers> {
+        Rc::new(ProvidedBuffers {
+            ring: NonNull::dangling(),
+            memory: NonNull::dangling(),
+            count: 0,
+            size: 0,
+            tail: Cell::new(0),
+            free: Cell::new(0),
+        })
+    }
+
     pub(crate) fn ring_address(&self) -> u64 {
         self.ring.as_ptr() as u64
     }
@@ -81,6 +93,11 @@ impl ProvidedBuffers {
                 len as usize,
             )
         }
+    }
+
+    /// The place of the first free buffer in the queue, when nothing is on its way.
+    pub(super) fn first(&self) -> u16 {
+        self.tail.get().wrapping_sub(self.free.get())
     }
 
     /// The free buffer at this place of the queue (number, memory, size), for a backend that picks buffers itself;
@@ -119,6 +136,9 @@ impl ProvidedBuffers {
 
 impl Drop for ProvidedBuffers {
     fn drop(&mut self) {
+        if self.count == 0 {
+            return;
+        }
         // SAFETY: the driver keeps an Rc until the ring is closed, and every reader keeps one, so nothing refers
         // to the mappings any more; the lengths are those they were made with.
         unsafe {

@@ -50,7 +50,7 @@ pub(crate) fn make_ring(sizes: RingSizes) -> Result<(IoUring, Rung), StartError>
             Rung::Defer => builder.setup_defer_taskrun(),
             Rung::Coop => builder.setup_coop_taskrun(),
         };
-        match builder.build(sizes.entries) {
+        match build(&builder, sizes.entries, rung) {
             Ok(ring) if ring.params().is_feature_nodrop() && ring.params().is_feature_ext_arg() => {
                 return Ok((ring, rung));
             }
@@ -60,6 +60,22 @@ pub(crate) fn make_ring(sizes: RingSizes) -> Result<(IoUring, Rung), StartError>
         }
     }
     Err(StartError::KernelTooOld { release: release(), feature: "an io_uring with task-run flags" })
+}
+
+#[cfg(not(all(test, not(loom), not(miri))))]
+fn build(builder: &io_uring::Builder, entries: u32, _rung: Rung) -> io::Result<IoUring> {
+    builder.build(entries)
+}
+
+/// As a kernel of the tests' choice would.
+#[cfg(all(test, not(loom), not(miri)))]
+fn build(builder: &io_uring::Builder, entries: u32, rung: Rung) -> io::Result<IoUring> {
+    use super::tests::old_kernel::{Feature, lacks};
+    let refused = lacks(Feature::SingleIssuer)
+        || lacks(Feature::ExtArg)
+        || lacks(Feature::DeferTaskrun) && rung != Rung::Coop
+        || lacks(Feature::NoSqArray) && rung == Rung::DeferNoArray;
+    if refused { Err(io::Error::from_raw_os_error(libc::EINVAL)) } else { builder.build(entries) }
 }
 
 pub(super) fn release() -> String {

@@ -7,6 +7,7 @@
 mod epoll;
 #[cfg(all(test, not(loom), not(miri)))]
 pub(super) mod fault;
+mod probe;
 mod uring;
 
 use std::io;
@@ -34,6 +35,16 @@ pub(super) enum Backend {
     Fault(Box<fault::Fault>),
     /// The driver is closed: no descriptor is kept, and nothing is queued any more.
     Closed,
+}
+
+/// Makes a ring and closes it.
+pub(super) fn try_ring() -> Result<(), StartError> {
+    let sizes =
+        RingSizes { driver: DriverChoice::IoUring, entries: 8, recv_buffers: 8, recv_buffer_size: 256 };
+    let buffers = ProvidedBuffers::new(sizes.recv_buffers, sizes.recv_buffer_size)
+        .map_err(StartError::io("map the receive buffers"))?;
+    // SAFETY: the ring is dropped here, before the buffers.
+    unsafe { Uring::new(sizes, &buffers) }.map(drop)
 }
 
 impl Backend {

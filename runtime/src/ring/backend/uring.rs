@@ -7,14 +7,17 @@ use std::rc::Rc;
 
 use io_uring::{IoUring, opcode, squeue, types};
 
+use super::probe;
 use crate::error::StartError;
 use crate::ring::driver::Wait;
 use crate::ring::op::{Completion, Op};
 use crate::ring::provided::{GROUP, ProvidedBuffers};
-use crate::ring::setup::{self, RingSizes};
+use crate::ring::setup::{self, RingSizes, Rung};
 
 pub(in crate::ring) struct Uring {
     ring: IoUring,
+    #[cfg_attr(not(test), expect(dead_code, reason = "for tests and debuggers"))]
+    rung: Rung,
     /// Entries that found the submission queue full while the kernel could take no more.
     overflow: VecDeque<squeue::Entry>,
 }
@@ -23,21 +26,23 @@ impl Uring {
     /// # Safety
     /// The buffers outlive the ring, or are leaked.
     pub(super) unsafe fn new(sizes: RingSizes, buffers: &Rc<ProvidedBuffers>) -> Result<Uring, StartError> {
-        let (ring, rung) = setup::make_ring(sizes)?;
+        let (mut ring, rung) = setup::make_ring(sizes)?;
+        let too_old = |feature| StartError::KernelTooOld { release: setup::release(), feature };
         // SAFETY: the mapping is page-aligned, has `count` entries, and outlives the ring, as the caller promises.
-        let registered = unsafe {
-            ring.submitter().register_buf_ring_with_flags(buffers.ring_address(), buffers.count(), GROUP, 0)
-        };
+        let registered = unsafe { register(&ring, buffers) };
         registered.map_err(|error| match error.raw_os_error() {
-            Some(libc::EINVAL) => {
-                StartError::KernelTooOld { release: setup::release(), feature: "provided-buffer rings" }
-            }
+            Some(libc::EINVAL) => too_old("provided-buffer rings"),
             _ => setup::explain(error),
         })?;
-        // A filter may allow the ring and refuse its use.
-        ring.submit().map_err(setup::explain)?;
+        // It also shows whether a filter that allows the ring refuses its use.
+        if !probe::multishot_recv(&mut ring, buffers).map_err(setup::explain)? {
+            return Err(too_old("multishot receive"));
+        }
         tracing::debug!(?rung, entries = ring.params().sq_entries(), "ring ready");
-        Ok(Uring { ring, overflow: VecDeque::new() })
+        if rung == Rung::Coop {
+            tracing::info!("io_uring without DEFER_TASKRUN, which Linux 6.1 has: requests cost a third more");
+        }
+        Ok(Uring { ring, rung, overflow: VecDeque::new() })
     }
 
     /// # Safety
@@ -135,12 +140,29 @@ impl Uring {
         // SAFETY: no queue handle is alive on this thread, the only one that uses the ring.
         let (queued, completed) =
             unsafe { (self.ring.submission_shared().len(), self.ring.completion_shared().len()) };
-        format!("io_uring: {queued} queued, {completed} completed, {} held back", self.overflow.len())
+        format!(
+            "io_uring ({:?}): {queued} queued, {completed} completed, {} held back",
+            self.rung,
+            self.overflow.len()
+        )
     }
 
     #[cfg(all(test, not(loom), not(miri)))]
     pub(super) fn hold_back(&mut self, op: Op, token: u64) {
         self.overflow.push_back(entry(op).user_data(token));
+    }
+}
+
+/// # Safety
+/// The buffers outlive the ring, or are leaked.
+unsafe fn register(ring: &IoUring, buffers: &ProvidedBuffers) -> io::Result<()> {
+    #[cfg(all(test, not(loom), not(miri)))]
+    if crate::ring::tests::old_kernel::lacks(crate::ring::tests::old_kernel::Feature::BufferRings) {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    // SAFETY: the mapping is page-aligned, has `count` entries, and outlives the ring, as the caller promises.
+    unsafe {
+        ring.submitter().register_buf_ring_with_flags(buffers.ring_address(), buffers.count(), GROUP, 0)
     }
 }
 

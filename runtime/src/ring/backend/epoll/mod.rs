@@ -76,7 +76,8 @@ impl Epoll {
             completed: VecDeque::with_capacity(EVENTS),
             turns_without_look: 0,
             buffers: buffers.clone(),
-            next_buffer: 0,
+            // A ring that was given up may have used some.
+            next_buffer: buffers.first(),
             offload: Offload::new(blocking.clone()),
         })
     }

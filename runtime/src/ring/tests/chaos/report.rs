@@ -9,7 +9,7 @@ use super::super::super::stream::Receive;
 
 impl Driver {
     /// What is under way, for the report of a test that hangs.
-    pub(super) fn describe(&self) -> String {
+    pub(in crate::ring) fn describe(&self) -> String {
         let mut text = format!(
             "in flight {}, slots {:?}, buffers {:?}, starved {}\n",
             self.in_flight(),
