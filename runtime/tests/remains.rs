@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use alone::alone;
 use covet_runtime::net::{TcpListener, TcpStream};
-use covet_runtime::{Builder, CoreSet, DriverChoice, Runtime, block_on, spawn, spawn_blocking, yield_now};
+use covet_runtime::{Builder, CoreSet, DriverChoice, block_on, spawn, spawn_blocking, yield_now};
 
 /// What the descriptors of this process are, and how many of each.
 fn descriptors() -> BTreeMap<String, usize> {
