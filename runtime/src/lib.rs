@@ -60,6 +60,7 @@ mod error;
 pub mod fs;
 pub mod net;
 mod ring;
+pub mod stats;
 pub mod sync;
 mod sync_types;
 mod task;

@@ -12,6 +12,7 @@ use super::stall::Heartbeat;
 use crate::blocking;
 use crate::buf::Pool;
 use crate::ring::Driver;
+use crate::stats;
 use crate::task::Executor;
 use crate::time::{Clock, Wheel};
 
@@ -35,6 +36,10 @@ pub(crate) struct CoreState {
     /// Shows the stall detector that the loop turns.
     pub(super) heartbeat: Arc<Heartbeat>,
     pub(crate) clock: Clock,
+    /// What the loop counts, and where other threads ask for it.
+    pub(crate) record: stats::Record,
+    pub(crate) desk: Arc<stats::Desk>,
+    pub(crate) desks: Arc<stats::Desks>,
     /// The time at the start of this turn.
     pub(crate) now: Cell<Instant>,
 }

@@ -11,14 +11,16 @@ use super::context;
 use super::core::Core;
 use super::life::{Blueprint, make_core, run_core};
 use super::mail::peers::{Peers, Place};
+use super::runtime::Runtime;
 use super::set::{self, CoreSet};
 use super::shutdown::{ShutdownHandle, Signal};
-use super::signals::SignalWatch;
+use super::signals::{SignalWatch, print_on_signal};
 use super::stall::{self, Watchdog};
 use super::turn::Until;
 use crate::blocking;
 use crate::error::StartError;
 use crate::ring::{DriverChoice, RingSizes};
+use crate::stats::Desks;
 use crate::sync_types::Arc;
 
 /// How long a signal leaves to requests in flight, unless the builder says otherwise.
@@ -36,6 +38,7 @@ pub struct Builder {
     signals: Option<Duration>,
     pub(crate) blocking: blocking::Settings,
     pub(super) stall: stall::Settings,
+    pub(crate) print_stats: bool,
 }
 
 impl Default for Builder {
@@ -52,6 +55,7 @@ impl Default for Builder {
             signals: None,
             blocking: blocking::Settings::default(),
             stall: stall::Settings::default(),
+            print_stats: false,
         }
     }
 }
@@ -137,13 +141,17 @@ impl Builder {
         let (peers, places) = Peers::new(&pinned)?;
         signal.subscribe(&peers);
         let watchdog = Watchdog::start(&self.stall).map_err(StartError::io("start the stall detector"))?;
+        let desks = std::sync::Arc::new(Desks::default());
+        let printer = self.print_stats.then(|| print_on_signal(&desks)).transpose()?;
         let blueprint = Blueprint {
             sizes: self.sizes,
             signal,
             blocking: blocking.clone(),
             watcher: watchdog.as_ref().map(Watchdog::watcher),
+            desks: desks.clone(),
         };
-        let mut runtime = Runtime { threads: Vec::new(), peers, handle, signals, blocking, watchdog };
+        let mut runtime =
+            Runtime { threads: Vec::new(), peers, handle, signals, blocking, watchdog, printer, desks };
         let (report, reports) = mpsc::channel();
         for (place, &cpu) in places.into_iter().zip(&cpus) {
             let (factory, blueprint, report) = (factory.clone(), blueprint.clone(), report.clone());
@@ -194,8 +202,15 @@ impl Builder {
         let place = places.remove(0);
         let watchdog = Watchdog::start(&self.stall).map_err(StartError::io("start the stall detector"))?;
         let watcher = watchdog.as_ref().map(Watchdog::watcher);
-        let blueprint =
-            Blueprint { sizes: self.sizes, signal: signal.clone(), blocking, watcher: watcher.clone() };
+        let desks = std::sync::Arc::new(Desks::default());
+        let _printer = self.print_stats.then(|| print_on_signal(&desks)).transpose()?;
+        let blueprint = Blueprint {
+            sizes: self.sizes,
+            signal: signal.clone(),
+            blocking,
+            watcher: watcher.clone(),
+            desks,
+        };
         let core = make_core(&blueprint, place)?;
         let _watch = match self.signals {
             Some(deadline) => Some(
@@ -232,20 +247,6 @@ pub fn block_on<F: Future>(future: F) -> Result<F::Output, StartError> {
     Builder::default().block_on(future)
 }
 
-/// Threads that each run a core.
-///
-/// Dropping it begins a shutdown without patience and waits for the threads; [`Runtime::join`] waits without
-/// asking for anything.
-#[must_use = "dropping a runtime shuts it down: call `join` to let it run"]
-pub struct Runtime {
-    threads: Vec<thread::JoinHandle<Option<String>>>,
-    peers: Arc<Peers>,
-    handle: ShutdownHandle,
-    signals: Option<SignalWatch>,
-    blocking: std::sync::Arc<blocking::Pool>,
-    watchdog: Option<Watchdog>,
-}
-
 /// Ends the blocking pool of `block_on`, however that ends.
 struct Closing {
     pool: std::sync::Arc<blocking::Pool>,
@@ -257,84 +258,6 @@ impl Drop for Closing {
         let patience = Instant::now() + BLOCKING_PATIENCE;
         let deadline = || Some(self.signal.deadline().map_or(patience, |end| end.min(patience)));
         self.pool.close(false, deadline);
-    }
-}
-
-/// Cores whose main future did not end well.
-#[derive(Debug, thiserror::Error)]
-#[error("{} of {cores} cores failed: {}", failures.len(), failures.join("; "))]
-pub struct JoinFailure {
-    /// How many cores there were.
-    pub cores: usize,
-    /// What each of those that failed said.
-    pub failures: Vec<String>,
-}
-
-impl Runtime {
-    /// Settings for a new runtime.
-    pub fn builder() -> Builder {
-        Builder::default()
-    }
-
-    /// The core in this place, from 0, for threads that are none themselves.
-    ///
-    /// # Panics
-    /// If there are not that many.
-    #[track_caller]
-    pub fn core(&self, index: usize) -> Core {
-        Core::new(0, self.peers.clone()).peer(index)
-    }
-
-    /// Begins the shutdown; see [`ShutdownHandle::shutdown`].
-    pub fn shutdown(&self, deadline: Duration) {
-        self.handle.shutdown(deadline);
-    }
-
-    /// A handle that can shut the runtime down from anywhere.
-    pub fn shutdown_handle(&self) -> ShutdownHandle {
-        self.handle.clone()
-    }
-
-    /// Waits until every core has ended, and the blocking work that they left behind.
-    ///
-    /// # Errors
-    /// When a core's main future panicked or its ring failed; the message says which and why.
-    pub fn join(mut self) -> Result<(), JoinFailure> {
-        self.wait()
-    }
-
-    fn wait(&mut self) -> Result<(), JoinFailure> {
-        let cores = self.threads.len();
-        let failures: Vec<String> = self
-            .threads
-            .drain(..)
-            .filter_map(|thread| thread.join().unwrap_or_else(|_| Some("a core's thread panicked".into())))
-            .collect();
-        self.blocking.close(true, || self.handle.0.deadline());
-        self.signals = None;
-        self.watchdog = None;
-        if failures.is_empty() { Ok(()) } else { Err(JoinFailure { cores, failures }) }
-    }
-
-    fn abandon(&mut self) -> Result<(), JoinFailure> {
-        self.handle.shutdown(Duration::ZERO);
-        self.wait()
-    }
-}
-
-impl Drop for Runtime {
-    fn drop(&mut self) {
-        if !self.threads.is_empty()
-            && let Err(error) = self.abandon()
-        {
-            tracing::error!(%error, "a runtime was dropped");
-        }
-    }
-}
-
-impl std::fmt::Debug for Runtime {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Runtime").field("cores", &self.threads.len()).finish()
     }
 }
 

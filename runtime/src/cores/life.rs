@@ -17,6 +17,7 @@ use crate::blocking;
 use crate::buf::Pool;
 use crate::error::StartError;
 use crate::ring::{Driver, RingSizes};
+use crate::stats;
 use crate::sync_types::Arc;
 use crate::task::{Executor, JoinError};
 use crate::time::{Clock, Wheel};
@@ -28,6 +29,7 @@ pub(super) struct Blueprint {
     pub(super) signal: Arc<Signal>,
     pub(super) blocking: std::sync::Arc<blocking::Pool>,
     pub(super) watcher: Option<Watcher>,
+    pub(super) desks: std::sync::Arc<stats::Desks>,
 }
 
 pub(super) fn make_core(blueprint: &Blueprint, place: Place) -> Result<Rc<CoreState>, StartError> {
@@ -37,6 +39,8 @@ pub(super) fn make_core(blueprint: &Blueprint, place: Place) -> Result<Rc<CoreSt
     let core = attendance.core();
     core.peers().set_driver(core.index(), driver.kind());
     let inbox = core.peers().inbox(core.index()).clone();
+    let desk = blueprint.desks.open(core.index(), inbox.clone());
+    let record = stats::Record::new(core.index(), core.cpu());
     let now = Instant::now();
     Ok(Rc::new(CoreState {
         executor: Executor::new(inbox),
@@ -48,6 +52,9 @@ pub(super) fn make_core(blueprint: &Blueprint, place: Place) -> Result<Rc<CoreSt
         states: States::default(),
         blocking: blocking.clone(),
         heartbeat: std::sync::Arc::default(),
+        record,
+        desk,
+        desks: blueprint.desks.clone(),
         clock: Clock::default(),
         now: Cell::new(now),
     }))
@@ -70,9 +77,10 @@ pub(super) fn run_core<F: Future<Output = ()>>(
     // drops every future of the executor before it returns.
     let main: Pin<Box<dyn Future<Output = ()> + 'static>> = unsafe { std::mem::transmute(main) };
     let main = core.executor.spawn(main, Location::caller());
+    let leaving = Leaving { core };
     let watch = watcher.map(|watcher| watcher.watch(core.heartbeat.clone(), cpu));
     let ended = turn::run(core, &main, until).map_err(StartError::io("enter the ring"))?;
-    drop(watch);
+    drop((watch, leaving));
     if ended == Ended::Deadline {
         tracing::warn!(
             ?cpu,
@@ -87,6 +95,17 @@ pub(super) fn run_core<F: Future<Output = ()>>(
     drop(teardown);
     drop((executing, entered));
     Ok(panicked)
+}
+
+/// Leaves a core's last numbers behind when its loop has ended, however it did.
+struct Leaving<'a> {
+    core: &'a Rc<CoreState>,
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.core.desk.close(self.core);
+    }
 }
 
 /// Ends a core: futures first, as they hold streams and operations, then the ring.

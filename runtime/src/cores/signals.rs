@@ -1,15 +1,18 @@
-//! SIGINT and SIGTERM begin the shutdown.
+//! Signals of the process, handled by threads: SIGINT and SIGTERM begin the shutdown.
 
-use std::io::{self, Read};
+use std::ffi::c_int;
+use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::Duration;
 
 use signal_hook::SigId;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::low_level::{pipe, unregister};
 
 use super::shutdown::ShutdownHandle;
+use crate::error::StartError;
+use crate::stats::{Desks, StatsHandle};
 
 /// Listens for the signals until dropped.
 ///
@@ -23,17 +26,33 @@ pub(super) struct SignalWatch {
 }
 
 impl SignalWatch {
+    /// Shuts a runtime down on SIGINT and SIGTERM.
     pub(super) fn start(handle: ShutdownHandle, deadline: Duration) -> io::Result<SignalWatch> {
+        let mut asked = false;
+        SignalWatch::listen(&[SIGINT, SIGTERM], "covet-signals", move || {
+            // The first signal asks politely; the second does not wait.
+            let deadline = if asked { Duration::ZERO } else { deadline };
+            tracing::info!(?deadline, "shutdown asked for by signal");
+            handle.shutdown(deadline);
+            asked = true;
+        })
+    }
+
+    /// Calls `on_signal` on a thread of its own for each of these signals.
+    pub(super) fn listen(
+        signals: &[c_int],
+        thread_name: &str,
+        mut on_signal: impl FnMut() + Send + 'static,
+    ) -> io::Result<SignalWatch> {
         let (mut reader, writer) = UnixStream::pair()?;
         // Made first, so that whatever fails below, what was registered until then is taken back.
         let mut watch = SignalWatch { ids: Vec::new(), end: writer };
-        for signal in [SIGINT, SIGTERM] {
+        for &signal in signals {
             let writer = watch.end.try_clone()?;
             watch.ids.push(pipe::register(signal, writer)?);
         }
-        thread::Builder::new().name("covet-signals".into()).spawn(move || {
+        thread::Builder::new().name(thread_name.into()).spawn(move || {
             let mut byte = [0];
-            let mut asked = false;
             loop {
                 match reader.read(&mut byte) {
                     Ok(1) => {}
@@ -41,15 +60,21 @@ impl SignalWatch {
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                     _ => return,
                 }
-                // The first signal asks politely; the second does not wait.
-                let deadline = if asked { Duration::ZERO } else { deadline };
-                tracing::info!(?deadline, "shutdown asked for by signal");
-                handle.shutdown(deadline);
-                asked = true;
+                on_signal();
             }
         })?;
         Ok(watch)
     }
+}
+
+/// Prints the statistics of a runtime on SIGUSR1 until the watch is dropped.
+pub(super) fn print_on_signal(desks: &std::sync::Arc<Desks>) -> Result<SignalWatch, StartError> {
+    let stats = StatsHandle::new(desks.clone());
+    let print = move || {
+        // In one piece, so that it does not mix with what others print; there is nobody to tell if that fails.
+        let _ = std::io::stderr().write_all(stats.snapshot().to_string().as_bytes());
+    };
+    SignalWatch::listen(&[SIGUSR1], "covet-stats", print).map_err(StartError::io("listen for SIGUSR1"))
 }
 
 impl Drop for SignalWatch {

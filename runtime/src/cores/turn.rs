@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::context::CoreState;
 use super::stall::Heartbeat;
 use crate::ring::Wait;
+use crate::stats::Turn;
 use crate::task::JoinHandle;
 
 /// Tasks polled between two looks at the ring.
@@ -37,6 +38,7 @@ pub(super) fn run(core: &Rc<CoreState>, main: &JoinHandle<()>, until: Until) -> 
     let _resting = Resting(&core.heartbeat);
     core.heartbeat.beat();
     loop {
+        let ready = core.executor.ready();
         let polled = core.executor.turn(TASK_BUDGET, core.now.get());
         let idle = core.executor.live() == 0;
         if idle && core.attendance.rest() || until == Until::MainIsDone && main.is_finished() {
@@ -62,19 +64,26 @@ pub(super) fn run(core: &Rc<CoreState>, main: &JoinHandle<()>, until: Until) -> 
             core.heartbeat.beat();
             let now = core.clock.now();
             let began = core.now.replace(now);
-            core.executor.note_turn(fell_asleep.unwrap_or(now) - began, polled);
+            let took = fell_asleep.unwrap_or(now) - began;
+            core.executor.note_turn(took, polled);
             driver.complete();
+            let (completed, free_buffers) = (driver.completed(), driver.free_buffers());
+            let slept = fell_asleep.is_some();
+            core.record.turn(&Turn { took, slept, ready, polled, completed, free_buffers });
             driver.has_after().then(|| driver.take_after())
         };
         if let Some(mut after) = after {
             after.run();
         }
         if inbox.wake_up() {
+            let before = core.executor.ready();
             core.executor.collect_arrivals();
+            core.record.woken_from_outside(core.executor.ready() - before);
             if idle && core.executor.live() > 0 {
                 core.attendance.resume();
             }
             core.shutdown.refresh();
+            core.desk.answer(core);
         }
         if !core.wheel.borrow().is_empty() {
             let now = core.now.get();

@@ -19,6 +19,7 @@ use super::stream::StreamSlot;
 use super::token::{self, GENERATION_MASK, Key, Kind};
 use crate::blocking;
 use crate::error::StartError;
+use crate::stats::DriverCounts;
 
 /// How long [`Driver::close`] waits for the kernel to give back what it was lent.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
@@ -51,6 +52,8 @@ pub(crate) struct Driver {
     pub(super) gauges: Vec<Arc<AtomicUsize>>,
     completions: Vec<Completion>,
     more_completed: bool,
+    completed: usize,
+    pub(super) counts: DriverCounts,
     generation: u32,
     /// Operations whose last completion has not come.
     in_flight: usize,
@@ -97,6 +100,8 @@ impl Driver {
             gauges: Vec::new(),
             completions: Vec::with_capacity(BATCH),
             more_completed: false,
+            completed: 0,
+            counts: DriverCounts::default(),
             generation: 0,
             in_flight: 0,
             wake: WakeRead { event: Some(event), count: Box::new([0; 8]), armed: false },
@@ -127,6 +132,7 @@ impl Driver {
     #[inline]
     pub(super) unsafe fn push(&mut self, op: Op, token: u64) {
         self.in_flight += 1;
+        self.counts.operations += 1;
         // SAFETY: forwarded.
         unsafe { self.backend.push(op, token) }
     }
@@ -161,6 +167,7 @@ impl Driver {
     pub(crate) fn complete(&mut self) {
         let mut batch = std::mem::take(&mut self.completions);
         self.backend.drain(&mut batch, BATCH);
+        self.completed = batch.len();
         self.more_completed = batch.len() == BATCH;
         for completion in batch.drain(..) {
             let (result, more) = (completion.result, completion.more());
@@ -195,6 +202,20 @@ impl Driver {
     /// Whether the next turn has completions or starved streams to see to, without waiting for anything new.
     pub(crate) fn has_more(&self) -> bool {
         self.more_completed || self.backend.has_work() || !self.starved.is_empty() && self.buffers.free() > 0
+    }
+
+    /// Completions of the last turn.
+    pub(crate) fn completed(&self) -> usize {
+        self.completed
+    }
+
+    /// Receive buffers that the kernel may still take.
+    pub(crate) fn free_buffers(&self) -> u16 {
+        self.buffers.free()
+    }
+
+    pub(crate) fn counts(&self) -> DriverCounts {
+        self.counts
     }
 
     pub(crate) fn has_after(&self) -> bool {

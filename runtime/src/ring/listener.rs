@@ -115,6 +115,7 @@ impl Driver {
         // SAFETY: a completion that is not negative carries a new descriptor, which nobody else owns. Adopting it
         // first means that it is closed on every way out of here.
         let socket = (result >= 0).then(|| unsafe { OwnedFd::from_raw_fd(result) });
+        self.counts.accepted += u64::from(socket.is_some());
         let Some(slot) = self.listener(key) else { return };
         if !more {
             slot.armed = false;

@@ -216,6 +216,7 @@ impl Driver {
             0 => slot.ended = Some(End::Eof),
             code => match -code {
                 libc::ENOBUFS => {
+                    self.counts.no_buffers += 1;
                     if slot.wants_bytes() && !slot.starved {
                         slot.starved = true;
                         self.starved.push(key);

@@ -155,14 +155,19 @@ impl Executor {
     }
 
     pub(crate) fn has_ready(&self) -> bool {
-        !self.queue.borrow().is_empty() || self.groups.ready() > 0
+        self.ready() > 0
+    }
+
+    /// Tasks that wait to be polled.
+    pub(crate) fn ready(&self) -> usize {
+        self.queue.borrow().len() + self.groups.ready()
     }
 
     pub(super) fn id(&self) -> u64 {
         self.id
     }
 
-    pub(super) fn groups(&self) -> &Groups {
+    pub(crate) fn groups(&self) -> &Groups {
         &self.groups
     }
 

@@ -27,7 +27,7 @@ const STICKINESS: u64 = 20_000;
 
 /// The groups of one executor. The ready tasks of the first group are in the executor's own queue, where tasks are
 /// queued and taken without a look at the groups while no other is in use.
-pub(super) struct Groups {
+pub(crate) struct Groups {
     list: RefCell<Vec<Group>>,
     /// Ready tasks outside the first group.
     ready: Cell<usize>,
@@ -147,6 +147,15 @@ impl Groups {
 
     pub(super) fn busy(&self, group: u16) -> Duration {
         self.list.borrow()[usize::from(group)].busy
+    }
+
+    /// Shows the name, the shares and the measured time of each group in use.
+    pub(crate) fn for_each(&self, mut show: impl FnMut(&Rc<str>, u32, Duration)) {
+        for (index, group) in self.list.borrow().iter().enumerate() {
+            if index <= usize::from(MAINTENANCE) || !group.is_unused() {
+                show(&group.name, group.shares, group.busy);
+            }
+        }
     }
 
     pub(super) fn task_spawned(&self, group: u16) {

@@ -14,6 +14,7 @@ mod yield_now;
 
 pub(crate) use executor::{Executor, drop_payload, report_panic, running};
 pub use group::{TaskGroup, spawn_in};
+pub(crate) use groups::Groups;
 pub(crate) use inbox::Inbox;
 pub use join::{JoinError, JoinHandle};
 pub(crate) use raw::is_home_waker;
