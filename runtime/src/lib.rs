@@ -55,6 +55,8 @@ compile_error!("covet-runtime is built on io_uring and runs on Linux only");
 
 mod blocking;
 pub mod buf;
+#[cfg(any(feature = "futures-io", feature = "hyper", feature = "tokio", feature = "futures-core"))]
+pub mod compat;
 mod cores;
 mod error;
 pub mod fs;

@@ -1,16 +1,14 @@
 //! Starting cores, and waiting for their end.
 
-use std::cell::RefCell;
 use std::future::Future;
-use std::rc::Rc;
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::context;
 use super::core::Core;
 use super::life::{Blueprint, make_core, run_core};
 use super::mail::peers::{Peers, Place};
+use super::neighbour::Neighbour;
 use super::runtime::Runtime;
 use super::set::{self, CoreSet};
 use super::shutdown::{ShutdownHandle, Signal};
@@ -25,20 +23,19 @@ use crate::sync_types::Arc;
 
 /// How long a signal leaves to requests in flight, unless the builder says otherwise.
 const SIGNAL_DEADLINE: Duration = Duration::from_secs(30);
-/// How long `block_on` waits at its end for blocking work that nobody awaits.
-const BLOCKING_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Settings for a [`Runtime`].
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until `start` or `block_on`"]
 pub struct Builder {
-    cores: Option<CoreSet>,
-    thread_name: String,
-    sizes: RingSizes,
-    signals: Option<Duration>,
+    pub(super) cores: Option<CoreSet>,
+    pub(super) thread_name: String,
+    pub(super) sizes: RingSizes,
+    pub(super) signals: Option<Duration>,
     pub(crate) blocking: blocking::Settings,
     pub(super) stall: stall::Settings,
     pub(crate) print_stats: bool,
+    pub(crate) neighbour: Neighbour,
 }
 
 impl Default for Builder {
@@ -56,6 +53,7 @@ impl Default for Builder {
             blocking: blocking::Settings::default(),
             stall: stall::Settings::default(),
             print_stats: false,
+            neighbour: Neighbour::default(),
         }
     }
 }
@@ -149,6 +147,7 @@ impl Builder {
             blocking: blocking.clone(),
             watcher: watchdog.as_ref().map(Watchdog::watcher),
             desks: desks.clone(),
+            neighbour: self.neighbour,
         };
         let mut runtime =
             Runtime { threads: Vec::new(), peers, handle, signals, blocking, watchdog, printer, desks };
@@ -174,91 +173,6 @@ impl Builder {
         }
         Ok(runtime)
     }
-
-    /// Runs one core on the calling thread until `future` is ready; tasks left over are cancelled. Blocking work that
-    /// has not begun is dropped, and what runs is waited for, 10 seconds at most.
-    ///
-    /// The thread is pinned only if exactly one core was chosen, and keeps its affinity afterwards.
-    ///
-    /// # Errors
-    /// As for [`Builder::start`]; also if a signal shut the core down first.
-    ///
-    /// # Panics
-    /// On a thread that already is a core. If the future panics, so does this.
-    pub fn block_on<F: Future>(self, future: F) -> Result<F::Output, StartError> {
-        assert!(context::current().is_none(), "block_on inside a core would stop the core: await instead");
-        let signal = Signal::new();
-        let blocking = blocking::Pool::new(self.blocking, &self.thread_name);
-        let closing = Closing { pool: blocking.clone(), signal: signal.clone() };
-        let mut cpu = None;
-        if let Some(cores) = &self.cores
-            && let [only] = cores.resolve()?[..]
-        {
-            set::pin(only)?;
-            cpu = Some(only);
-        }
-        let (peers, mut places) = Peers::new(&[cpu])?;
-        signal.subscribe(&peers);
-        let place = places.remove(0);
-        let watchdog = Watchdog::start(&self.stall).map_err(StartError::io("start the stall detector"))?;
-        let watcher = watchdog.as_ref().map(Watchdog::watcher);
-        let desks = std::sync::Arc::new(Desks::default());
-        let _printer = self.print_stats.then(|| print_on_signal(&desks)).transpose()?;
-        let blueprint = Blueprint {
-            sizes: self.sizes,
-            signal: signal.clone(),
-            blocking,
-            watcher: watcher.clone(),
-            desks,
-        };
-        let core = make_core(&blueprint, place)?;
-        let _watch = match self.signals {
-            Some(deadline) => Some(
-                SignalWatch::start(ShutdownHandle(signal), deadline)
-                    .map_err(StartError::io("listen for signals"))?,
-            ),
-            None => None,
-        };
-        let output = Rc::new(RefCell::new(None));
-        let slot = output.clone();
-        let body = async move {
-            let value = future.await;
-            *slot.borrow_mut() = Some(value);
-        };
-        let panicked = run_core(&core, watcher.as_ref(), cpu, Until::MainIsDone, body)?;
-        drop(closing);
-        match (output.take(), panicked) {
-            (Some(value), _) => Ok(value),
-            (None, Some(text)) => panic!("{text}"),
-            (None, None) => Err(StartError::ShutDown),
-        }
-    }
-}
-
-/// Runs a future to completion on a core of its own, on the calling thread: [`Builder::block_on`] with the default
-/// settings.
-///
-/// # Errors
-/// When the ring can't be made.
-///
-/// # Panics
-/// On a thread that already is a core, and when the future panics.
-pub fn block_on<F: Future>(future: F) -> Result<F::Output, StartError> {
-    Builder::default().block_on(future)
-}
-
-/// Ends the blocking pool of `block_on`, however that ends.
-struct Closing {
-    pool: std::sync::Arc<blocking::Pool>,
-    signal: Arc<Signal>,
-}
-
-impl Drop for Closing {
-    fn drop(&mut self) {
-        let patience = Instant::now() + BLOCKING_PATIENCE;
-        let deadline = || Some(self.signal.deadline().map_or(patience, |end| end.min(patience)));
-        self.pool.close(false, deadline);
-    }
 }
 
 /// The life of a core's thread; returns what went wrong.
@@ -270,6 +184,7 @@ fn core_thread<Fut: Future<Output = ()> + 'static>(
 ) -> Option<String> {
     let info = place.attendance.core().clone();
     let cpu = info.cpu();
+    let _beside = blueprint.neighbour.enter();
     let made = cpu.map_or(Ok(()), set::pin).and_then(|()| make_core(blueprint, place));
     let core = match made {
         Ok(core) => core,

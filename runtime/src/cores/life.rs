@@ -10,6 +10,7 @@ use std::time::Instant;
 use super::context::{self, CoreState};
 use super::mail::peers::Place;
 use super::mail::per_core::States;
+use super::neighbour::Neighbour;
 use super::shutdown::{ShutdownState, Signal};
 use super::stall::Watcher;
 use super::turn::{self, Ended, Until};
@@ -30,6 +31,7 @@ pub(super) struct Blueprint {
     pub(super) blocking: std::sync::Arc<blocking::Pool>,
     pub(super) watcher: Option<Watcher>,
     pub(super) desks: std::sync::Arc<stats::Desks>,
+    pub(super) neighbour: Neighbour,
 }
 
 pub(super) fn make_core(blueprint: &Blueprint, place: Place) -> Result<Rc<CoreState>, StartError> {
@@ -109,8 +111,8 @@ impl Drop for Leaving<'_> {
 }
 
 /// Ends a core: futures first, as they hold streams and operations, then the ring.
-struct Teardown<'a> {
-    core: &'a Rc<CoreState>,
+pub(super) struct Teardown<'a> {
+    pub(super) core: &'a Rc<CoreState>,
 }
 
 impl Drop for Teardown<'_> {

@@ -3,9 +3,13 @@
 pub(crate) mod context;
 mod core;
 pub mod entry;
+#[cfg(feature = "tokio-rt")]
+mod guest;
+mod here;
 mod launch;
 mod life;
 pub mod mail;
+mod neighbour;
 mod phases;
 mod runtime;
 mod set;
@@ -15,7 +19,10 @@ mod stall;
 mod turn;
 
 pub use core::Core;
-pub use launch::{Builder, block_on};
+#[cfg(feature = "tokio-rt")]
+pub(crate) use guest::GuestCore;
+pub use here::block_on;
+pub use launch::Builder;
 pub use mail::broadcast::Broadcast;
 pub use mail::per_core::PerCore;
 pub use mail::remote::RemoteHandle;
@@ -23,3 +30,5 @@ pub use runtime::{JoinFailure, Runtime};
 pub use set::CoreSet;
 pub use shutdown::ShutdownHandle;
 pub use stall::StallReport;
+#[cfg(feature = "tokio-rt")]
+pub(crate) use turn::{Ended, Turned};

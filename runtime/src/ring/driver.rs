@@ -76,6 +76,8 @@ struct WakeRead {
     /// Where the kernel writes the count; boxed, so that it stays put when the driver moves.
     count: Box<[u8; 8]>,
     armed: bool,
+    /// Another loop watches the event instead.
+    elsewhere: bool,
 }
 
 impl Driver {
@@ -104,7 +106,7 @@ impl Driver {
             counts: DriverCounts::default(),
             generation: 0,
             in_flight: 0,
-            wake: WakeRead { event: Some(event), count: Box::new([0; 8]), armed: false },
+            wake: WakeRead { event: Some(event), count: Box::new([0; 8]), armed: false, elsewhere: false },
             closed: false,
         };
         driver.arm_wake();
@@ -162,6 +164,21 @@ impl Driver {
         self.backend.enter(wait)
     }
 
+    /// Leaves the waiting to another loop, which watches these descriptors for edges and never reads them: whenever
+    /// there may be something that was not there at the last [`Driver::enter`], one of them has become readable.
+    ///
+    /// The second is the wake-up eventfd itself. Were it still read through the ring, that read's completion would be
+    /// announced by one eventfd from inside the wake-up of another, which kernels put off or lose (6.18 does).
+    #[cfg(feature = "tokio-rt")]
+    pub(crate) fn wait_elsewhere(&mut self) -> io::Result<[OwnedFd; 2]> {
+        let event = self.wake.event.as_ref().ok_or_else(crate::error::core_is_gone)?;
+        let watched = [self.backend.poll_fd()?, event.try_clone()?];
+        self.wake.elsewhere = true;
+        // SAFETY: the operation points to nothing.
+        unsafe { self.push_silent(Op::Cancel { target: token::WAKE }) };
+        Ok(watched)
+    }
+
     /// Handles completions, at most a batch of them, so that what they brought is still in the caches, and few buffers
     /// are taken, when the tasks run.
     pub(crate) fn complete(&mut self) {
@@ -186,7 +203,7 @@ impl Driver {
                 Some(Kind::Operation) => self.on_operation(key, result),
                 Some(Kind::Wake) => {
                     self.wake.armed = false;
-                    if !self.closed {
+                    if !self.closed && !self.wake.elsewhere {
                         self.arm_wake();
                     }
                 }

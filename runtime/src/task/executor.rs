@@ -145,8 +145,14 @@ impl Executor {
                 self.groups.task_spawned(group);
             }
             self.schedule(task);
-            JoinHandle::new(task, self.id)
+            JoinHandle::new(task)
         }
+    }
+
+    /// Makes the core look at its tasks soon, also when this thread is its own but not in a turn of it.
+    #[cfg(feature = "tokio-rt")]
+    pub(crate) fn nudge(&self) {
+        self.inbox.notify();
     }
 
     /// Tasks that are spawned and not yet finished.

@@ -4,7 +4,6 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::executor::schedule_if_home;
 use super::raw::{CANCELLED, COMPLETE, JOINED, TaskRef};
 
 /// Waits for a task's output.
@@ -17,7 +16,6 @@ use super::raw::{CANCELLED, COMPLETE, JOINED, TaskRef};
 #[must_use = "a dropped handle detaches its task: say so with `.detach()`"]
 pub struct JoinHandle<T> {
     task: TaskRef,
-    home: u64,
     output: PhantomData<*mut T>,
 }
 
@@ -60,8 +58,8 @@ impl JoinError {
 impl<T> JoinHandle<T> {
     /// # Safety
     /// The caller passes on one reference to a task whose output is a `T`.
-    pub(super) unsafe fn new(task: TaskRef, home: u64) -> JoinHandle<T> {
-        JoinHandle { task, home, output: PhantomData }
+    pub(super) unsafe fn new(task: TaskRef) -> JoinHandle<T> {
+        JoinHandle { task, output: PhantomData }
     }
 
     /// Lets the task run on its own; the same as dropping the handle, but said aloud.
@@ -71,10 +69,13 @@ impl<T> JoinHandle<T> {
     /// [`JoinError::Cancelled`]. A task that has finished is left as it is.
     pub fn cancel(&self) {
         // SAFETY: the handle holds a reference, and being !Send it is on the home thread.
-        let flags = unsafe { &self.task.header().flags };
-        if flags.get() & COMPLETE == 0 {
-            flags.set(flags.get() | CANCELLED);
-            schedule_if_home(self.home, self.task);
+        unsafe {
+            let flags = &self.task.header().flags;
+            if flags.get() & COMPLETE == 0 {
+                flags.set(flags.get() | CANCELLED);
+                // A handle may be held by the loop that our core is a guest of: then only a wake reaches the core.
+                self.task.wake();
+            }
         }
     }
 

@@ -208,6 +208,15 @@ impl TaskRef {
         TaskRef(unsafe { NonNull::new_unchecked(data.cast_mut().cast()) })
     }
 
+    /// Wakes the task, from any thread.
+    ///
+    /// # Safety
+    /// As for [`TaskRef::header`].
+    pub(super) unsafe fn wake(self) {
+        // SAFETY: forwarded.
+        unsafe { wake_by_ref(self.0.as_ptr().cast_const().cast()) }
+    }
+
     /// # Safety
     /// As for [`TaskRef::header`]; home thread.
     pub(super) unsafe fn set_join_waker(self, waker: Option<Waker>) {

@@ -20,6 +20,8 @@ use std::time::Duration;
 
 pub(super) use heartbeat::Heartbeat;
 pub use report::StallReport;
+#[cfg(feature = "tokio-rt")]
+pub(super) use watchdog::Watch;
 pub(super) use watchdog::{Watchdog, Watcher};
 
 use crate::Builder;

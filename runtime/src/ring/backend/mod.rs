@@ -11,7 +11,8 @@ mod probe;
 mod uring;
 
 use std::io;
-use std::os::fd::RawFd;
+#[cfg(feature = "tokio-rt")]
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -181,15 +182,15 @@ impl Backend {
         }
     }
 
-    /// A descriptor that another loop may watch; readable when there is something to reap.
-    #[expect(dead_code, reason = "for a core that is driven by another loop")]
-    pub(super) fn descriptor(&self) -> Option<RawFd> {
+    /// A descriptor that becomes readable when there may be completions to drain.
+    #[cfg(feature = "tokio-rt")]
+    pub(super) fn poll_fd(&mut self) -> io::Result<OwnedFd> {
         match self {
-            Backend::Uring(ring) => Some(ring.descriptor()),
-            Backend::Epoll(epoll) => Some(epoll.descriptor()),
+            Backend::Uring(ring) => ring.poll_fd(),
+            Backend::Epoll(epoll) => epoll.poll_fd(),
             #[cfg(all(test, not(loom), not(miri)))]
-            Backend::Fault(_) => None,
-            Backend::Closed => None,
+            Backend::Fault(_) => Err(io::ErrorKind::Unsupported.into()),
+            Backend::Closed => Err(crate::error::core_is_gone()),
         }
     }
 

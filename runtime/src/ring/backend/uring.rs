@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+#[cfg(feature = "tokio-rt")]
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 
 use io_uring::{IoUring, opcode, squeue, types};
@@ -131,8 +132,15 @@ impl Uring {
         let _ = self.ring.submitter().submit();
     }
 
-    pub(super) fn descriptor(&self) -> RawFd {
-        self.ring.as_raw_fd()
+    /// The ring's own descriptor will not do: with DEFER_TASKRUN a completion is made only when this thread enters the
+    /// kernel for it, so that the ring looks idle to a poll. A registered eventfd is signalled when there is work.
+    #[cfg(feature = "tokio-rt")]
+    pub(super) fn poll_fd(&self) -> io::Result<OwnedFd> {
+        use rustix::event::{EventfdFlags, eventfd};
+
+        let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        self.ring.submitter().register_eventfd(event.as_raw_fd())?;
+        Ok(event)
     }
 
     #[cfg(all(test, not(loom), not(miri)))]

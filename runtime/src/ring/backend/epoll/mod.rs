@@ -19,6 +19,8 @@ mod watch;
 
 use std::collections::VecDeque;
 use std::io;
+#[cfg(feature = "tokio-rt")]
+use std::os::fd::OwnedFd;
 use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -56,6 +58,8 @@ pub(in crate::ring) struct Epoll {
     events: Vec<Event>,
     completed: VecDeque<Completion>,
     turns_without_look: u32,
+    /// Another loop waits for us: what is not looked at now may be looked at by nobody.
+    watched: bool,
     buffers: Rc<ProvidedBuffers>,
     /// The next buffer to be taken: what the kernel keeps for a ring.
     next_buffer: u16,
@@ -75,6 +79,7 @@ impl Epoll {
             events: Vec::with_capacity(EVENTS),
             completed: VecDeque::with_capacity(EVENTS),
             turns_without_look: 0,
+            watched: false,
             buffers: buffers.clone(),
             // A ring that was given up may have used some.
             next_buffer: buffers.first(),
@@ -200,7 +205,8 @@ impl Epoll {
     pub(super) fn enter(&mut self, wait: Wait) -> io::Result<()> {
         let listed = self.ready.len();
         let busy = wait == Wait::No || self.has_work();
-        if busy && self.turns_without_look + 1 < LOOK_EVERY || self.completed.len() >= ENOUGH {
+        if busy && !self.watched && self.turns_without_look + 1 < LOOK_EVERY || self.completed.len() >= ENOUGH
+        {
             self.turns_without_look += 1;
         } else {
             self.turns_without_look = 0;
@@ -352,7 +358,9 @@ impl Epoll {
         format!("epoll: waiting {waiting:x?}, ready {:?}, completed {:?}", self.ready, self.completed)
     }
 
-    pub(super) fn descriptor(&self) -> RawFd {
-        self.poller.descriptor()
+    #[cfg(feature = "tokio-rt")]
+    pub(super) fn poll_fd(&mut self) -> io::Result<OwnedFd> {
+        self.watched = true;
+        self.poller.poll_fd()
     }
 }

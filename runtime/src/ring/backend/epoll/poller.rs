@@ -63,8 +63,10 @@ impl Poller {
         Ok(Poller { epoll: unsafe { OwnedFd::from_raw_fd(epoll) }, coarse: false })
     }
 
-    pub(super) fn descriptor(&self) -> RawFd {
-        self.epoll.as_raw_fd()
+    /// The instance itself, which can be watched like what it watches.
+    #[cfg(feature = "tokio-rt")]
+    pub(super) fn poll_fd(&self) -> io::Result<OwnedFd> {
+        self.epoll.try_clone()
     }
 
     fn control(&self, what: i32, descriptor: RawFd, key: u64) -> io::Result<()> {

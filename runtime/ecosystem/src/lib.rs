@@ -1,0 +1,1 @@
+//! Other people's crates on Covet's cores.

@@ -1,0 +1,4 @@
+//! At home among other people's crates.
+
+#[cfg(feature = "tokio-rt")]
+pub mod tokio;
