@@ -135,6 +135,10 @@ fn an_atomic_write_shows_all_or_nothing() {
         .await
         .unwrap();
 
+        let long = scratch.join(&*"n".repeat(255));
+        fs::write_atomic(&long, "long").await.unwrap();
+        fs::remove_file(&long).await.unwrap();
+
         let directory = scratch.join("directory");
         fs::create_dir(&directory).await.unwrap();
         fs::write_atomic(&directory, "no").await.unwrap_err();

@@ -73,6 +73,8 @@ impl File {
 
     /// Takes over what is open already: a file, a pipe, a terminal. Errors call it `<fd N>`.
     ///
+    /// With O_NONBLOCK set on it, reads and writes fail with WouldBlock instead of waiting, as the ring has it.
+    ///
     /// # Panics
     /// Outside a core.
     #[track_caller]

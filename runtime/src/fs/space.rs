@@ -144,3 +144,22 @@ impl File {
         }
     }
 }
+
+#[cfg(all(test, not(loom), not(miri)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_without_the_operation_cuts_all_the_same() {
+        let path = std::env::temp_dir().join(format!("covet-set-len-{}", std::process::id()));
+        crate::block_on(async {
+            let file = File::create(&path).await.unwrap();
+            file.set_len_blocking(7).await.unwrap();
+            assert_eq!(file.metadata().await.unwrap().len(), 7);
+            let unwritable = File::open(&path).await.unwrap();
+            assert!(unwritable.set_len_blocking(1).await.is_err());
+            super::super::remove_file(&path).await.unwrap();
+        })
+        .unwrap();
+    }
+}

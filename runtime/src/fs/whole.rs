@@ -1,6 +1,8 @@
 //! Whole files in one call.
 
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -126,9 +128,11 @@ async fn create_beside(path: &Path, mode: Option<u32>) -> Result<(File, PathBuf)
         let error = io::Error::new(io::ErrorKind::InvalidInput, "the path has no file name");
         return Err(Error::new("write", path, error));
     };
+    // A name has at most 255 bytes on most file systems: room is left for what is added.
+    let short = OsStr::from_bytes(&name.as_bytes()[..name.len().min(200)]);
     loop {
         let mut temporary = std::ffi::OsString::from(".");
-        temporary.push(name);
+        temporary.push(short);
         temporary.push(format!(".{}.{}.tmp", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
         let temporary = path.with_file_name(temporary);
         let options = OpenOptions::new().write(true).create_new(true).mode(mode.unwrap_or(0o666));
