@@ -5,6 +5,7 @@ pub mod activation;
 mod connect;
 pub mod handover;
 mod listener;
+mod message_socket;
 mod options;
 mod resolve;
 mod sockopt;
@@ -12,6 +13,7 @@ mod split;
 mod steering;
 mod stream;
 mod tcp;
+mod udp;
 mod unix;
 
 pub use connect::{AttemptError, ConnectError, ConnectOptions, Keepalive};
@@ -23,6 +25,7 @@ pub use split::{ReadHalf, ReuniteError, WriteHalf};
 pub use steering::{PerCoreListener, Steering};
 pub use stream::StreamSocket;
 pub use tcp::TcpStream;
-pub use unix::{PeerCredentials, UnixListenOptions, UnixListener, UnixStream};
+pub use udp::{Datagram, Outbound, UdpOptions, UdpSocket};
+pub use unix::{PeerCredentials, UnixDatagram, UnixListenOptions, UnixListener, UnixStream};
 
 pub use crate::ring::RecvBuf;

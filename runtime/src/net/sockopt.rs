@@ -20,8 +20,15 @@ fn get<T: Copy>(socket: &impl AsRawFd, level: c_int, name: c_int) -> io::Result<
     Ok(unsafe { value.assume_init() })
 }
 
-fn get_int(socket: &impl AsRawFd, level: c_int, name: c_int) -> io::Result<c_int> {
+pub(super) fn get_int(socket: &impl AsRawFd, level: c_int, name: c_int) -> io::Result<c_int> {
     get(socket, level, name)
+}
+
+pub(super) fn set_int(socket: &impl AsRawFd, level: c_int, name: c_int, value: c_int) -> io::Result<()> {
+    let len = size_of::<c_int>() as libc::socklen_t;
+    // SAFETY: the kernel reads `len` bytes of `value`, which lives until the call returns.
+    let result = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), len) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 pub(super) fn peer_credentials(socket: &impl AsRawFd) -> io::Result<libc::ucred> {

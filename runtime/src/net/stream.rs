@@ -1,6 +1,6 @@
 use std::future::poll_fn;
 use std::io;
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -55,6 +55,15 @@ impl StreamSocket {
         self.core.driver.borrow_mut().stream_descriptor(self.key)
     }
 
+    pub(super) fn core(&self) -> &Rc<CoreState> {
+        &self.core
+    }
+
+    /// Whether bytes are, or were last, received through the shared buffers.
+    pub(super) fn is_received(&self) -> bool {
+        self.core.driver.borrow_mut().stream_receives(self.key)
+    }
+
     pub(super) fn with_socket<T>(&self, f: impl FnOnce(SockRef<'_>) -> io::Result<T>) -> io::Result<T> {
         let descriptor = self.descriptor()?;
         // SAFETY: the driver keeps the socket open for as long as this handle lives.
@@ -95,7 +104,7 @@ impl StreamSocket {
     /// # Errors
     /// When the core has shut down.
     pub async fn readable(&self) -> io::Result<()> {
-        if self.core.driver.borrow_mut().stream_receives(self.key) {
+        if self.is_received() {
             // A failure of the stream is for the receive to report.
             let _ = self.peek(0).await;
             return self.descriptor().map(drop);
@@ -125,8 +134,7 @@ impl StreamSocket {
         if spare == 0 {
             return (Ok(0), buffer);
         }
-        let shared = self.core.driver.borrow_mut().stream_receives(self.key);
-        if shared {
+        if self.is_received() {
             let received =
                 match poll_fn(|cx| Driver::poll_recv_up_to(&self.core.driver, self.key, spare, cx)).await {
                     Ok(received) => received,
@@ -175,6 +183,15 @@ impl StreamSocket {
     /// # Errors
     /// As for [`StreamSocket::write_all`].
     pub async fn write_vectored(&self, buffers: Vec<SendBuf>) -> (io::Result<()>, Vec<SendBuf>) {
+        self.send_with(buffers, Vec::new()).await
+    }
+
+    /// As [`StreamSocket::write_vectored`], with descriptors that go with the first byte.
+    pub(super) async fn send_with(
+        &self,
+        buffers: Vec<SendBuf>,
+        descriptors: Vec<OwnedFd>,
+    ) -> (io::Result<()>, Vec<SendBuf>) {
         if let Err(error) = self.flush().await {
             return (Err(error), buffers);
         }
@@ -184,16 +201,18 @@ impl StreamSocket {
         };
         let total: usize = buffers.iter().map(SendBuf::len).sum();
         let mut message = Message::new(buffers);
+        if !descriptors.is_empty() {
+            message.attach(descriptors);
+        }
         let mut sent = 0;
         while sent < total {
             message.point_past(sent);
             let started = Operation::start(&self.core, Payload::Message(Box::new(message)), |payload| {
                 let Payload::Message(message) = payload else { unreachable!("the payload made above") };
-                Op::SendMsg {
-                    socket: descriptor,
-                    message: message.header(),
-                    flags: libc::MSG_NOSIGNAL | libc::MSG_WAITALL,
-                }
+                // Going on by itself after a short send, the kernel might send descriptors a second time.
+                let go_on = if message.has_attachment() { 0 } else { libc::MSG_WAITALL };
+                let flags = libc::MSG_NOSIGNAL | go_on;
+                Op::SendMsg { socket: descriptor, message: message.header(), flags }
             });
             let (result, payload) = match started {
                 Ok(operation) => operation.await,
@@ -203,7 +222,10 @@ impl StreamSocket {
             message = *returned;
             match result {
                 Ok(0) => return (Err(io::ErrorKind::WriteZero.into()), message.into_buffers()),
-                Ok(count) => sent += count as usize,
+                Ok(count) => {
+                    sent += count as usize;
+                    message.detach();
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return (Err(error), message.into_buffers()),
             }
@@ -256,6 +278,10 @@ impl StreamSocket {
         }
         shutdown_now(self.descriptor()?, how)
     }
+}
+
+pub(super) fn as_ip(address: SockAddr) -> io::Result<SocketAddr> {
+    address.as_socket().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not an IP socket"))
 }
 
 /// Waits for one of these events of poll(2), or an error of the descriptor.

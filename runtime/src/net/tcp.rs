@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
+use super::stream::as_ip;
 use super::{ReadHalf, StreamSocket, WriteHalf};
 use crate::cores::context::{self, CoreState};
 
@@ -86,10 +87,6 @@ impl TcpStream {
     pub fn into_split(self) -> (ReadHalf<Rc<TcpStream>>, WriteHalf<Rc<TcpStream>>) {
         super::split::own(self)
     }
-}
-
-fn as_ip(address: SockAddr) -> io::Result<SocketAddr> {
-    address.as_socket().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not an IP socket"))
 }
 
 impl Deref for TcpStream {

@@ -11,9 +11,10 @@ use super::after::After;
 use super::backend::Backend;
 use super::choice::DriverKind;
 use super::listener::ListenerSlot;
+use super::message::Messages;
 use super::op::{Completion, Op};
 use super::operation::OperationSlot;
-use super::provided::ProvidedBuffers;
+use super::provided::{GROUP, Populate, ProvidedBuffers};
 use super::setup::RingSizes;
 use super::stream::StreamSlot;
 use super::token::{self, GENERATION_MASK, Key, Kind};
@@ -44,6 +45,8 @@ pub(crate) struct Driver {
     pub(super) streams: Slab<StreamSlot>,
     pub(super) listeners: Slab<ListenerSlot>,
     pub(super) operations: Slab<OperationSlot>,
+    /// Message sockets, once there has been one.
+    pub(super) messages: Option<Box<Messages>>,
     /// Streams that found no free buffer and wait for one to come back.
     pub(super) starved: Vec<Key>,
     /// Things whose destructors may run foreign code, dropped when nothing is borrowed.
@@ -87,7 +90,7 @@ impl Driver {
         event: OwnedFd,
         blocking: &Arc<blocking::Pool>,
     ) -> Result<Driver, StartError> {
-        let buffers = ProvidedBuffers::new(sizes.recv_buffers, sizes.recv_buffer_size)
+        let buffers = ProvidedBuffers::new(GROUP, sizes.recv_buffers, sizes.recv_buffer_size, Populate::Now)
             .map_err(StartError::io("map the receive buffers"))?;
         // SAFETY: `backend` is dropped before `buffers`, which is the field after it; or `close` leaks both.
         let backend = unsafe { Backend::new(sizes, &buffers, blocking)? };
@@ -97,6 +100,7 @@ impl Driver {
             streams: Slab::new(),
             listeners: Slab::new(),
             operations: Slab::new(),
+            messages: None,
             starved: Vec::new(),
             after: After::default(),
             gauges: Vec::new(),
@@ -201,6 +205,8 @@ impl Driver {
                 Some(Kind::CancelSend) => self.on_send_cancelled(key, result),
                 Some(Kind::CancelOperation) => self.on_operation_cancelled(key, result),
                 Some(Kind::Operation) => self.on_operation(key, result),
+                Some(Kind::Message) => self.on_message(key, completion),
+                Some(Kind::CancelMessage) => self.on_message_cancelled(key, result),
                 Some(Kind::Wake) => {
                     self.wake.armed = false;
                     if !self.closed && !self.wake.elsewhere {
@@ -214,11 +220,17 @@ impl Driver {
         if !self.starved.is_empty() {
             self.feed_starved();
         }
+        if self.can_feed_messages() {
+            self.feed_starved_messages();
+        }
     }
 
     /// Whether the next turn has completions or starved streams to see to, without waiting for anything new.
     pub(crate) fn has_more(&self) -> bool {
-        self.more_completed || self.backend.has_work() || !self.starved.is_empty() && self.buffers.free() > 0
+        self.more_completed
+            || self.backend.has_work()
+            || !self.starved.is_empty() && self.buffers.free() > 0
+            || self.can_feed_messages()
     }
 
     /// Completions of the last turn.
@@ -267,6 +279,7 @@ impl Driver {
         let end = Instant::now() + CLOSE_PATIENCE;
         self.drop_listeners();
         self.drop_streams();
+        self.drop_message_sockets();
         while self.in_flight > 0 && Instant::now() < end {
             // Each time anew, as one cancellation can miss what is just being tried again.
             // SAFETY: it points to nothing.
@@ -298,6 +311,7 @@ impl Driver {
         std::mem::forget(std::mem::take(&mut self.streams));
         std::mem::forget(std::mem::take(&mut self.listeners));
         std::mem::forget(std::mem::take(&mut self.operations));
+        std::mem::forget(self.messages.take());
         std::mem::forget(std::mem::replace(&mut self.wake.count, Box::new([0; 8])));
     }
 
@@ -310,7 +324,9 @@ impl Driver {
     /// Free receive buffers, and how many there are.
     #[cfg(all(test, not(loom), not(miri)))]
     pub(crate) fn recv_buffers(&self) -> (u16, u16) {
-        (self.buffers.free(), self.buffers.count())
+        let messages = self.messages.as_ref().map(|messages| &messages.buffers);
+        let (free, count) = messages.map_or((0, 0), |buffers| (buffers.free(), buffers.count()));
+        (self.buffers.free() + free, self.buffers.count() + count)
     }
 
     /// Bytes that wait for their readers.
@@ -319,10 +335,11 @@ impl Driver {
         self.streams.iter().map(|(_, slot)| slot.waiting_bytes as usize).sum()
     }
 
-    /// Slots in use: streams, listeners, operations.
+    /// Slots in use: streams and message sockets, listeners, operations.
     #[cfg(all(test, not(loom), not(miri)))]
     pub(crate) fn slots(&self) -> (usize, usize, usize) {
-        (self.streams.len(), self.listeners.len(), self.operations.len())
+        let messages = self.messages.as_ref().map_or(0, |messages| messages.slots.len());
+        (self.streams.len() + messages, self.listeners.len(), self.operations.len())
     }
 }
 

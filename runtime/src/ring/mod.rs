@@ -11,6 +11,7 @@
 //! - `provided`, `recv_buf`: the receive buffers that the kernel picks from
 //! - `stream`: a connection's slot; `receive` and `send` are what it does
 //! - `listener`: multishot accept
+//! - `message`: sockets that carry datagrams, and descriptors beside bytes
 //! - `operation`: everything that completes once
 //! - `file`: open files, and what operations on files lend; `file_op`: those operations
 //! - `driver`: submission, completion, shutdown; `after`: what it leaves to be done outside its borrow
@@ -22,6 +23,7 @@ mod driver;
 mod file;
 mod file_op;
 mod listener;
+mod message;
 mod op;
 mod operation;
 mod provided;
@@ -36,6 +38,7 @@ pub use choice::{DriverChoice, DriverKind};
 pub(crate) use driver::{Driver, Wait};
 pub(crate) use file::{FilePayload, OpenFile};
 pub(crate) use file_op::{FileOp, HERE};
+pub(crate) use message::{Arrival, Details, Incoming, Room, Sender, Submission, push_control, push_rights};
 pub(crate) use op::Op;
 pub(crate) use operation::{Message, Operation, Payload};
 pub use recv_buf::RecvBuf;

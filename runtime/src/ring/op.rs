@@ -13,6 +13,12 @@ pub(crate) enum Op {
     Recv { socket: RawFd, into: *mut u8, len: u32 },
     /// Receives again and again into buffers that the backend picks, until it is cancelled, fails or ends.
     RecvMulti { socket: RawFd },
+    /// recvmsg(2) with memory of ours.
+    RecvMsg { socket: RawFd, message: *mut libc::msghdr, flags: i32 },
+    /// Receives messages again and again into buffers for messages that the backend picks, each laid out as struct
+    /// io_uring_recvmsg_out, room for the name, room for control data, and the payload. Of the header only the two
+    /// lengths count. Ends as [`Op::RecvMulti`] does, and perhaps with an empty message.
+    RecvMsgMulti { socket: RawFd, message: *const libc::msghdr, flags: i32 },
     /// send(2).
     Send { socket: RawFd, from: *const u8, len: u32, flags: i32 },
     /// sendmsg(2).

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -11,6 +12,7 @@ use socket2::SockAddr;
 use super::after::Caller;
 use super::driver::{Driver, missed};
 use super::file::FilePayload;
+use super::message::{Incoming, Outgoing, push_rights};
 use super::op::Op;
 use super::token::{Key, Kind};
 use crate::buf::SendBuf;
@@ -29,12 +31,20 @@ pub(crate) enum Payload {
     Message(Box<Message>),
     /// What a file operation lends.
     File(FilePayload),
+    /// A datagram to send.
+    Outgoing(Box<Outgoing>),
+    /// Room for bytes and descriptors that are received together.
+    Incoming(Box<Incoming>),
 }
 
 /// A message header and all it points to.
 pub(crate) struct Message {
     buffers: Vec<SendBuf>,
     vectors: Vec<libc::iovec>,
+    /// Goes with the first bytes.
+    control: Vec<u8>,
+    /// Those named in the control data.
+    descriptors: Vec<OwnedFd>,
     header: libc::msghdr,
 }
 
@@ -45,7 +55,24 @@ impl Message {
     pub(crate) fn new(buffers: Vec<SendBuf>) -> Message {
         // SAFETY: msghdr is plain C data, and all zeroes mean no address, no vectors, no control data.
         let header = unsafe { std::mem::zeroed() };
-        Message { buffers, vectors: Vec::new(), header }
+        Message { buffers, vectors: Vec::new(), control: Vec::new(), descriptors: Vec::new(), header }
+    }
+
+    /// Sends descriptors along, which stay open until they have gone.
+    pub(crate) fn attach(&mut self, descriptors: Vec<OwnedFd>) {
+        self.control.clear();
+        push_rights(&mut self.control, &descriptors);
+        self.descriptors = descriptors;
+    }
+
+    /// The first bytes have gone, and with them what is sent only once.
+    pub(crate) fn detach(&mut self) {
+        self.control = Vec::new();
+        self.descriptors = Vec::new();
+    }
+
+    pub(crate) fn has_attachment(&self) -> bool {
+        !self.control.is_empty()
     }
 
     /// Points the vectors at what follows the first `sent` bytes.
@@ -68,6 +95,8 @@ impl Message {
     pub(crate) fn header(&mut self) -> *const libc::msghdr {
         self.header.msg_iov = self.vectors.as_mut_ptr();
         self.header.msg_iovlen = self.vectors.len();
+        self.header.msg_control = self.control.as_mut_ptr().cast();
+        self.header.msg_controllen = self.control.len() as _;
         &raw const self.header
     }
 
@@ -87,6 +116,8 @@ enum State {
     Done(i32),
     /// The future is gone; the driver waits for the kernel alone. So many cancellations have missed.
     Abandoned(u8),
+    /// There never was a future: a slot elsewhere is told.
+    Unattended,
 }
 
 /// How often a file operation is asked to end. The disk answers in any case, and until then asking again and again
@@ -95,11 +126,20 @@ const FILE_CANCELLATIONS: u8 = 8;
 
 impl Driver {
     /// Starts the operation that `make` makes, which may point into the payload.
-    fn start(&mut self, mut payload: Payload, make: impl FnOnce(&mut Payload) -> Op) -> Key {
+    fn start(&mut self, payload: Payload, make: impl FnOnce(&mut Payload) -> Op) -> Key {
+        self.start_as(State::Waiting(None), payload, make)
+    }
+
+    /// As [`Driver::start`], for an operation that no future waits for.
+    pub(super) fn start_unattended(&mut self, payload: Payload, make: impl FnOnce(&mut Payload) -> Op) {
+        self.start_as(State::Unattended, payload, make);
+    }
+
+    #[inline]
+    fn start_as(&mut self, state: State, mut payload: Payload, make: impl FnOnce(&mut Payload) -> Op) -> Key {
         let op = make(&mut payload);
         let generation = self.next_generation();
-        let index =
-            self.operations.insert(OperationSlot { generation, state: State::Waiting(None), payload }) as u32;
+        let index = self.operations.insert(OperationSlot { generation, state, payload }) as u32;
         let key = Key { index, generation };
         // SAFETY: the operation points into the payload, whose parts are all on the heap, so that moving it into the
         // slot moved none of them; the slot keeps it until the completion.
@@ -112,6 +152,10 @@ impl Driver {
         if slot.generation != key.generation {
             return;
         }
+        if let Payload::Incoming(incoming) = &mut slot.payload {
+            // Descriptors that came have an owner from now on, whatever becomes of the future.
+            incoming.arrived(result);
+        }
         match std::mem::replace(&mut slot.state, State::Done(result)) {
             State::Waiting(mut waker) => self.after.wake(&mut waker),
             State::Done(_) => {}
@@ -119,15 +163,34 @@ impl Driver {
                 let slot = self.operations.remove(key.index as usize);
                 self.discard_payload(slot.payload, result);
             }
+            State::Unattended => {
+                let slot = self.operations.remove(key.index as usize);
+                if let Payload::Outgoing(outgoing) = slot.payload {
+                    self.on_submitted(outgoing, result);
+                }
+            }
         }
+    }
+
+    /// Operations whose payload is such.
+    pub(super) fn operations_with(&self, is_such: impl Fn(&Payload) -> bool) -> Vec<Key> {
+        self.operations
+            .iter()
+            .filter(|(_, slot)| is_such(&slot.payload))
+            .map(|(index, slot)| Key { index: index as u32, generation: slot.generation })
+            .collect()
     }
 
     pub(super) fn on_operation_cancelled(&mut self, key: Key, result: i32) {
         let Some(slot) = self.operations.get_mut(key.index as usize) else { return };
-        let State::Abandoned(misses) = &mut slot.state else { return };
         if slot.generation != key.generation || !missed(result) {
             return;
         }
+        let misses = match &mut slot.state {
+            State::Abandoned(misses) => misses,
+            State::Unattended => return self.cancel(key, Kind::Operation, Kind::CancelOperation),
+            State::Waiting(_) | State::Done(_) => return,
+        };
         *misses = misses.saturating_add(1);
         if *misses < FILE_CANCELLATIONS || !matches!(slot.payload, Payload::File(_)) {
             self.cancel(key, Kind::Operation, Kind::CancelOperation);
@@ -143,7 +206,11 @@ impl Driver {
                 }
                 self.after.files.push(payload);
             }
-            Payload::None | Payload::Address(_) | Payload::Fill(_) => {}
+            Payload::Outgoing(mut outgoing) => {
+                self.after.drop.push(outgoing.take_buffer());
+                self.reuse_outgoing(outgoing);
+            }
+            Payload::None | Payload::Address(_) | Payload::Fill(_) | Payload::Incoming(_) => {}
         }
     }
 }
@@ -200,7 +267,7 @@ impl Future for Operation {
                 driver.after.park(waker, &mut caller);
                 Poll::Pending
             }
-            State::Abandoned(_) => unreachable!("only a dropped future abandons its slot"),
+            State::Abandoned(_) | State::Unattended => unreachable!("only a slot without a future is so"),
         }
     }
 }
@@ -222,7 +289,7 @@ impl Drop for Operation {
                 }
                 Some(payload)
             }
-            State::Waiting(_) | State::Abandoned(_) => {
+            State::Waiting(_) | State::Abandoned(_) | State::Unattended => {
                 if !matches!(&slot.payload, Payload::File(payload) if !payload.may_be_cancelled()) {
                     driver.cancel(key, Kind::Operation, Kind::CancelOperation);
                 }
@@ -238,6 +305,6 @@ impl Drop for Operation {
 fn state_waker(state: State) -> Option<Waker> {
     match state {
         State::Waiting(waker) => waker,
-        State::Done(_) | State::Abandoned(_) => None,
+        State::Done(_) | State::Abandoned(_) | State::Unattended => None,
     }
 }

@@ -13,13 +13,25 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use io_uring::types::BufRingEntry;
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
-/// The one buffer group of a core's ring.
+/// The buffer group of a core's streams.
 pub(crate) const GROUP: u16 = 1;
+/// The buffer group of its message sockets.
+pub(crate) const MESSAGES: u16 = 2;
+
+/// When the memory of buffers is taken up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Populate {
+    /// At once, so that no page fault is taken under load.
+    Now,
+    /// Page by page, as bytes are received.
+    AsNeeded,
+}
 
 /// The free list and the memory behind it; shared with every [`super::RecvBuf`] that still reads from it.
 pub(crate) struct ProvidedBuffers {
     ring: NonNull<BufRingEntry>,
     memory: NonNull<u8>,
+    group: u16,
     count: u16,
     size: u32,
     tail: Cell<u16>,
@@ -28,13 +40,16 @@ pub(crate) struct ProvidedBuffers {
 
 impl ProvidedBuffers {
     /// Maps `count` buffers (rounded up to a power of two, at most 32,768) of `size` bytes, all free.
-    ///
-    /// The pages are touched now, so that no page fault is taken under load.
-    pub(crate) fn new(count: u16, size: u32) -> io::Result<Rc<ProvidedBuffers>> {
+    pub(crate) fn new(
+        group: u16,
+        count: u16,
+        size: u32,
+        populate: Populate,
+    ) -> io::Result<Rc<ProvidedBuffers>> {
         let count = count.clamp(8, 1 << 15).next_power_of_two();
         let size = size.clamp(256, 1 << 24);
-        let ring = map(usize::from(count) * size_of::<BufRingEntry>())?.cast();
-        let memory = match map(usize::from(count) * size as usize) {
+        let ring = map(usize::from(count) * size_of::<BufRingEntry>(), Populate::Now)?.cast();
+        let memory = match map(usize::from(count) * size as usize, populate) {
             Ok(memory) => memory,
             Err(error) => {
                 // SAFETY: the mapping was made above with this length, and nothing refers to it yet.
@@ -42,7 +57,8 @@ impl ProvidedBuffers {
                 return Err(error);
             }
         };
-        let buffers = ProvidedBuffers { ring, memory, count, size, tail: Cell::new(0), free: Cell::new(0) };
+        let (tail, free) = (Cell::new(0), Cell::new(0));
+        let buffers = ProvidedBuffers { ring, memory, group, count, size, tail, free };
         for id in 0..count {
             buffers.give(id);
         }
@@ -52,6 +68,7 @@ impl ProvidedBuffers {
     /// No buffers at all, for a driver that is closed.
     pub(super) fn none() -> Rc<ProvidedBuffers> {
         Rc::new(ProvidedBuffers {
+            group: GROUP,
             ring: NonNull::dangling(),
             memory: NonNull::dangling(),
             count: 0,
@@ -63,6 +80,10 @@ impl ProvidedBuffers {
 
     pub(crate) fn ring_address(&self) -> u64 {
         self.ring.as_ptr() as u64
+    }
+
+    pub(crate) fn group(&self) -> u16 {
+        self.group
     }
 
     pub(crate) fn count(&self) -> u16 {
@@ -79,17 +100,18 @@ impl ProvidedBuffers {
         self.free.set(self.free.get().saturating_sub(1));
     }
 
-    /// The first `len` bytes of a buffer that the kernel filled.
+    /// The `len` bytes from `start` of a buffer that the kernel filled.
     ///
     /// # Safety
-    /// The kernel handed buffer `id` over with `len` bytes in it, and it is not given back while the slice lives.
-    pub(crate) unsafe fn slice(&self, id: u16, len: u32) -> &[u8] {
-        debug_assert!(id < self.count && len <= self.size);
-        // SAFETY: buffer `id` lies inside the mapping, which lives as long as `self`; the kernel wrote its first
-        // `len` bytes and does not touch it again before it is given back.
+    /// The kernel handed buffer `id` over with `start + len` bytes in it, and it is not given back while the slice
+    /// lives.
+    pub(crate) unsafe fn slice(&self, id: u16, start: u32, len: u32) -> &[u8] {
+        debug_assert!(id < self.count && start + len <= self.size);
+        // SAFETY: buffer `id` lies inside the mapping, which lives as long as `self`; the kernel wrote these bytes
+        // and does not touch them again before the buffer is given back.
         unsafe {
             slice::from_raw_parts(
-                self.memory.as_ptr().add(usize::from(id) * self.size as usize),
+                self.memory.as_ptr().add(usize::from(id) * self.size as usize + start as usize),
                 len as usize,
             )
         }
@@ -148,15 +170,11 @@ impl Drop for ProvidedBuffers {
     }
 }
 
-fn map(len: usize) -> io::Result<NonNull<u8>> {
+fn map(len: usize, populate: Populate) -> io::Result<NonNull<u8>> {
+    let now = if populate == Populate::Now { MapFlags::POPULATE } else { MapFlags::empty() };
     // SAFETY: an anonymous mapping at an address of the kernel's choice touches no existing memory.
     let start = unsafe {
-        mmap_anonymous(
-            ptr::null_mut(),
-            len,
-            ProtFlags::READ | ProtFlags::WRITE,
-            MapFlags::PRIVATE | MapFlags::POPULATE,
-        )?
+        mmap_anonymous(ptr::null_mut(), len, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE | now)?
     };
     NonNull::new(start.cast()).ok_or_else(|| io::Error::other("mmap returned a null mapping"))
 }

@@ -41,7 +41,7 @@ impl Driver {
         if let Some(chunk) = slot.dequeue() {
             return Poll::Ready(Ok(match chunk {
                 // SAFETY: the completion handed this buffer to the slot, which gave its only record of it away.
-                Chunk::Provided { id, len } => unsafe { RecvBuf::provided(self.buffers.clone(), id, len) },
+                Chunk::Provided { id, len } => unsafe { RecvBuf::provided(self.buffers.clone(), id, 0, len) },
                 Chunk::Heap(bytes) => RecvBuf::heap(bytes),
             }));
         }
@@ -113,7 +113,7 @@ impl Driver {
         for chunk in slot.first.iter().chain(slot.rest.iter().flat_map(|rest| rest.iter())) {
             let chunk = match chunk {
                 // SAFETY: the slot owns this buffer, and keeps it for as long as it is borrowed.
-                Chunk::Provided { id, len } => unsafe { self.buffers.slice(*id, *len) },
+                Chunk::Provided { id, len } => unsafe { self.buffers.slice(*id, 0, *len) },
                 Chunk::Heap(bytes) => bytes,
             };
             bytes.extend_from_slice(&chunk[..chunk.len().min(limit - bytes.len())]);
@@ -200,7 +200,7 @@ impl Driver {
             let spill = low || slot.first.is_some();
             slot.enqueue(if spill {
                 // SAFETY: the completion has just handed this buffer over; it is given back after the copy.
-                let copy = unsafe { self.buffers.slice(id, len) }.into();
+                let copy = unsafe { self.buffers.slice(id, 0, len) }.into();
                 self.buffers.give(id);
                 Chunk::Heap(copy)
             } else {

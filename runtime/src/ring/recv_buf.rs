@@ -12,16 +12,16 @@ use super::provided::ProvidedBuffers;
 pub struct RecvBuf(Source);
 
 enum Source {
-    Provided { buffers: Rc<ProvidedBuffers>, id: u16, len: u32 },
+    Provided { buffers: Rc<ProvidedBuffers>, id: u16, start: u32, len: u32 },
     Heap(Box<[u8]>),
     Empty,
 }
 
 impl RecvBuf {
     /// # Safety
-    /// The kernel handed buffer `id` over with `len` bytes, and this is its only owner.
-    pub(super) unsafe fn provided(buffers: Rc<ProvidedBuffers>, id: u16, len: u32) -> RecvBuf {
-        RecvBuf(Source::Provided { buffers, id, len })
+    /// The kernel handed buffer `id` over with `start + len` bytes, and this is its only owner.
+    pub(super) unsafe fn provided(buffers: Rc<ProvidedBuffers>, id: u16, start: u32, len: u32) -> RecvBuf {
+        RecvBuf(Source::Provided { buffers, id, start, len })
     }
 
     pub(super) fn heap(bytes: Box<[u8]>) -> RecvBuf {
@@ -40,7 +40,7 @@ impl Deref for RecvBuf {
     fn deref(&self) -> &[u8] {
         match &self.0 {
             // SAFETY: `provided` was promised these bytes, and the buffer is given back in `drop` only.
-            Source::Provided { buffers, id, len } => unsafe { buffers.slice(*id, *len) },
+            Source::Provided { buffers, id, start, len } => unsafe { buffers.slice(*id, *start, *len) },
             Source::Heap(bytes) => bytes,
             Source::Empty => &[],
         }

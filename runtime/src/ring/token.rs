@@ -24,6 +24,10 @@ pub(super) enum Kind {
     CancelSend = 9,
     /// The answer to the cancellation of a one-shot operation.
     CancelOperation = 10,
+    /// A message socket's multishot receive.
+    Message = 11,
+    /// The answer to the cancellation of a message socket's receive.
+    CancelMessage = 12,
 }
 
 /// A slot's index and generation: a completion that outlives its slot's use finds another generation there.
@@ -56,6 +60,8 @@ pub(super) fn split(token: u64) -> (Option<Kind>, Key) {
         8 => Some(Kind::CancelAccept),
         9 => Some(Kind::CancelSend),
         10 => Some(Kind::CancelOperation),
+        11 => Some(Kind::Message),
+        12 => Some(Kind::CancelMessage),
         _ => None,
     };
     (kind, Key { index: token as u32, generation: (token >> 32) as u32 & GENERATION_MASK })
@@ -79,6 +85,8 @@ mod tests {
             Kind::CancelAccept,
             Kind::CancelSend,
             Kind::CancelOperation,
+            Kind::Message,
+            Kind::CancelMessage,
         ] {
             for key in [
                 Key { index: 0, generation: 0 },

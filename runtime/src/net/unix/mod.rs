@@ -3,9 +3,12 @@
 mod address;
 mod claim;
 mod credentials;
+mod datagram;
 mod listener;
+mod passing;
 mod stream;
 
 pub use credentials::PeerCredentials;
+pub use datagram::UnixDatagram;
 pub use listener::{UnixListenOptions, UnixListener};
 pub use stream::UnixStream;

@@ -6,10 +6,12 @@
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::rc::Rc;
 
 use super::{Backend, DriverKind};
 use crate::ring::driver::Wait;
 use crate::ring::op::{Completion, Op};
+use crate::ring::provided::ProvidedBuffers;
 
 thread_local! {
     static SEED: Cell<Option<u64>> = const { Cell::new(None) };
@@ -105,7 +107,7 @@ impl Fault {
             let result = self.one_of(errors);
             return self.hold(Completion { token, result, flags: 0 });
         }
-        if matches!(op, Op::RecvMulti { .. } | Op::AcceptMulti { .. }) {
+        if matches!(op, Op::RecvMulti { .. } | Op::RecvMsgMulti { .. } | Op::AcceptMulti { .. }) {
             self.multishot.insert(token, op);
         }
         let op = self.shortened(op);
@@ -115,7 +117,10 @@ impl Fault {
 
     fn shortened(&mut self, op: Op) -> Op {
         match op {
-            Op::Send { socket, from, len: 2.., flags } if self.happens(SHORT_SEND) => {
+            // Of datagrams, which go without this flag, nothing is cut off.
+            Op::Send { socket, from, len: 2.., flags }
+                if flags & libc::MSG_WAITALL != 0 && self.happens(SHORT_SEND) =>
+            {
                 let Op::Send { len, .. } = op else { return op };
                 let len = 1 + self.below(u64::from(len) - 1) as u32;
                 Op::Send { socket, from, len, flags }
@@ -202,6 +207,13 @@ impl Fault {
         !self.held.is_empty() || self.inner.has_work()
     }
 
+    /// # Safety
+    /// As for [`Backend::add_message_buffers`].
+    pub(super) unsafe fn add_message_buffers(&mut self, buffers: &Rc<ProvidedBuffers>) -> io::Result<()> {
+        // SAFETY: forwarded.
+        unsafe { self.inner.add_message_buffers(buffers) }
+    }
+
     pub(super) fn flush(&mut self) {
         self.inner.flush();
     }
@@ -233,6 +245,9 @@ fn errors_of(op: Op) -> &'static [i32] {
         }
         Op::RecvMulti { .. } => {
             &[libc::ECONNRESET, libc::ENOBUFS, libc::ENOMEM, libc::EINTR, libc::ECANCELED, libc::EAGAIN]
+        }
+        Op::RecvMsg { .. } | Op::RecvMsgMulti { .. } => {
+            &[libc::ECONNREFUSED, libc::ENOBUFS, libc::ENOMEM, libc::EINTR, libc::ECANCELED, libc::EAGAIN]
         }
         Op::Send { .. } | Op::SendMsg { .. } => &[
             libc::ECONNRESET,

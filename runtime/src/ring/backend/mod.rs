@@ -23,7 +23,7 @@ use super::choice::{self, DriverChoice, DriverKind};
 
 use super::driver::Wait;
 use super::op::{Completion, Op};
-use super::provided::ProvidedBuffers;
+use super::provided::{GROUP, Populate, ProvidedBuffers};
 use super::setup::RingSizes;
 use crate::blocking;
 use crate::error::StartError;
@@ -42,7 +42,7 @@ pub(super) enum Backend {
 pub(super) fn try_ring() -> Result<(), StartError> {
     let sizes =
         RingSizes { driver: DriverChoice::IoUring, entries: 8, recv_buffers: 8, recv_buffer_size: 256 };
-    let buffers = ProvidedBuffers::new(sizes.recv_buffers, sizes.recv_buffer_size)
+    let buffers = ProvidedBuffers::new(GROUP, sizes.recv_buffers, sizes.recv_buffer_size, Populate::Now)
         .map_err(StartError::io("map the receive buffers"))?;
     // SAFETY: the ring is dropped here, before the buffers.
     unsafe { Uring::new(sizes, &buffers) }.map(drop)
@@ -96,6 +96,25 @@ impl Backend {
             #[cfg(all(test, not(loom), not(miri)))]
             Backend::Fault(fault) => fault.kind(),
             Backend::Closed => None,
+        }
+    }
+
+    /// Takes the buffers that [`Op::RecvMsgMulti`] receives into.
+    ///
+    /// # Safety
+    /// They outlive the backend, or are leaked.
+    pub(super) unsafe fn add_message_buffers(&mut self, buffers: &Rc<ProvidedBuffers>) -> io::Result<()> {
+        match self {
+            // SAFETY: forwarded.
+            Backend::Uring(ring) => unsafe { ring.add_buffers(buffers) },
+            Backend::Epoll(epoll) => {
+                epoll.add_message_buffers(buffers);
+                Ok(())
+            }
+            #[cfg(all(test, not(loom), not(miri)))]
+            // SAFETY: forwarded.
+            Backend::Fault(fault) => unsafe { fault.add_message_buffers(buffers) },
+            Backend::Closed => Ok(()),
         }
     }
 

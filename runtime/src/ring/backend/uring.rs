@@ -12,7 +12,7 @@ use super::probe;
 use crate::error::StartError;
 use crate::ring::driver::Wait;
 use crate::ring::op::{Completion, Op};
-use crate::ring::provided::{GROUP, ProvidedBuffers};
+use crate::ring::provided::{GROUP, MESSAGES, ProvidedBuffers};
 use crate::ring::setup::{self, RingSizes, Rung};
 
 pub(in crate::ring) struct Uring {
@@ -44,6 +44,13 @@ impl Uring {
             tracing::info!("io_uring without DEFER_TASKRUN, which Linux 6.1 has: requests cost a third more");
         }
         Ok(Uring { ring, rung, overflow: VecDeque::new() })
+    }
+
+    /// # Safety
+    /// The buffers outlive the ring, or are leaked.
+    pub(super) unsafe fn add_buffers(&mut self, buffers: &Rc<ProvidedBuffers>) -> io::Result<()> {
+        // SAFETY: forwarded.
+        unsafe { register(&self.ring, buffers) }
     }
 
     /// # Safety
@@ -170,7 +177,8 @@ unsafe fn register(ring: &IoUring, buffers: &ProvidedBuffers) -> io::Result<()> 
     }
     // SAFETY: the mapping is page-aligned, has `count` entries, and outlives the ring, as the caller promises.
     unsafe {
-        ring.submitter().register_buf_ring_with_flags(buffers.ring_address(), buffers.count(), GROUP, 0)
+        let (address, count) = (buffers.ring_address(), buffers.count());
+        ring.submitter().register_buf_ring_with_flags(address, count, buffers.group(), 0)
     }
 }
 
@@ -179,6 +187,12 @@ fn entry(op: Op) -> squeue::Entry {
     match op {
         Op::Recv { socket, into, len } => opcode::Recv::new(types::Fd(socket), into, len).build(),
         Op::RecvMulti { socket } => opcode::RecvMulti::new(types::Fd(socket), GROUP).build(),
+        Op::RecvMsg { socket, message, flags } => {
+            opcode::RecvMsg::new(types::Fd(socket), message).flags(flags as u32).build()
+        }
+        Op::RecvMsgMulti { socket, message, flags } => {
+            opcode::RecvMsgMulti::new(types::Fd(socket), message, MESSAGES).flags(flags as u32).build()
+        }
         Op::Send { socket, from, len, flags } => {
             opcode::Send::new(types::Fd(socket), from, len).flags(flags).build()
         }

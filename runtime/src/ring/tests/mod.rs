@@ -11,6 +11,7 @@ mod abandoned;
 mod chaos;
 mod files;
 mod late;
+mod messages;
 pub(super) mod old_kernel;
 mod pressure;
 mod reentrant;

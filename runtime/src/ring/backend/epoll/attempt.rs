@@ -23,11 +23,13 @@ pub(super) enum Manner {
 
 pub(super) fn manner(op: Op) -> Manner {
     match op {
-        Op::Recv { socket, .. } => Manner::TryFirst(socket, Side::Read),
+        Op::Recv { socket, .. } | Op::RecvMsg { socket, .. } => Manner::TryFirst(socket, Side::Read),
         Op::Send { socket, .. } | Op::SendMsg { socket, .. } | Op::Connect { socket, .. } => {
             Manner::TryFirst(socket, Side::Write)
         }
-        Op::RecvMulti { socket } | Op::AcceptMulti { socket } => Manner::WaitFirst(socket, Side::Read),
+        Op::RecvMulti { socket } | Op::RecvMsgMulti { socket, .. } | Op::AcceptMulti { socket } => {
+            Manner::WaitFirst(socket, Side::Read)
+        }
         Op::Read { descriptor, .. } => Manner::WaitFirst(descriptor, Side::Read),
         Op::Poll { descriptor, events } if events & libc::POLLOUT as u32 != 0 => {
             Manner::TryFirst(descriptor, Side::Write)
@@ -69,7 +71,12 @@ pub(super) unsafe fn attempt(waiting: &mut Waiting) -> Outcome {
                 libc::send(socket, from.add(done).cast(), len as usize - done, flags)
             }),
             Op::SendMsg { socket, message, flags } => {
-                send_message(socket, &*message, flags, &mut waiting.done)
+                match send_message(socket, &*message, flags, &mut waiting.done) {
+                    // Our socket is ready while the named one is not, and of that no event tells; and a thread that
+                    // blocked for it could not be called back.
+                    Outcome::NotYet if names_unix_socket(&*message) => Outcome::Done(-libc::EAGAIN),
+                    outcome => outcome,
+                }
             }
             Op::Connect { socket, address, len } => connect(socket, address, len, &mut waiting.begun),
             Op::Poll { descriptor, events } => match events_now(descriptor, events as i16) {
@@ -81,7 +88,11 @@ pub(super) unsafe fn attempt(waiting: &mut Waiting) -> Outcome {
             Op::File(FileOp::Read { file, into, len, offset }) => read_cached(file, into, len, offset),
             Op::File(_) => Outcome::Blocks,
             Op::Shutdown { socket, how } => once(|| libc::shutdown(socket, how) as isize),
+            Op::RecvMsg { socket, message, flags } => {
+                once(|| libc::recvmsg(socket, message, flags | libc::MSG_DONTWAIT))
+            }
             Op::RecvMulti { .. }
+            | Op::RecvMsgMulti { .. }
             | Op::AcceptMulti { .. }
             | Op::Close { .. }
             | Op::Cancel { .. }
@@ -178,6 +189,16 @@ unsafe fn send_message(socket: RawFd, message: &libc::msghdr, flags: i32, done: 
         // SAFETY: the vectors point into the caller's buffers, and live until the call returns.
         unsafe { libc::sendmsg(socket, &raw const header, flags) }
     })
+}
+
+/// Whether a message goes to a Unix socket by its name.
+///
+/// # Safety
+/// The header and the name are alive.
+unsafe fn names_unix_socket(message: &libc::msghdr) -> bool {
+    // SAFETY: any address begins with its family; the caller vouches for it.
+    !message.msg_name.is_null()
+        && unsafe { i32::from(*message.msg_name.cast::<libc::sa_family_t>()) == libc::AF_UNIX }
 }
 
 /// # Safety

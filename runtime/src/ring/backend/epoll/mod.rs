@@ -63,6 +63,8 @@ pub(in crate::ring) struct Epoll {
     buffers: Rc<ProvidedBuffers>,
     /// The next buffer to be taken: what the kernel keeps for a ring.
     next_buffer: u16,
+    /// The same for messages, if there are sockets for them.
+    messages: Option<(Rc<ProvidedBuffers>, u16)>,
     offload: Offload,
 }
 
@@ -83,8 +85,13 @@ impl Epoll {
             buffers: buffers.clone(),
             // A ring that was given up may have used some.
             next_buffer: buffers.first(),
+            messages: None,
             offload: Offload::new(blocking.clone()),
         })
+    }
+
+    pub(super) fn add_message_buffers(&mut self, buffers: &Rc<ProvidedBuffers>) {
+        self.messages = Some((buffers.clone(), 0));
     }
 
     /// # Safety
@@ -272,6 +279,11 @@ impl Epoll {
             let step = match op {
                 Op::RecvMulti { socket } => self.recv_again(socket, token),
                 Op::AcceptMulti { socket } => self.accept_again(socket, token),
+                Op::RecvMsgMulti { socket, message, flags } => {
+                    // SAFETY: `push` was promised that the header lives until the last completion.
+                    let header = unsafe { &*message };
+                    self.recv_messages(socket, header, flags, token)
+                }
                 // SAFETY: `push` was promised that what it points to lives until its completion.
                 _ => match unsafe { attempt(waiting) } {
                     Outcome::Done(result) => Step::Ended(result),

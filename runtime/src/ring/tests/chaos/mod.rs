@@ -1,5 +1,6 @@
 //! Thousands of random operations, dropped at random moments: at the end nothing may be missing.
 
+mod messages;
 mod programs;
 mod report;
 

@@ -60,7 +60,7 @@ pub(super) async fn run(seed: u64) {
         for _ in 0..40 {
             let (random, listener, local, path) =
                 (choices.clone(), listener.clone(), local.clone(), path.clone());
-            tasks.push(match choices.below(6) {
+            tasks.push(match choices.below(8) {
                 0 | 1 => spawn(async move {
                     if let Some(Ok(stream)) = random.some_time_for(TcpStream::connect(address)).await {
                         ill_treat_tcp(stream, random).await;
@@ -76,6 +76,7 @@ pub(super) async fn run(seed: u64) {
                         ill_treat(stream.into(), random).await;
                     }
                 }),
+                5 => spawn(messages::ill_treat(random)),
                 _ => spawn(async move {
                     if let Some(Ok(stream)) = random.some_time_for(local.accept()).await {
                         ill_treat(stream.into(), random).await;
