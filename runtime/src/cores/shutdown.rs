@@ -19,7 +19,7 @@ use super::mail::peers::Peers;
 use super::phases::Phases;
 pub use super::phases::{Hold, Phase, hold, on, phase, phase_time_left, present_phase};
 use crate::sync_types::Arc;
-use crate::task::Inbox;
+use crate::task::{Inbox, wake_isolated};
 
 /// What all cores of a runtime know of its end.
 pub(crate) struct Signal {
@@ -109,7 +109,7 @@ impl ShutdownState {
         let deadline = self.signal.deadline();
         if deadline != self.deadline.get() {
             self.deadline.set(deadline);
-            self.waiters.take().into_iter().for_each(|(_, waker)| waker.wake());
+            wake_isolated(self.waiters.take().into_iter().map(|(_, waker)| waker));
             self.phases.deadline_changed();
         }
     }

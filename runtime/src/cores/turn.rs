@@ -8,7 +8,7 @@ use super::context::CoreState;
 use super::stall::Heartbeat;
 use crate::ring::Wait;
 use crate::stats::Turn;
-use crate::task::JoinHandle;
+use crate::task::{JoinHandle, wake_isolated};
 
 /// Tasks polled between two looks at the ring.
 const TASK_BUDGET: usize = 512;
@@ -137,7 +137,7 @@ fn turn(
         } else {
             core.wheel.borrow_mut().advance(now, fired);
         }
-        fired.drain(..).for_each(Waker::wake);
+        wake_isolated(fired.drain(..));
     }
     Ok(None)
 }

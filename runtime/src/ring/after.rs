@@ -4,7 +4,7 @@ use std::task::{Context, Waker};
 
 use super::file::FilePayload;
 use crate::buf::SendBuf;
-use crate::task::is_home_waker;
+use crate::task::{is_home_waker, isolate_each, wake_isolated};
 
 /// Who is to be woken, made before anything is borrowed: to clone a foreign waker is to run code of which we know
 /// nothing.
@@ -77,8 +77,8 @@ impl After {
     }
 
     pub(crate) fn run(&mut self) {
-        self.wake.drain(..).for_each(Waker::wake);
-        self.drop.clear();
-        self.files.clear();
+        wake_isolated(self.wake.drain(..));
+        isolate_each("the owner of a buffer", self.drop.drain(..), drop);
+        isolate_each("an operation on a file", self.files.drain(..), drop);
     }
 }

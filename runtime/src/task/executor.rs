@@ -1,6 +1,5 @@
 //! The run queue of one core.
 
-use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
@@ -9,25 +8,15 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::task::{Context, Waker};
-use std::time::{Duration, Instant};
 
 use super::groups::{Groups, SERVING};
 use super::inbox::Inbox;
+use super::isolate::report_panic;
 use super::raw::{
     self, CANCELLED, COMPLETE, GROUPED, Header, JOINED, ON_ITS_WAY, QUEUED, RemoteTask, TaskRef,
 };
-use super::{JoinError, JoinHandle};
+use super::{JoinError, JoinHandle, turn};
 use crate::sync_types::Arc;
-
-/// A turn ends after this time, for the sake of what has completed meanwhile.
-const SLICE: Duration = Duration::from_micros(500);
-/// The same while several groups want the CPU: a look at the ring may bring work for one that goes first.
-const SHARED_SLICE: Duration = Duration::from_micros(200);
-/// Polls before the first look at the clock, unless polls have proved to be long.
-const UNTIMED_POLLS: usize = 32;
-/// Polls in a turn of tasks that only this turn's polls made ready. A task and one that it waits for then talk without a
-/// turn for each word, and two that never stop talking hold up the ring for no longer than this.
-const FOLLOW_UPS: usize = 64;
 
 thread_local! {
     static CURRENT: Cell<(u64, *const Executor)> = const { Cell::new((0, std::ptr::null())) };
@@ -36,16 +25,16 @@ thread_local! {
 /// Runs the tasks of one thread, first in, first out.
 pub(crate) struct Executor {
     id: u64,
-    queue: RefCell<VecDeque<TaskRef>>,
+    pub(super) queue: RefCell<VecDeque<TaskRef>>,
     first: Cell<Option<TaskRef>>,
     live: Cell<usize>,
-    groups: Groups,
+    pub(super) groups: Groups,
     /// Polls before the first look at the clock in a turn.
-    untimed: Cell<usize>,
+    pub(super) untimed: Cell<usize>,
     /// A task of this turn was ready again as soon as it had been polled: it wants the ring to be looked at first.
-    yielded: Cell<bool>,
+    pub(super) yielded: Cell<bool>,
     /// The task that is being polled, for a signal handler to see: hence atomic, though no other thread looks.
-    running: AtomicPtr<Header>,
+    pub(super) running: AtomicPtr<Header>,
     inbox: Arc<Inbox>,
 }
 
@@ -100,7 +89,7 @@ impl Executor {
             first: Cell::new(None),
             live: Cell::new(0),
             groups: Groups::new(),
-            untimed: Cell::new(UNTIMED_POLLS),
+            untimed: Cell::new(turn::UNTIMED_POLLS),
             yielded: Cell::new(false),
             running: AtomicPtr::new(ptr::null_mut()),
             inbox,
@@ -247,97 +236,9 @@ impl Executor {
         &self.inbox
     }
 
-    /// Polls at most `budget` tasks: those that were ready at the start, then a few of those that became so, unless a
-    /// task has woken itself, which comes after the ring. Stops early when `SLICE` has passed since the turn `began`.
-    ///
-    /// The clock is read after the 32nd poll and whenever their number has doubled, so that a turn of short polls reads
-    /// it hardly ever, and one of longer polls overstays by no more than it took.
-    pub(crate) fn turn(&self, budget: usize, began: Instant) -> usize {
-        let polled = if self.groups.ready() > 0 {
-            self.run_by_shares(budget, began)
-        } else {
-            self.groups.rest();
-            self.run_first(budget, began)
-        };
-        self.running.store(ptr::null_mut(), Ordering::Relaxed);
-        polled
-    }
-
-    /// As `turn`, when only the first group has ready tasks.
-    #[inline]
-    fn run_first(&self, budget: usize, began: Instant) -> usize {
-        self.yielded.set(false);
-        let mut end = self.queue.borrow().len().min(budget);
-        let limit = budget.min(end + FOLLOW_UPS);
-        let mut look = self.untimed.get();
-        let mut polled = 0;
-        loop {
-            while polled < end.min(look) {
-                let Some(task) = self.queue.borrow_mut().pop_front() else { return polled };
-                // SAFETY: a queued task is kept by the executor's reference (see `retire`), and this is its home.
-                unsafe { self.poll(task) };
-                polled += 1;
-            }
-            if polled == end {
-                let woken = self.queue.borrow().len().min(limit - end);
-                if woken == 0 || self.yielded.get() || self.groups.ready() > 0 {
-                    return polled;
-                }
-                end += woken;
-            }
-            if polled >= look {
-                if began.elapsed() >= SLICE {
-                    return polled;
-                }
-                look = 2 * polled;
-            }
-        }
-    }
-
-    /// As `turn`, when other groups than the first have ready tasks: the clock is read after every poll.
-    #[cold]
-    fn run_by_shares(&self, budget: usize, began: Instant) -> usize {
-        self.groups.begin(self.queue.borrow().len());
-        let mut last = None;
-        let mut before = Instant::now();
-        let mut polled = 0;
-        while polled < budget
-            && let Some((group, task)) = self.groups.next(last, &self.queue)
-        {
-            self.groups.set_current(group);
-            // SAFETY: as in `turn`.
-            unsafe { self.poll(task) };
-            self.groups.set_current(SERVING);
-            let now = Instant::now();
-            self.groups.charge(group, now - before);
-            (before, last) = (now, Some(group));
-            polled += 1;
-            if now - began >= SHARED_SLICE {
-                break;
-            }
-        }
-        polled
-    }
-
-    #[cfg(test)]
-    pub(crate) fn run(&self, budget: usize) -> usize {
-        self.turn(budget, Instant::now())
-    }
-
-    /// Learns from a turn how many polls fit into a slice.
-    #[inline]
-    pub(crate) fn note_turn(&self, took: Duration, polled: usize) {
-        if took <= SLICE {
-            self.untimed.set(UNTIMED_POLLS);
-        } else {
-            let fits = polled as u128 * SLICE.as_nanos() / took.as_nanos();
-            self.untimed.set((fits as usize).clamp(1, UNTIMED_POLLS));
-        }
-    }
-
     /// # Safety
     /// The task came from the queue of this executor.
-    unsafe fn poll(&self, task: TaskRef) {
+    pub(super) unsafe fn poll(&self, task: TaskRef) {
         // SAFETY: the executor's reference keeps the task until `retire`.
         unsafe {
             let flags = &task.header().flags;
@@ -463,23 +364,4 @@ impl Drop for Executor {
     fn drop(&mut self) {
         self.cancel_all();
     }
-}
-
-/// Logs a panic that was stopped at the border of its task.
-pub(crate) fn report_panic(payload: Box<dyn Any + Send>, place: impl std::fmt::Display) {
-    let message = JoinError::panic_text(&*payload);
-    tracing::error!(%message, %place, "a task panicked; the core goes on");
-    drop_payload(payload);
-}
-
-/// Drops what a task panicked with. It may be anything, even something whose destructor panics in its turn, with
-/// something like it: after a few of those the next one is given up.
-pub(crate) fn drop_payload(mut payload: Box<dyn Any + Send>) {
-    for _ in 0..4 {
-        match catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-            Ok(()) => return,
-            Err(next) => payload = next,
-        }
-    }
-    std::mem::forget(payload);
 }

@@ -8,14 +8,17 @@ mod executor;
 mod group;
 mod groups;
 mod inbox;
+mod isolate;
 mod join;
 mod raw;
+mod turn;
 mod yield_now;
 
-pub(crate) use executor::{Executor, drop_payload, report_panic, running};
+pub(crate) use executor::{Executor, running};
 pub use group::{TaskGroup, spawn_in};
 pub(crate) use groups::Groups;
 pub(crate) use inbox::Inbox;
+pub(crate) use isolate::{drop_payload, isolate_each, report_panic, wake_isolated};
 pub use join::{JoinError, JoinHandle};
 pub(crate) use raw::is_home_waker;
 pub use yield_now::{YieldNow, yield_now};

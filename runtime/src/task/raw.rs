@@ -20,7 +20,7 @@ use std::ptr::{self, NonNull};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
 use super::inbox::Inbox;
-use super::{JoinError, executor};
+use super::{JoinError, executor, isolate};
 use crate::sync_types::{Arc, AtomicBool, AtomicPtr, AtomicUsize, Ordering, fence};
 
 /// In the run queue: a second wake adds nothing.
@@ -262,7 +262,7 @@ unsafe fn poll<F: Future>(task: TaskRef, cx: &mut Context<'_>) -> Polled {
         Err(payload) => {
             let text = JoinError::panic_text(&*payload);
             if let Err(second) = replace(stage, Err(JoinError::Panicked(text))) {
-                executor::drop_payload(second);
+                isolate::drop_payload(second);
             }
             Err(payload)
         }
@@ -307,7 +307,7 @@ unsafe fn finish<F: Future>(task: TaskRef, why: JoinError) {
     let stage = unsafe { &mut *task.0.cast::<TaskCell<F>>().as_ref().stage.get() };
     if let Err(payload) = replace(stage, Err(why)) {
         // A destructor that panics while its task is cancelled must not take the core down.
-        executor::report_panic(payload, "a cancelled task's destructor");
+        isolate::report_panic(payload, "a cancelled task's destructor");
     }
 }
 
