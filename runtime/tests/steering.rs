@@ -168,6 +168,26 @@ fn misuse_is_named() {
 }
 
 #[test]
+fn a_socket_that_does_not_wait_serves_as_well() {
+    // Others may have set O_NONBLOCK on a socket that they pass on.
+    let socket = std_listener(local());
+    socket.set_nonblocking(true).unwrap();
+    let address = socket.local_addr().unwrap();
+    block_on(async {
+        let listener = TcpListener::from_socket(socket.into()).unwrap();
+        for round in 0..3 {
+            let client = thread::spawn(move || {
+                thread::sleep(Duration::from_millis(20 * round));
+                std::net::TcpStream::connect(address).unwrap()
+            });
+            time::timeout(Duration::from_secs(20), listener.accept()).await.unwrap().unwrap();
+            drop(client.join().unwrap());
+        }
+    })
+    .unwrap();
+}
+
+#[test]
 fn a_retired_listener_gives_its_connections_back() {
     block_on(async {
         for early in [0, 1, 7] {
