@@ -22,6 +22,15 @@ pub enum SendBuf {
 }
 
 impl SendBuf {
+    /// The same bytes again, if that takes no copy.
+    pub(crate) fn share(&self) -> Option<SendBuf> {
+        match self {
+            SendBuf::Bytes(buffer) => Some(SendBuf::Bytes(buffer.clone())),
+            SendBuf::Static(buffer) => Some(SendBuf::Static(buffer)),
+            SendBuf::Pool(_) | SendBuf::Vec(_) | SendBuf::Aligned(_) => None,
+        }
+    }
+
     /// How many bytes there are.
     pub fn len(&self) -> usize {
         self.as_ref().len()

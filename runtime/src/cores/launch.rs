@@ -30,7 +30,7 @@ const SIGNAL_DEADLINE: Duration = Duration::from_secs(30);
 pub struct Builder {
     pub(super) cores: Option<CoreSet>,
     pub(super) thread_name: String,
-    pub(super) sizes: RingSizes,
+    pub(crate) sizes: RingSizes,
     pub(super) signals: Option<Duration>,
     pub(crate) blocking: blocking::Settings,
     pub(super) stall: stall::Settings,
@@ -48,6 +48,7 @@ impl Default for Builder {
                 entries: 1024,
                 recv_buffers: 512,
                 recv_buffer_size: 4096,
+                zero_copy_from: crate::ring::NEVER,
             },
             signals: None,
             blocking: blocking::Settings::default(),

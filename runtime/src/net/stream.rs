@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use socket2::{SockAddr, SockRef};
 
+use super::zero_copy::threshold;
 use crate::buf::SendBuf;
 use crate::cores::context::CoreState;
 use crate::ring::{Driver, Key, Message, Op, Operation, Payload, RecvBuf, shutdown_now};
@@ -51,12 +52,22 @@ impl StreamSocket {
         Ok(())
     }
 
-    pub(super) fn descriptor(&self) -> io::Result<RawFd> {
-        self.core.driver.borrow_mut().stream_descriptor(self.key)
+    /// Whether bytes may have been taken out of the socket.
+    pub(super) fn has_received(&self) -> bool {
+        self.core.driver.borrow_mut().stream_receives(self.key)
     }
 
     pub(super) fn core(&self) -> &Rc<CoreState> {
         &self.core
+    }
+
+    #[cfg(all(test, not(loom), not(miri)))]
+    pub(crate) fn key(&self) -> Key {
+        self.key
+    }
+
+    pub(super) fn descriptor(&self) -> io::Result<RawFd> {
+        self.core.driver.borrow_mut().stream_descriptor(self.key)
     }
 
     /// Whether bytes are, or were last, received through the shared buffers.
@@ -173,8 +184,25 @@ impl StreamSocket {
     /// Those of send(2): a reset, a broken pipe. After an error nothing more can be sent.
     pub async fn write_all(&self, buffer: impl Into<SendBuf>) -> (io::Result<()>, SendBuf) {
         let buffer = buffer.into();
+        let without_copy = self.core.driver.borrow_mut().sends_without_copy(self.key, buffer.len());
+        if without_copy && let Some(shared) = buffer.share() {
+            return (self.send_shared(shared).await, buffer);
+        }
         let (result, mut buffers) = self.write_vectored(vec![buffer]).await;
         (result, buffers.pop().unwrap_or(SendBuf::Static(&[])))
+    }
+
+    async fn send_shared(&self, buffer: SendBuf) -> io::Result<()> {
+        self.flush().await?;
+        self.submit_send(buffer)?;
+        self.flush().await
+    }
+
+    /// Sets from how many bytes on this stream sends without a copy, in the place of
+    /// [`Builder::zero_copy`](crate::Builder::zero_copy), which see; `None` for never. A stream that was found to copy
+    /// in any case forgets it, and tries again.
+    pub fn set_zero_copy(&self, from: Option<usize>) {
+        self.core.driver.borrow_mut().set_zero_copy(self.key, threshold(from));
     }
 
     /// Sends several buffers as if they were one, in one operation where the kernel can, and returns them. Not

@@ -18,6 +18,7 @@ use super::provided::{GROUP, Populate, ProvidedBuffers};
 use super::setup::RingSizes;
 use super::stream::StreamSlot;
 use super::token::{self, GENERATION_MASK, Key, Kind};
+use super::zero_copy::ZeroCopySlot;
 use crate::blocking;
 use crate::error::StartError;
 use crate::stats::DriverCounts;
@@ -47,6 +48,9 @@ pub(crate) struct Driver {
     pub(super) operations: Slab<OperationSlot>,
     /// Message sockets, once there has been one.
     pub(super) messages: Option<Box<Messages>>,
+    pub(super) zero_copies: Slab<ZeroCopySlot>,
+    /// From how many bytes on new streams send without a copy.
+    pub(super) zero_copy_from: u32,
     /// Streams that found no free buffer and wait for one to come back.
     pub(super) starved: Vec<Key>,
     /// Things whose destructors may run foreign code, dropped when nothing is borrowed.
@@ -101,6 +105,8 @@ impl Driver {
             listeners: Slab::new(),
             operations: Slab::new(),
             messages: None,
+            zero_copies: Slab::new(),
+            zero_copy_from: sizes.zero_copy_from,
             starved: Vec::new(),
             after: After::default(),
             gauges: Vec::new(),
@@ -213,6 +219,8 @@ impl Driver {
                         self.arm_wake();
                     }
                 }
+                Some(Kind::ZeroCopy) => self.on_zero_copy(key, completion),
+                Some(Kind::CancelZeroCopy) => self.on_zero_copy_cancelled(key, result),
                 Some(Kind::Unwatched) | None => {}
             }
         }
@@ -312,6 +320,7 @@ impl Driver {
         std::mem::forget(std::mem::take(&mut self.listeners));
         std::mem::forget(std::mem::take(&mut self.operations));
         std::mem::forget(self.messages.take());
+        std::mem::forget(std::mem::take(&mut self.zero_copies));
         std::mem::forget(std::mem::replace(&mut self.wake.count, Box::new([0; 8])));
     }
 

@@ -10,6 +10,7 @@
 //! - `setup`: a ring's flags, probed from the best down
 //! - `provided`, `recv_buf`: the receive buffers that the kernel picks from
 //! - `stream`: a connection's slot; `receive` and `send` are what it does
+//! - `zero_copy`: sends whose buffer the kernel reads from until it says that it is done
 //! - `listener`: multishot accept
 //! - `message`: sockets that carry datagrams, and descriptors beside bytes
 //! - `operation`: everything that completes once
@@ -33,6 +34,7 @@ mod send;
 mod setup;
 mod stream;
 mod token;
+mod zero_copy;
 
 pub use choice::{DriverChoice, DriverKind};
 pub(crate) use driver::{Driver, Wait};
@@ -45,6 +47,7 @@ pub use recv_buf::RecvBuf;
 pub(crate) use setup::{RingSizes, explain};
 pub(crate) use stream::shutdown_now;
 pub(crate) use token::Key;
+pub(crate) use zero_copy::NEVER;
 
 #[cfg(test)]
 mod tests;

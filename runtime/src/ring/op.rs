@@ -21,6 +21,9 @@ pub(crate) enum Op {
     RecvMsgMulti { socket: RawFd, message: *const libc::msghdr, flags: i32 },
     /// send(2).
     Send { socket: RawFd, from: *const u8, len: u32, flags: i32 },
+    /// As [`Op::Send`], but the bytes may be read until a second completion, the notification: see
+    /// [`Completion::notification`]. A backend that copies completes once, without F_MORE.
+    SendZeroCopy { socket: RawFd, from: *const u8, len: u32, flags: i32 },
     /// sendmsg(2).
     SendMsg { socket: RawFd, message: *const libc::msghdr, flags: i32 },
     /// Accepts again and again, with SOCK_CLOEXEC, until it is cancelled or fails.
@@ -31,6 +34,8 @@ pub(crate) enum Op {
     Read { descriptor: RawFd, into: *mut u8, len: u32 },
     /// Waits for events as poll(2) does, and completes with those that came.
     Poll { descriptor: RawFd, events: u32 },
+    /// splice(2) from a file, at an offset, into a pipe.
+    Splice { from: RawFd, offset: u64, into: RawFd, len: u32 },
     /// shutdown(2).
     Shutdown { socket: RawFd, how: i32 },
     /// close(2).
@@ -69,6 +74,12 @@ impl Completion {
     #[inline]
     pub(super) fn more(&self) -> bool {
         io_uring::cqueue::more(self.flags)
+    }
+
+    /// Whether this is the notification of a send without a copy: nobody reads its bytes any more.
+    #[inline]
+    pub(super) fn notification(&self) -> bool {
+        io_uring::cqueue::notif(self.flags)
     }
 
     /// The provided buffer that was filled, if one was.

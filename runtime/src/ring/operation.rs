@@ -18,6 +18,7 @@ use super::token::{Key, Kind};
 use crate::buf::SendBuf;
 use crate::cores::context::CoreState;
 use crate::error::core_is_gone;
+use crate::net::Route;
 
 /// What an operation lends to the kernel; it comes back with the result.
 pub(crate) enum Payload {
@@ -27,6 +28,8 @@ pub(crate) enum Payload {
     Address(Box<SockAddr>),
     /// A vector whose spare capacity is being filled.
     Fill(Vec<u8>),
+    /// A file and the pipe that it is spliced into.
+    Route(Box<Route>),
     /// Buffers to send in one go.
     Message(Box<Message>),
     /// What a file operation lends.
@@ -210,7 +213,12 @@ impl Driver {
                 self.after.drop.push(outgoing.take_buffer());
                 self.reuse_outgoing(outgoing);
             }
-            Payload::None | Payload::Address(_) | Payload::Fill(_) | Payload::Incoming(_) => {}
+            // The descriptors of a route are closed here: no foreign code.
+            Payload::None
+            | Payload::Address(_)
+            | Payload::Fill(_)
+            | Payload::Incoming(_)
+            | Payload::Route(_) => {}
         }
     }
 }

@@ -23,6 +23,10 @@ impl Driver {
             return Err((io::Error::from_raw_os_error(code), buffer));
         }
         slot.sent = 0;
+        if buffer.len() >= slot.zero_copy_from as usize {
+            self.start_zero_copy(key, buffer);
+            return Ok(());
+        }
         slot.sending = Some(buffer);
         self.push_send(key);
         Ok(())

@@ -16,6 +16,8 @@ pub(crate) struct RingSizes {
     pub(crate) entries: u32,
     pub(crate) recv_buffers: u16,
     pub(crate) recv_buffer_size: u32,
+    /// From how many bytes on a stream sends without a copy, unless it is told otherwise.
+    pub(crate) zero_copy_from: u32,
 }
 
 /// How far down the ladder the kernel made us go, best first.

@@ -30,6 +30,12 @@ pub(super) struct StreamSlot {
     pub(super) sending: Option<SendBuf>,
     pub(super) sent: usize,
     pub(super) waiting_bytes: u32,
+    /// From how many bytes on a send is made without a copy.
+    pub(super) zero_copy_from: u32,
+    /// Buffers of sends without a copy that the kernel may still read from.
+    pub(super) lent: u32,
+    /// The handle is gone, and the socket waits for those buffers.
+    pub(super) parting: bool,
     pub(super) first: Option<Chunk>,
     #[expect(clippy::box_collection, reason = "8 bytes instead of 32 in every idle connection")]
     pub(super) rest: Option<Box<VecDeque<Chunk>>>,
@@ -114,6 +120,9 @@ impl Driver {
             sending: None,
             sent: 0,
             waiting_bytes: 0,
+            zero_copy_from: self.zero_copy_from,
+            lent: 0,
+            parting: false,
             first: None,
             rest: None,
             recv_waker: None,
@@ -171,7 +180,7 @@ impl Driver {
         }
         self.after.discard(&mut recv_waker);
         self.after.discard(&mut send_waker);
-        if sending {
+        if sending && !self.cancel_zero_copy(key) {
             self.cancel(key, Kind::Send, Kind::CancelSend);
         }
         self.stop_recv(key);
@@ -181,6 +190,9 @@ impl Driver {
     pub(super) fn free_if_done(&mut self, key: Key) {
         let Some(slot) = self.stream(key) else { return };
         if slot.held || slot.receive == Receive::Armed || slot.sending.is_some() {
+            return;
+        }
+        if slot.lent > 0 && !self.part(key) {
             return;
         }
         let slot = self.streams.remove(key.index as usize);

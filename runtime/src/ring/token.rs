@@ -28,6 +28,10 @@ pub(super) enum Kind {
     Message = 11,
     /// The answer to the cancellation of a message socket's receive.
     CancelMessage = 12,
+    /// A send without a copy.
+    ZeroCopy = 13,
+    /// The answer to the cancellation of a send without a copy.
+    CancelZeroCopy = 14,
 }
 
 /// A slot's index and generation: a completion that outlives its slot's use finds another generation there.
@@ -62,6 +66,8 @@ pub(super) fn split(token: u64) -> (Option<Kind>, Key) {
         10 => Some(Kind::CancelOperation),
         11 => Some(Kind::Message),
         12 => Some(Kind::CancelMessage),
+        13 => Some(Kind::ZeroCopy),
+        14 => Some(Kind::CancelZeroCopy),
         _ => None,
     };
     (kind, Key { index: token as u32, generation: (token >> 32) as u32 & GENERATION_MASK })
@@ -87,6 +93,8 @@ mod tests {
             Kind::CancelOperation,
             Kind::Message,
             Kind::CancelMessage,
+            Kind::ZeroCopy,
+            Kind::CancelZeroCopy,
         ] {
             for key in [
                 Key { index: 0, generation: 0 },

@@ -125,6 +125,10 @@ impl Fault {
                 let len = 1 + self.below(u64::from(len) - 1) as u32;
                 Op::Send { socket, from, len, flags }
             }
+            Op::SendZeroCopy { socket, from, len, flags } if len > 1 && self.happens(SHORT_SEND) => {
+                let len = 1 + self.below(u64::from(len) - 1) as u32;
+                Op::SendZeroCopy { socket, from, len, flags }
+            }
             Op::SendMsg { socket, message, flags } if self.happens(SHORT_SEND) => {
                 Op::SendMsg { socket, message, flags: flags & !libc::MSG_WAITALL }
             }
@@ -259,6 +263,15 @@ fn errors_of(op: Op) -> &'static [i32] {
             libc::EHOSTUNREACH,
             libc::ENETDOWN,
         ],
+        Op::SendZeroCopy { .. } => &[
+            libc::ECONNRESET,
+            libc::EPIPE,
+            libc::ENOBUFS,
+            libc::ENOMEM,
+            libc::EOPNOTSUPP,
+            libc::EINTR,
+            libc::EAGAIN,
+        ],
         Op::AcceptMulti { .. } => &[
             libc::EMFILE,
             libc::ENFILE,
@@ -281,7 +294,7 @@ fn errors_of(op: Op) -> &'static [i32] {
             libc::EINTR,
             libc::EAGAIN,
         ],
-        Op::Read { .. } => &[libc::EINTR, libc::EAGAIN],
+        Op::Read { .. } | Op::Splice { .. } => &[libc::EINTR, libc::EAGAIN],
         Op::Poll { .. } => &[libc::ENOMEM, libc::EINTR],
         // Those that must be done, whatever they answer.
         _ => &[],

@@ -25,6 +25,7 @@ use super::driver::Wait;
 use super::op::{Completion, Op};
 use super::provided::{GROUP, Populate, ProvidedBuffers};
 use super::setup::RingSizes;
+use super::zero_copy::NEVER;
 use crate::blocking;
 use crate::error::StartError;
 
@@ -40,8 +41,13 @@ pub(super) enum Backend {
 
 /// Makes a ring and closes it.
 pub(super) fn try_ring() -> Result<(), StartError> {
-    let sizes =
-        RingSizes { driver: DriverChoice::IoUring, entries: 8, recv_buffers: 8, recv_buffer_size: 256 };
+    let sizes = RingSizes {
+        driver: DriverChoice::IoUring,
+        entries: 8,
+        recv_buffers: 8,
+        recv_buffer_size: 256,
+        zero_copy_from: NEVER,
+    };
     let buffers = ProvidedBuffers::new(GROUP, sizes.recv_buffers, sizes.recv_buffer_size, Populate::Now)
         .map_err(StartError::io("map the receive buffers"))?;
     // SAFETY: the ring is dropped here, before the buffers.

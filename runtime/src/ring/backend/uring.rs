@@ -182,6 +182,9 @@ unsafe fn register(ring: &IoUring, buffers: &ProvidedBuffers) -> io::Result<()> 
     }
 }
 
+/// Makes the notification say whether the bytes were copied after all (Linux 6.2).
+const SEND_ZC_REPORT_USAGE: u16 = 1 << 3;
+
 #[inline(always)]
 fn entry(op: Op) -> squeue::Entry {
     match op {
@@ -196,6 +199,10 @@ fn entry(op: Op) -> squeue::Entry {
         Op::Send { socket, from, len, flags } => {
             opcode::Send::new(types::Fd(socket), from, len).flags(flags).build()
         }
+        Op::SendZeroCopy { socket, from, len, flags } => opcode::SendZc::new(types::Fd(socket), from, len)
+            .flags(flags)
+            .zc_flags(SEND_ZC_REPORT_USAGE)
+            .build(),
         Op::SendMsg { socket, message, flags } => {
             opcode::SendMsg::new(types::Fd(socket), message).flags(flags as u32).build()
         }
@@ -205,6 +212,9 @@ fn entry(op: Op) -> squeue::Entry {
         Op::Connect { socket, address, len } => opcode::Connect::new(types::Fd(socket), address, len).build(),
         Op::Read { descriptor, into, len } => opcode::Read::new(types::Fd(descriptor), into, len).build(),
         Op::Poll { descriptor, events } => opcode::PollAdd::new(types::Fd(descriptor), events).build(),
+        Op::Splice { from, offset, into, len } => {
+            opcode::Splice::new(types::Fd(from), offset as i64, types::Fd(into), -1, len).build()
+        }
         Op::Shutdown { socket, how } => opcode::Shutdown::new(types::Fd(socket), how).build(),
         Op::Close { descriptor } => opcode::Close::new(types::Fd(descriptor)).build(),
         Op::File(op) => op.entry(),

@@ -15,6 +15,7 @@ mod messages;
 pub(super) mod old_kernel;
 mod pressure;
 mod reentrant;
+mod zero_copy;
 
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;

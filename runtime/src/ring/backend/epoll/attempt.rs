@@ -24,9 +24,10 @@ pub(super) enum Manner {
 pub(super) fn manner(op: Op) -> Manner {
     match op {
         Op::Recv { socket, .. } | Op::RecvMsg { socket, .. } => Manner::TryFirst(socket, Side::Read),
-        Op::Send { socket, .. } | Op::SendMsg { socket, .. } | Op::Connect { socket, .. } => {
-            Manner::TryFirst(socket, Side::Write)
-        }
+        Op::Send { socket, .. }
+        | Op::SendZeroCopy { socket, .. }
+        | Op::SendMsg { socket, .. }
+        | Op::Connect { socket, .. } => Manner::TryFirst(socket, Side::Write),
         Op::RecvMulti { socket } | Op::RecvMsgMulti { socket, .. } | Op::AcceptMulti { socket } => {
             Manner::WaitFirst(socket, Side::Read)
         }
@@ -38,7 +39,7 @@ pub(super) fn manner(op: Op) -> Manner {
         // At its own position it may be a pipe, which is watched; what can't be is handed to a thread.
         Op::File(FileOp::Read { file, offset: HERE, .. }) => Manner::WaitFirst(file, Side::Read),
         Op::File(FileOp::Write { file, offset: HERE, .. }) => Manner::TryFirst(file, Side::Write),
-        Op::Shutdown { .. } | Op::File(_) => Manner::AtOnce,
+        Op::Shutdown { .. } | Op::Splice { .. } | Op::File(_) => Manner::AtOnce,
         Op::Close { .. } | Op::Cancel { .. } | Op::CancelAll => Manner::Special,
         #[cfg(all(test, not(loom), not(miri)))]
         Op::Idle => Manner::Special,
@@ -67,9 +68,12 @@ pub(super) unsafe fn attempt(waiting: &mut Waiting) -> Outcome {
                 once(|| libc::recv(socket, into.cast(), len as usize, libc::MSG_DONTWAIT))
             }
             Op::Read { descriptor, into, len } => read(descriptor, into, len),
-            Op::Send { socket, from, len, flags } => send_on(&mut waiting.done, len, flags, |done, flags| {
-                libc::send(socket, from.add(done).cast(), len as usize - done, flags)
-            }),
+            // Copied, and done with the first completion: nothing promises another.
+            Op::Send { socket, from, len, flags } | Op::SendZeroCopy { socket, from, len, flags } => {
+                send_on(&mut waiting.done, len, flags, |done, flags| {
+                    libc::send(socket, from.add(done).cast(), len as usize - done, flags)
+                })
+            }
             Op::SendMsg { socket, message, flags } => {
                 match send_message(socket, &*message, flags, &mut waiting.done) {
                     // Our socket is ready while the named one is not, and of that no event tells; and a thread that
@@ -87,6 +91,8 @@ pub(super) unsafe fn attempt(waiting: &mut Waiting) -> Outcome {
             Op::File(FileOp::Write { file, from, len, offset: HERE }) => write(file, from, len),
             Op::File(FileOp::Read { file, into, len, offset }) => read_cached(file, into, len, offset),
             Op::File(_) => Outcome::Blocks,
+            // The disk may be waited for.
+            Op::Splice { .. } => Outcome::Blocks,
             Op::Shutdown { socket, how } => once(|| libc::shutdown(socket, how) as isize),
             Op::RecvMsg { socket, message, flags } => {
                 once(|| libc::recvmsg(socket, message, flags | libc::MSG_DONTWAIT))

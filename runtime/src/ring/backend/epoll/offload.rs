@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::ptr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::event::{EventfdFlags, eventfd};
@@ -128,6 +129,10 @@ unsafe fn perform(op: Op) -> i32 {
             Op::Read { descriptor, into, len } => call(|| libc::read(descriptor, into.cast(), len as usize)),
             Op::Connect { socket, address, len } => call(|| libc::connect(socket, address, len) as isize),
             Op::File(op) => op.attempt(),
+            Op::Splice { from, offset, into, len } => call(|| {
+                let mut offset = offset as i64;
+                libc::splice(from, &raw mut offset, into, ptr::null_mut(), len as usize, 0)
+            }),
             _ => -libc::EOPNOTSUPP,
         }
     }
