@@ -1,5 +1,5 @@
 //! A kernel in a bad mood: in front of a real backend, it delays completions, gives them out of order, all at once or
-//! not at all for a while, lets operations fail, sends fall short and cancellations miss.
+//! not at all for a while, lets operations fail, reads and writes fall short and cancellations miss.
 //!
 //! Everything it does, a kernel may do. All choices come from one seed.
 
@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use super::{Backend, DriverKind};
 use crate::ring::driver::Wait;
+use crate::ring::file_op::FileOp;
 use crate::ring::op::{Completion, Op};
 use crate::ring::provided::ProvidedBuffers;
 
@@ -33,7 +34,7 @@ pub(in crate::ring) fn with_faults<T>(seed: u64, f: impl FnOnce() -> T) -> T {
 /// How often things go wrong: one in so many.
 const FAILURE: u64 = 24;
 const MISSED_CANCEL: u64 = 6;
-const SHORT_SEND: u64 = 6;
+const SHORT: u64 = 6;
 const ENDED_MULTISHOT: u64 = 24;
 const STALL: u64 = 64;
 /// Turns by which a completion is delayed, at most.
@@ -118,19 +119,26 @@ impl Fault {
     fn shortened(&mut self, op: Op) -> Op {
         match op {
             // Of datagrams, which go without this flag, nothing is cut off.
-            Op::Send { socket, from, len: 2.., flags }
-                if flags & libc::MSG_WAITALL != 0 && self.happens(SHORT_SEND) =>
+            Op::Send { socket, from, len, flags }
+                if len > 1 && flags & libc::MSG_WAITALL != 0 && self.happens(SHORT) =>
             {
-                let Op::Send { len, .. } = op else { return op };
                 let len = 1 + self.below(u64::from(len) - 1) as u32;
                 Op::Send { socket, from, len, flags }
             }
-            Op::SendZeroCopy { socket, from, len, flags } if len > 1 && self.happens(SHORT_SEND) => {
+            Op::SendZeroCopy { socket, from, len, flags } if len > 1 && self.happens(SHORT) => {
                 let len = 1 + self.below(u64::from(len) - 1) as u32;
                 Op::SendZeroCopy { socket, from, len, flags }
             }
-            Op::SendMsg { socket, message, flags } if self.happens(SHORT_SEND) => {
+            Op::SendMsg { socket, message, flags } if self.happens(SHORT) => {
                 Op::SendMsg { socket, message, flags: flags & !libc::MSG_WAITALL }
+            }
+            Op::File(FileOp::Write { file, from, len, offset }) if len > 1 && self.happens(SHORT) => {
+                let len = 1 + self.below(u64::from(len) - 1) as u32;
+                Op::File(FileOp::Write { file, from, len, offset })
+            }
+            Op::File(FileOp::Read { file, into, len, offset }) if len > 1 && self.happens(SHORT) => {
+                let len = 1 + self.below(u64::from(len) - 1) as u32;
+                Op::File(FileOp::Read { file, into, len, offset })
             }
             _ => op,
         }
@@ -296,7 +304,27 @@ fn errors_of(op: Op) -> &'static [i32] {
         ],
         Op::Read { .. } | Op::Splice { .. } => &[libc::EINTR, libc::EAGAIN],
         Op::Poll { .. } => &[libc::ENOMEM, libc::EINTR],
+        Op::File(op) => errors_of_file(op),
         // Those that must be done, whatever they answer.
         _ => &[],
+    }
+}
+
+fn errors_of_file(op: FileOp) -> &'static [i32] {
+    match op {
+        FileOp::Open { .. } => &[libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOSPC, libc::EINTR],
+        FileOp::Read { .. } | FileOp::ReadVectored { .. } => &[libc::EIO, libc::EINTR, libc::EAGAIN],
+        FileOp::Write { .. } | FileOp::WriteVectored { .. } => {
+            &[libc::EIO, libc::ENOSPC, libc::EDQUOT, libc::EFBIG, libc::EINTR, libc::EAGAIN]
+        }
+        FileOp::Sync { .. } => &[libc::EIO, libc::ENOSPC, libc::EDQUOT, libc::EINTR],
+        FileOp::Allocate { .. } | FileOp::Truncate { .. } => &[libc::EIO, libc::ENOSPC, libc::EINTR],
+        FileOp::Stat { .. } => &[libc::ENOMEM, libc::EACCES],
+        FileOp::Rename { .. }
+        | FileOp::Unlink { .. }
+        | FileOp::MakeDirectory { .. }
+        | FileOp::Symlink { .. }
+        | FileOp::Link { .. } => &[libc::EIO, libc::ENOMEM, libc::EROFS, libc::ENOSPC],
+        FileOp::Advise { .. } => &[],
     }
 }

@@ -1,5 +1,6 @@
 //! Thousands of random operations, dropped at random moments: at the end nothing may be missing.
 
+mod files;
 mod messages;
 mod programs;
 mod report;

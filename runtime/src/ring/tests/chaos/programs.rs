@@ -51,6 +51,7 @@ async fn ill_treat_tcp(stream: TcpStream, choices: Choices) {
 pub(super) async fn run(seed: u64) {
     let choices = Choices(Rc::new(RefCell::new(seed)));
     let mut tasks: Vec<JoinHandle<()>> = Vec::new();
+    let scratch = Rc::new(files::Scratch::new(seed));
     for place in 0..12 {
         let listener = Rc::new(TcpListener::bind(local()).unwrap());
         let address = listener.local_addr().unwrap();
@@ -60,7 +61,7 @@ pub(super) async fn run(seed: u64) {
         for _ in 0..40 {
             let (random, listener, local, path) =
                 (choices.clone(), listener.clone(), local.clone(), path.clone());
-            tasks.push(match choices.below(8) {
+            tasks.push(match choices.below(9) {
                 0 | 1 => spawn(async move {
                     if let Some(Ok(stream)) = random.some_time_for(TcpStream::connect(address)).await {
                         ill_treat_tcp(stream, random).await;
@@ -77,11 +78,15 @@ pub(super) async fn run(seed: u64) {
                     }
                 }),
                 5 => spawn(messages::ill_treat(random)),
-                _ => spawn(async move {
+                6 | 7 => spawn(async move {
                     if let Some(Ok(stream)) = random.some_time_for(local.accept()).await {
                         ill_treat(stream.into(), random).await;
                     }
                 }),
+                _ => {
+                    let scratch = scratch.clone();
+                    spawn(async move { files::ill_treat(&scratch, random).await })
+                }
             });
             if choices.below(3) == 0 {
                 yield_now().await;
