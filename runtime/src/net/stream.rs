@@ -98,6 +98,16 @@ impl StreamSocket {
         Driver::poll_recv(&self.core.driver, self.key, cx)
     }
 
+    /// Copies what has arrived to where the caller has room for it; 0 bytes mean the end of the stream.
+    #[cfg(any(feature = "futures-io", feature = "hyper", feature = "tokio"))]
+    pub(crate) fn poll_read_into(
+        &self,
+        room: &mut impl crate::ring::Room,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        Driver::poll_read(&self.core.driver, self.key, room, cx)
+    }
+
     /// Waits for bytes and returns a copy of the first of them, at most `limit` (and at most what has arrived), which
     /// stay to be received; empty at the end of the stream. Cancel-safe.
     ///
@@ -320,6 +330,17 @@ pub(super) async fn ready(core: &Rc<CoreState>, descriptor: RawFd, events: i16) 
         .await
         .0
         .map(drop)
+}
+
+#[cfg(any(feature = "futures-io", feature = "hyper", feature = "tokio"))]
+impl StreamSocket {
+    /// Ends sending at once. An end that the peer has forestalled is one, too.
+    pub(crate) fn end_sending(&self) -> io::Result<()> {
+        match shutdown_now(self.descriptor()?, Shutdown::Write) {
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+            outcome => outcome,
+        }
+    }
 }
 
 impl AsRef<StreamSocket> for StreamSocket {

@@ -28,6 +28,8 @@ mod message;
 mod op;
 mod operation;
 mod provided;
+#[cfg(any(feature = "futures-io", feature = "hyper", feature = "tokio"))]
+mod read;
 mod receive;
 mod recv_buf;
 mod send;
@@ -43,6 +45,8 @@ pub(crate) use file_op::{FileOp, HERE};
 pub(crate) use message::{Arrival, Details, Incoming, Room, Sender, Submission, push_control, push_rights};
 pub(crate) use op::Op;
 pub(crate) use operation::{Message, Operation, Payload};
+#[cfg(any(feature = "futures-io", feature = "hyper", feature = "tokio"))]
+pub(crate) use read::Room;
 pub use recv_buf::RecvBuf;
 pub(crate) use setup::{RingSizes, explain};
 pub(crate) use stream::shutdown_now;

@@ -32,7 +32,7 @@ impl Driver {
     }
 
     #[inline]
-    fn recv_or_park(&mut self, key: Key, caller: &mut Caller<'_>) -> Poll<io::Result<RecvBuf>> {
+    pub(super) fn recv_or_park(&mut self, key: Key, caller: &mut Caller<'_>) -> Poll<io::Result<RecvBuf>> {
         let Some(slot) =
             self.streams.get_mut(key.index as usize).filter(|slot| slot.generation == key.generation)
         else {
@@ -42,7 +42,8 @@ impl Driver {
             return Poll::Ready(Ok(match chunk {
                 // SAFETY: the completion handed this buffer to the slot, which gave its only record of it away.
                 Chunk::Provided { id, len } => unsafe { RecvBuf::provided(self.buffers.clone(), id, 0, len) },
-                Chunk::Heap(bytes) => RecvBuf::heap(bytes),
+                Chunk::Heap { bytes, read: 0 } => RecvBuf::heap(bytes),
+                Chunk::Heap { bytes, read } => RecvBuf::heap(bytes[read as usize..].into()),
             }));
         }
         match slot.ended {
@@ -78,7 +79,7 @@ impl Driver {
                 let (now, later): (Box<[u8]>, Box<[u8]>) = (now.into(), later.into());
                 if let Some(slot) = self.stream(key) {
                     slot.waiting_bytes += later.len() as u32;
-                    if let Some(second) = slot.first.replace(Chunk::Heap(later)) {
+                    if let Some(second) = slot.first.replace(Chunk::heap(later)) {
                         slot.rest.get_or_insert_default().push_front(second);
                     }
                 }
@@ -114,7 +115,7 @@ impl Driver {
             let chunk = match chunk {
                 // SAFETY: the slot owns this buffer, and keeps it for as long as it is borrowed.
                 Chunk::Provided { id, len } => unsafe { self.buffers.slice(*id, 0, *len) },
-                Chunk::Heap(bytes) => bytes,
+                Chunk::Heap { bytes, read } => &bytes[*read as usize..],
             };
             bytes.extend_from_slice(&chunk[..chunk.len().min(limit - bytes.len())]);
         }
@@ -202,7 +203,7 @@ impl Driver {
                 // SAFETY: the completion has just handed this buffer over; it is given back after the copy.
                 let copy = unsafe { self.buffers.slice(id, 0, len) }.into();
                 self.buffers.give(id);
-                Chunk::Heap(copy)
+                Chunk::heap(copy)
             } else {
                 Chunk::Provided { id, len }
             });

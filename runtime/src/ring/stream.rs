@@ -56,15 +56,26 @@ pub(super) enum End {
 }
 
 pub(super) enum Chunk {
-    Provided { id: u16, len: u32 },
-    Heap(Box<[u8]>),
+    Provided {
+        id: u16,
+        len: u32,
+    },
+    /// `read` bytes of it have been taken.
+    Heap {
+        bytes: Box<[u8]>,
+        read: u32,
+    },
 }
 
 impl Chunk {
+    pub(super) fn heap(bytes: Box<[u8]>) -> Chunk {
+        Chunk::Heap { bytes, read: 0 }
+    }
+
     fn len(&self) -> usize {
         match self {
             Chunk::Provided { len, .. } => *len as usize,
-            Chunk::Heap(bytes) => bytes.len(),
+            Chunk::Heap { bytes, read } => bytes.len() - *read as usize,
         }
     }
 }
