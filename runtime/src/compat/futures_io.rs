@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use futures_io::{AsyncRead, AsyncWrite};
 
 use super::io as shared;
-use crate::ring::Room;
+use crate::ring::Destination;
 
 /// A slice that is being filled from its start.
 struct Slice<'a> {
@@ -15,7 +15,7 @@ struct Slice<'a> {
     filled: usize,
 }
 
-impl Room for Slice<'_> {
+impl Destination for Slice<'_> {
     fn left(&self) -> usize {
         self.bytes.len() - self.filled
     }

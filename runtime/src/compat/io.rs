@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use crate::buf::PoolBuf;
 use crate::net::StreamSocket;
-use crate::ring::Room;
+use crate::ring::Destination;
 
 /// The most that one write takes: what a pooled buffer may grow to.
 const WRITE_LIMIT: usize = 64 * 1024;
@@ -13,7 +13,7 @@ const WRITE_LIMIT: usize = 64 * 1024;
 /// Reads into where there is room; 0 bytes mean the end.
 pub(super) fn read(
     stream: &StreamSocket,
-    room: &mut impl Room,
+    room: &mut impl Destination,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
     stream.poll_read_into(room, cx)

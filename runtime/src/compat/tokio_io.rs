@@ -7,9 +7,9 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::io as shared;
-use crate::ring::Room;
+use crate::ring::Destination;
 
-impl Room for ReadBuf<'_> {
+impl Destination for ReadBuf<'_> {
     fn left(&self) -> usize {
         self.remaining()
     }

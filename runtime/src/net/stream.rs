@@ -102,7 +102,7 @@ impl StreamSocket {
     #[cfg(any(feature = "futures-io", feature = "hyper", feature = "tokio"))]
     pub(crate) fn poll_read_into(
         &self,
-        room: &mut impl crate::ring::Room,
+        room: &mut impl crate::ring::Destination,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         Driver::poll_read(&self.core.driver, self.key, room, cx)

@@ -46,7 +46,7 @@ pub(crate) use message::{Arrival, Details, Incoming, Room, Sender, Submission, p
 pub(crate) use op::Op;
 pub(crate) use operation::{Message, Operation, Payload};
 #[cfg(any(feature = "futures-io", feature = "hyper", feature = "tokio"))]
-pub(crate) use read::Room;
+pub(crate) use read::Destination;
 pub use recv_buf::RecvBuf;
 pub(crate) use setup::{RingSizes, explain};
 pub(crate) use stream::shutdown_now;

@@ -13,7 +13,7 @@ use crate::error::core_is_gone;
 /// Where a reader wants its bytes.
 ///
 /// It is called while the driver is borrowed: an implementation copies, and runs no code of others.
-pub(crate) trait Room {
+pub(crate) trait Destination {
     /// How many bytes it takes.
     fn left(&self) -> usize;
     /// Takes bytes, no more than there is room for.
@@ -25,7 +25,7 @@ impl Driver {
     pub(crate) fn poll_read(
         driver: &RefCell<Driver>,
         key: Key,
-        room: &mut impl Room,
+        room: &mut impl Destination,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         if room.left() == 0 {
@@ -41,7 +41,7 @@ impl Driver {
         driver.recv_or_park(key, &mut caller).map_ok(|end| end.len())
     }
 
-    fn read(&mut self, key: Key, room: &mut impl Room) -> io::Result<usize> {
+    fn read(&mut self, key: Key, room: &mut impl Destination) -> io::Result<usize> {
         let Driver { streams, buffers, .. } = self;
         let slot = streams
             .get_mut(key.index as usize)

@@ -7,9 +7,9 @@ use std::task::{Context, Poll};
 use hyper::rt::{Read, ReadBufCursor, Write};
 
 use crate::compat::io as shared;
-use crate::ring::Room;
+use crate::ring::Destination;
 
-impl Room for ReadBufCursor<'_> {
+impl Destination for ReadBufCursor<'_> {
     fn left(&self) -> usize {
         self.remaining()
     }
