@@ -105,7 +105,7 @@ impl File {
         self.direct = None;
     }
 
-    pub(super) fn open_file(&self) -> &Rc<OpenFile> {
+    pub(crate) fn open_file(&self) -> &Rc<OpenFile> {
         &self.open
     }
 
