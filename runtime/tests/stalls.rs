@@ -90,6 +90,14 @@ fn a_task_that_blocks_is_reported_with_a_backtrace() {
 }
 
 #[test]
+fn a_main_future_is_known_by_the_place_that_started_it() {
+    let (builder, reports) = watched();
+    let line = line!() + 1;
+    builder.block_on(async { guilty_of_spinning() }).unwrap();
+    assert_names(&report_for(&reports, line), "guilty_of_spinning");
+}
+
+#[test]
 fn a_destructor_is_reported_with_its_task() {
     struct Slow;
     impl Drop for Slow {

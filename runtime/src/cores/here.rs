@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::future::Future;
+use std::panic::Location;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -58,6 +59,7 @@ impl Builder {
     ///
     /// # Panics
     /// On a thread that already is a core. If the future panics, so does this.
+    #[track_caller]
     pub fn block_on<F: Future>(self, future: F) -> Result<F::Output, StartError> {
         assert!(context::current().is_none(), "block_on inside a core would stop the core: await instead");
         let neighbour = self.neighbour.clone();
@@ -69,7 +71,7 @@ impl Builder {
             let value = future.await;
             *slot.borrow_mut() = Some(value);
         };
-        let panicked = run_core(&core, watcher.as_ref(), cpu, Until::MainIsDone, body)?;
+        let panicked = run_core(&core, watcher.as_ref(), cpu, Until::MainIsDone, Location::caller(), body)?;
         drop(ending);
         match (output.take(), panicked) {
             (Some(value), _) => Ok(value),
@@ -128,6 +130,7 @@ impl Builder {
 ///
 /// # Panics
 /// On a thread that already is a core, and when the future panics.
+#[track_caller]
 pub fn block_on<F: Future>(future: F) -> Result<F::Output, StartError> {
     Builder::default().block_on(future)
 }

@@ -1,6 +1,7 @@
 //! Starting cores, and waiting for their end.
 
 use std::future::Future;
+use std::panic::Location;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -118,11 +119,13 @@ impl Builder {
     /// # Errors
     /// When a core does not exist, a ring can't be made, or a thread can't be started; then no core is left
     /// running.
+    #[track_caller]
     pub fn start<F, Fut>(self, factory: F) -> Result<Runtime, StartError>
     where
         F: Fn(Core) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + 'static,
     {
+        let at = Location::caller();
         let cpus = self.cores.clone().unwrap_or_else(CoreSet::all).resolve()?;
         let signal = Signal::new();
         let handle = ShutdownHandle(signal.clone());
@@ -157,7 +160,7 @@ impl Builder {
             let (factory, blueprint, report) = (factory.clone(), blueprint.clone(), report.clone());
             let spawned = thread::Builder::new()
                 .name(format!("{}-{cpu}", self.thread_name))
-                .spawn(move || core_thread(place, &blueprint, report, move |core| (*factory)(core)));
+                .spawn(move || core_thread(place, &blueprint, report, at, move |core| (*factory)(core)));
             match spawned {
                 Ok(thread) => runtime.threads.push(thread),
                 Err(source) => {
@@ -181,6 +184,7 @@ fn core_thread<Fut: Future<Output = ()> + 'static>(
     place: Place,
     blueprint: &Blueprint,
     report: mpsc::Sender<Result<(), StartError>>,
+    at: &'static Location<'static>,
     factory: impl FnOnce(Core) -> Fut,
 ) -> Option<String> {
     let info = place.attendance.core().clone();
@@ -198,14 +202,9 @@ fn core_thread<Fut: Future<Output = ()> + 'static>(
     // The reports end when every thread has reported or died: `start` must not wait for a dead one.
     drop(report);
     // The factory runs inside the main task, where its panic is caught and its handles find their core.
-    let outcome =
-        run_core(
-            &core,
-            blueprint.watcher.as_ref(),
-            cpu,
-            Until::AllAreDone,
-            async move { factory(info).await },
-        );
+    let outcome = run_core(&core, blueprint.watcher.as_ref(), cpu, Until::AllAreDone, at, async move {
+        factory(info).await
+    });
     let name = || cpu.map_or_else(|| "a core".to_owned(), |cpu| format!("core {cpu}"));
     match outcome {
         Ok(None) => None,

@@ -62,12 +62,13 @@ pub(super) fn make_core(blueprint: &Blueprint, place: Place) -> Result<Rc<CoreSt
     }))
 }
 
-/// Runs a core from its main future to the closed ring; returns the message if that future panicked.
+/// Runs a core from its main future, which was given to us at `at`, to the closed ring; returns the message if that future panicked.
 pub(super) fn run_core<F: Future<Output = ()>>(
     core: &Rc<CoreState>,
     watcher: Option<&Watcher>,
     cpu: Option<usize>,
     until: Until,
+    at: &'static Location<'static>,
     main: F,
 ) -> Result<Option<String>, StartError> {
     let entered = context::enter(core);
@@ -78,7 +79,7 @@ pub(super) fn run_core<F: Future<Output = ()>>(
     // SAFETY: the task's future does not outlive this function: `teardown`, which runs also when this unwinds,
     // drops every future of the executor before it returns.
     let main: Pin<Box<dyn Future<Output = ()> + 'static>> = unsafe { std::mem::transmute(main) };
-    let main = core.executor.spawn(main, Location::caller());
+    let main = core.executor.spawn(main, at);
     let leaving = Leaving { core };
     let watch = watcher.map(|watcher| watcher.watch(core.heartbeat.clone(), cpu));
     let ended = turn::run(core, &main, until).map_err(StartError::io("enter the ring"))?;
