@@ -60,6 +60,7 @@ pub mod compat;
 mod cores;
 mod error;
 pub mod fs;
+pub mod inspect;
 pub mod net;
 mod ring;
 pub mod stats;
@@ -82,7 +83,7 @@ pub use cores::{
 pub use covet_runtime_macros::{main, test};
 pub use error::StartError;
 pub use ring::{DriverChoice, DriverKind};
-pub use task::{JoinError, JoinHandle, TaskGroup, YieldNow, spawn_in, yield_now};
+pub use task::{JoinError, JoinHandle, TaskBuilder, TaskGroup, YieldNow, spawn_in, spawn_named, yield_now};
 
 /// Starts a task on this core.
 ///

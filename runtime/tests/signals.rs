@@ -3,6 +3,7 @@
 mod alone;
 
 use std::future::pending;
+use std::io::{BufRead, Read};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -135,4 +136,53 @@ fn interrupted_waits_are_taken_up_again() {
         drop(stop);
         assert!(pest.join().unwrap() > 100, "too few interruptions to tell");
     });
+}
+
+#[test]
+fn a_signal_prints_the_tasks() {
+    const NAME: &str = "a_signal_prints_the_tasks";
+    if std::env::var("COVET_TEST_ALONE").is_err() {
+        // The dump goes to the standard error of the process that is started here, which ends with its input.
+        let mut process = std::process::Command::new(std::env::current_exe().unwrap())
+            .args([NAME, "--exact", "--nocapture", "--test-threads=1"])
+            .env("COVET_TEST_ALONE", NAME)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (input, errors) = (process.stdin.take(), process.stderr.take().unwrap());
+        let mut core_seen = false;
+        let task = std::io::BufReader::new(errors).lines().map(Result::unwrap).find(|line| {
+            core_seen |= line.starts_with("core 0 (CPU ");
+            line.contains("\"sleeper\"")
+        });
+        drop(input);
+        let task = task.expect("the task is in the dump");
+        assert!(core_seen && task.contains("waiting  \"sleeper\" (runtime/tests/signals.rs:"), "{task}");
+        assert!(task.contains(" polls: timer in 35"), "{task}");
+        assert!(process.wait().unwrap().success());
+        return;
+    }
+    let (send, receive) = mpsc::channel();
+    let builder = || Runtime::builder().cores(CoreSet::count(1));
+    let runtime = builder()
+        .dump_tasks_on(libc::SIGUSR2)
+        .start(move |_| {
+            let send = send.clone();
+            async move {
+                covet_runtime::spawn_named("sleeper", time::sleep(Duration::from_secs(3600))).detach();
+                covet_runtime::yield_now().await;
+                send.send(()).unwrap();
+                shutdown::requested().await;
+            }
+        })
+        .unwrap();
+    receive.recv().unwrap();
+    raise(libc::SIGUSR2);
+    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+    runtime.shutdown(Duration::ZERO);
+    runtime.join().unwrap();
+    let error = builder().dump_tasks_on(libc::SIGKILL).start(|_| async {}).unwrap_err();
+    assert!(error.to_string().contains("signal 9 can't be handled"), "{error}");
 }

@@ -12,7 +12,7 @@ use super::life::{Blueprint, make_core, run_core};
 use super::mail::peers::Peers;
 use super::set;
 use super::shutdown::{ShutdownHandle, Signal};
-use super::signals::{SignalWatch, print_on_signal};
+use super::signals::{SignalWatch, dump_on_signal, print_on_signal};
 use super::stall::{Watchdog, Watcher};
 use super::turn::Until;
 use crate::blocking;
@@ -35,6 +35,7 @@ pub(super) struct Here {
 pub(super) struct Ending {
     signals: Option<SignalWatch>,
     printer: Option<SignalWatch>,
+    dumper: Option<SignalWatch>,
     watchdog: Option<Watchdog>,
     pool: std::sync::Arc<blocking::Pool>,
     pub(super) signal: Arc<Signal>,
@@ -88,6 +89,7 @@ impl Builder {
         let mut ending = Ending {
             signals: None,
             printer: None,
+            dumper: None,
             watchdog: None,
             pool: pool.clone(),
             signal: signal.clone(),
@@ -105,6 +107,7 @@ impl Builder {
         let watcher = ending.watchdog.as_ref().map(Watchdog::watcher);
         let desks = std::sync::Arc::new(Desks::default());
         ending.printer = self.print_stats.then(|| print_on_signal(&desks)).transpose()?;
+        ending.dumper = self.dump_signal.map(|number| dump_on_signal(number, &peers)).transpose()?;
         let blueprint = Blueprint {
             sizes: self.sizes,
             signal: signal.clone(),

@@ -13,7 +13,7 @@ use super::neighbour::Neighbour;
 use super::runtime::Runtime;
 use super::set::{self, CoreSet};
 use super::shutdown::{ShutdownHandle, Signal};
-use super::signals::{SignalWatch, print_on_signal};
+use super::signals::{SignalWatch, dump_on_signal, print_on_signal};
 use super::stall::{self, Watchdog};
 use super::turn::Until;
 use crate::blocking;
@@ -36,6 +36,7 @@ pub struct Builder {
     pub(crate) blocking: blocking::Settings,
     pub(super) stall: stall::Settings,
     pub(crate) print_stats: bool,
+    pub(super) dump_signal: Option<i32>,
     pub(crate) neighbour: Neighbour,
 }
 
@@ -55,6 +56,7 @@ impl Default for Builder {
             blocking: blocking::Settings::default(),
             stall: stall::Settings::default(),
             print_stats: false,
+            dump_signal: None,
             neighbour: Neighbour::default(),
         }
     }
@@ -145,6 +147,7 @@ impl Builder {
         let watchdog = Watchdog::start(&self.stall).map_err(StartError::io("start the stall detector"))?;
         let desks = std::sync::Arc::new(Desks::default());
         let printer = self.print_stats.then(|| print_on_signal(&desks)).transpose()?;
+        let dumper = self.dump_signal.map(|number| dump_on_signal(number, &peers)).transpose()?;
         let blueprint = Blueprint {
             sizes: self.sizes,
             signal,
@@ -153,8 +156,17 @@ impl Builder {
             desks: desks.clone(),
             neighbour: self.neighbour,
         };
-        let mut runtime =
-            Runtime { threads: Vec::new(), peers, handle, signals, blocking, watchdog, printer, desks };
+        let mut runtime = Runtime {
+            threads: Vec::new(),
+            peers,
+            handle,
+            signals,
+            blocking,
+            watchdog,
+            printer,
+            dumper,
+            desks,
+        };
         let (report, reports) = mpsc::channel();
         for (place, &cpu) in places.into_iter().zip(&cpus) {
             let (factory, blueprint, report) = (factory.clone(), blueprint.clone(), report.clone());

@@ -2,6 +2,7 @@
 
 pub(crate) mod context;
 mod core;
+pub(crate) mod dump;
 pub mod entry;
 #[cfg(feature = "tokio-rt")]
 mod guest;

@@ -26,6 +26,7 @@ pub struct Runtime {
     pub(super) blocking: std::sync::Arc<blocking::Pool>,
     pub(super) watchdog: Option<Watchdog>,
     pub(super) printer: Option<SignalWatch>,
+    pub(super) dumper: Option<SignalWatch>,
     pub(crate) desks: std::sync::Arc<Desks>,
 }
 
@@ -83,6 +84,7 @@ impl Runtime {
         self.signals = None;
         self.watchdog = None;
         self.printer = None;
+        self.dumper = None;
         if failures.is_empty() { Ok(()) } else { Err(JoinFailure { cores, failures }) }
     }
 

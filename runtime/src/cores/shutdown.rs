@@ -104,6 +104,11 @@ impl ShutdownState {
         }
     }
 
+    /// Shows the wakers of [`requested`].
+    pub(super) fn for_each_waiter(&self, mut show: impl FnMut(&Waker)) {
+        self.waiters.borrow().iter().for_each(|(_, waker)| show(waker));
+    }
+
     /// Looks at the shared signal; called when the core was woken from outside.
     pub(super) fn refresh(&self) {
         let deadline = self.signal.deadline();

@@ -10,9 +10,15 @@ use signal_hook::SigId;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::low_level::{pipe, unregister};
 
+use super::Core;
+use super::mail::peers::Peers;
 use super::shutdown::ShutdownHandle;
 use crate::error::StartError;
 use crate::stats::{Desks, StatsHandle};
+use crate::sync_types::Arc;
+
+/// How long a dump that a signal asked for waits for cores that are held.
+const DUMP_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Listens for the signals until dropped.
 ///
@@ -75,6 +81,22 @@ pub(super) fn print_on_signal(desks: &std::sync::Arc<Desks>) -> Result<SignalWat
         let _ = std::io::stderr().write_all(stats.snapshot().to_string().as_bytes());
     };
     SignalWatch::listen(&[SIGUSR1], "covet-stats", print).map_err(StartError::io("listen for SIGUSR1"))
+}
+
+/// Prints what the tasks of a runtime are doing on this signal, until the watch is dropped.
+pub(super) fn dump_on_signal(signal: c_int, peers: &Arc<Peers>) -> Result<SignalWatch, StartError> {
+    let core = Core::new(0, peers.clone());
+    let print = move || {
+        let dump = core.dump_runtime_blocking(DUMP_PATIENCE);
+        // As for the statistics.
+        let _ = std::io::stderr().write_all(dump.to_string().as_bytes());
+    };
+    let failed = StartError::io("listen for the signal that dumps tasks");
+    if signal_hook::consts::FORBIDDEN.contains(&signal) {
+        let reason = format!("signal {signal} can't be handled, or must not be");
+        return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, reason)));
+    }
+    SignalWatch::listen(&[signal], "covet-dump", print).map_err(failed)
 }
 
 impl Drop for SignalWatch {

@@ -15,6 +15,7 @@
 //! - `message`: sockets that carry datagrams, and descriptors beside bytes
 //! - `operation`: everything that completes once
 //! - `file`: open files, and what operations on files lend; `file_op`: those operations
+//! - `waiters`: who waits for what, for those who ask
 //! - `driver`: submission, completion, shutdown; `after`: what it leaves to be done outside its borrow
 
 mod after;
@@ -36,6 +37,7 @@ mod send;
 mod setup;
 mod stream;
 mod token;
+mod waiters;
 mod zero_copy;
 
 pub use choice::{DriverChoice, DriverKind};
@@ -51,6 +53,7 @@ pub use recv_buf::RecvBuf;
 pub(crate) use setup::{RingSizes, explain};
 pub(crate) use stream::shutdown_now;
 pub(crate) use token::Key;
+pub(crate) use waiters::Awaited;
 pub(crate) use zero_copy::NEVER;
 
 #[cfg(test)]

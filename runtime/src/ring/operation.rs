@@ -114,6 +114,23 @@ pub(super) struct OperationSlot {
     payload: Payload,
 }
 
+impl OperationSlot {
+    /// Who waits for it, and what it is.
+    pub(super) fn waiter(&self) -> Option<(&Waker, &'static str)> {
+        let State::Waiting(Some(waker)) = &self.state else { return None };
+        let what = match &self.payload {
+            Payload::None => "an operation without buffers",
+            Payload::Address(_) => "connect",
+            Payload::Fill(_) => "a read into a buffer",
+            Payload::Message(_) => "a vectored send",
+            Payload::File(_) => "a file operation",
+            #[allow(unreachable_patterns, reason = "kinds that this list does not tell apart")]
+            _ => "an operation",
+        };
+        Some((waker, what))
+    }
+}
+
 enum State {
     Waiting(Option<Waker>),
     Done(i32),

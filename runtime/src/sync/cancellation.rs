@@ -1,5 +1,6 @@
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
+use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
@@ -93,8 +94,9 @@ impl CancellationToken {
     ///
     /// # Cancellation
     /// Dropping the future gives up nothing.
+    #[track_caller]
     pub fn cancelled(&self) -> Cancelled<'_> {
-        Cancelled { token: self, key: None }
+        Cancelled { token: self, key: None, at: Location::caller() }
     }
 
     /// Runs a future until it is ready or this token is cancelled, which is `None`; it is dropped then.
@@ -140,14 +142,15 @@ impl std::fmt::Debug for CancellationToken {
 pub struct Cancelled<'a> {
     token: &'a CancellationToken,
     key: Option<usize>,
+    at: &'static Location<'static>,
 }
 
 impl Future for Cancelled<'_> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Cancelled { token, key } = &mut *self;
-        token.node.cancelled.poll_wait(key, cx)
+        let Cancelled { token, key, at } = &mut *self;
+        token.node.cancelled.poll_wait(key, at, cx)
     }
 }
 

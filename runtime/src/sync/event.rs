@@ -1,9 +1,11 @@
 use std::cell::RefCell;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use super::waiters::{Waiters, poll_registered, wake_each};
+use crate::task::{Primitive, waits_on};
 
 /// Happens once, and whoever waits for it, before or after, goes on.
 ///
@@ -58,19 +60,29 @@ impl Event {
     ///
     /// # Cancellation
     /// Dropping the future gives up nothing.
+    #[track_caller]
     pub fn wait(&self) -> Wait<'_> {
-        Wait { event: self, key: None }
+        Wait { event: self, key: None, at: Location::caller() }
     }
 
-    pub(super) fn poll_wait(&self, key: &mut Option<usize>, cx: &Context<'_>) -> Poll<()> {
-        poll_registered(&self.state, cx, |state, registration| {
+    pub(super) fn poll_wait(
+        &self,
+        key: &mut Option<usize>,
+        at: &'static Location<'static>,
+        cx: &Context<'_>,
+    ) -> Poll<()> {
+        let happened = poll_registered(&self.state, cx, |state, registration| {
             if state.set {
                 state.waiters.leave(key);
                 return Poll::Ready(());
             }
             state.waiters.wait(key, registration, || ());
             Poll::Pending
-        })
+        });
+        if happened.is_pending() {
+            waits_on(cx.waker(), Primitive::Event, Some(at));
+        }
+        happened
     }
 
     pub(super) fn leave(&self, key: &mut Option<usize>) {
@@ -103,14 +115,15 @@ impl std::fmt::Debug for Event {
 pub struct Wait<'a> {
     event: &'a Event,
     key: Option<usize>,
+    at: &'static Location<'static>,
 }
 
 impl Future for Wait<'_> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Wait { event, key } = &mut *self;
-        event.poll_wait(key, cx)
+        let Wait { event, key, at } = &mut *self;
+        event.poll_wait(key, at, cx)
     }
 }
 

@@ -55,6 +55,7 @@ impl<T> Mutex<T> {
     ///
     /// # Cancellation
     /// Dropping the future gives up the place in the queue; if the turn had come, the next has it.
+    #[track_caller]
     pub fn lock(&self) -> Lock<'_, T> {
         Lock { value: &self.value, turn: self.turns.acquire() }
     }

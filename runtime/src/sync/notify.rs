@@ -1,9 +1,11 @@
 use std::cell::RefCell;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::waiters::{Waiters, poll_registered, wake_each};
+use crate::task::{Primitive, waits_on};
 
 /// Tells tasks that something happened, without saying what.
 ///
@@ -85,8 +87,15 @@ impl Notify {
     /// # Cancellation
     /// If the future was chosen by [`Notify::notify_one`] and is dropped before it is polled again, the next is chosen
     /// in its place, or the notification is stored.
+    #[track_caller]
     pub fn notified(&self) -> Notified<'_> {
-        Notified { notify: self, since: self.state.borrow().rounds, key: None, done: false }
+        Notified {
+            notify: self,
+            since: self.state.borrow().rounds,
+            key: None,
+            done: false,
+            at: Location::caller(),
+        }
     }
 
     #[cfg(all(test, not(loom)))]
@@ -114,13 +123,14 @@ pub struct Notified<'a> {
     since: u64,
     key: Option<usize>,
     done: bool,
+    at: &'static Location<'static>,
 }
 
 impl Future for Notified<'_> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Notified { notify, since, key, done } = &mut *self;
+        let Notified { notify, since, key, done, at } = &mut *self;
         if *done {
             return Poll::Ready(());
         }
@@ -139,6 +149,9 @@ impl Future for Notified<'_> {
             Poll::Pending
         });
         *done = outcome.is_ready();
+        if !*done {
+            waits_on(cx.waker(), Primitive::Notify, Some(at));
+        }
         outcome
     }
 }

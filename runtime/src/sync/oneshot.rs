@@ -18,6 +18,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::waker_cell::WakerCell;
+use crate::task::{Primitive, waits_on};
 
 /// Makes a channel for one value; one allocation.
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
@@ -108,6 +109,7 @@ impl<T> Sender<T> {
     pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.is_closed() {
             self.shared.sender.register(cx.waker());
+            waits_on(cx.waker(), Primitive::Channel, None);
         }
         if self.is_closed() { Poll::Ready(()) } else { Poll::Pending }
     }
@@ -158,6 +160,7 @@ impl<T> Future for Receiver<T> {
         let mut outcome = self.shared.try_take();
         if let Err(TryRecvError::Empty) = outcome {
             self.shared.receiver.register(cx.waker());
+            waits_on(cx.waker(), Primitive::Channel, None);
             outcome = self.shared.try_take();
         }
         match outcome {

@@ -71,6 +71,7 @@ impl<T> RwLock<T> {
     ///
     /// # Cancellation
     /// Dropping the future gives up the place in the queue; if the turn had come, the next has it.
+    #[track_caller]
     pub fn read(&self) -> Read<'_, T> {
         Read { value: &self.value, turn: self.turns.acquire() }
     }
@@ -79,6 +80,7 @@ impl<T> RwLock<T> {
     ///
     /// # Cancellation
     /// As for [`RwLock::read`]; readers that waited behind a dropped writer go on.
+    #[track_caller]
     pub fn write(&self) -> Write<'_, T> {
         Write { value: &self.value, turn: self.turns.acquire_many(READERS) }
     }

@@ -12,6 +12,7 @@ use super::waker_cell::WakerCell;
 use super::{CancellationToken, oneshot};
 use crate::JoinHandle;
 use crate::cores::context;
+use crate::task::{Primitive, waits_on};
 
 /// Runs `body` with a scope in which it can start tasks, none of which outlives the scope.
 ///
@@ -112,6 +113,7 @@ impl ScopeOptions {
             let mut body = pin!(Caught { future: Some(body(&scope)) });
             let outcome = poll_fn(|cx| {
                 shared.owner.register(cx.waker());
+                waits_on(cx.waker(), Primitive::Tasks, None);
                 if shared.failed.get() && shared.options.on_failure == OnFailure::Cancel {
                     return Poll::Ready(None);
                 }
@@ -126,6 +128,7 @@ impl ScopeOptions {
         }
         poll_fn(|cx| {
             shared.owner.register(cx.waker());
+            waits_on(cx.waker(), Primitive::Tasks, None);
             if shared.children.borrow().is_empty() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;

@@ -1,10 +1,12 @@
 use std::cell::RefCell;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use super::waiters::{Waiters, poll_registered, wake_each};
+use crate::task::{Primitive, waits_on};
 
 /// Limits how many tasks of a core do something at a time.
 ///
@@ -110,13 +112,15 @@ impl Semaphore {
     ///
     /// # Cancellation
     /// Dropping the future gives up the place in the queue; a permit that was given already goes to the next.
+    #[track_caller]
     pub fn acquire(&self) -> Acquire<'_> {
         self.acquire_many(1)
     }
 
     /// Waits for several permits, which are given all at once; otherwise as [`Semaphore::acquire`].
+    #[track_caller]
     pub fn acquire_many(&self, permits: usize) -> Acquire<'_> {
-        Acquire { semaphore: self, need: permits, key: None }
+        Acquire { semaphore: self, need: permits, key: None, at: Location::caller() }
     }
 
     /// As [`Semaphore::acquire_many`], for a permit that goes where a borrow cannot.
@@ -173,9 +177,10 @@ impl Semaphore {
         &self,
         need: usize,
         key: &mut Option<usize>,
+        at: Option<&'static Location<'static>>,
         cx: &Context<'_>,
     ) -> Poll<Result<(), AcquireError>> {
-        poll_registered(&self.state, cx, |state, registration| {
+        let given = poll_registered(&self.state, cx, |state, registration| {
             if let Some(request) = state.waiters.take_popped(key) {
                 return Poll::Ready(if request.granted { Ok(()) } else { Err(AcquireError(())) });
             }
@@ -188,7 +193,11 @@ impl Semaphore {
             }
             state.waiters.wait(key, registration, || Request { need, granted: false });
             Poll::Pending
-        })
+        });
+        if given.is_pending() {
+            waits_on(cx.waker(), Primitive::Semaphore, at);
+        }
+        given
     }
 
     /// Leaves the queue: what was given already, or what this request kept from those behind it, goes to the next.
@@ -231,15 +240,16 @@ pub struct Acquire<'a> {
     semaphore: &'a Semaphore,
     need: usize,
     key: Option<usize>,
+    at: &'static Location<'static>,
 }
 
 impl<'a> Future for Acquire<'a> {
     type Output = Result<Permit<'a>, AcquireError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Acquire { semaphore, need, key } = &mut *self;
+        let Acquire { semaphore, need, key, at } = &mut *self;
         let permit = |()| Permit { semaphore, permits: *need };
-        semaphore.poll_acquire(*need, key, cx).map(|given| given.map(permit))
+        semaphore.poll_acquire(*need, key, Some(at), cx).map(|given| given.map(permit))
     }
 }
 

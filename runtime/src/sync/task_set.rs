@@ -9,6 +9,7 @@ use slab::Slab;
 
 use super::waker_cell::WakerCell;
 use crate::cores::context;
+use crate::task::{Primitive, waits_on};
 use crate::{JoinError, JoinHandle, spawn};
 
 /// Tasks that belong together: they are awaited as they finish, and none outlives the set.
@@ -101,6 +102,7 @@ impl<T: 'static> TaskSet<T> {
         }
         if self.first_ended().is_none() {
             self.ended.joiner.register(cx.waker());
+            waits_on(cx.waker(), Primitive::Tasks, None);
         }
         let Some(key) = self.first_ended() else { return Poll::Pending };
         // A future is dropped a moment before its task is over; a poll in between waits with the handle.

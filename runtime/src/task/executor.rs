@@ -8,10 +8,13 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::task::{Context, Waker};
+use std::time::Instant;
 
 use super::groups::{Groups, SERVING};
 use super::inbox::Inbox;
 use super::isolate::report_panic;
+use super::notes::Notes;
+use super::origin::Origin;
 use super::raw::{
     self, CANCELLED, COMPLETE, GROUPED, Header, JOINED, ON_ITS_WAY, QUEUED, RemoteTask, TaskRef,
 };
@@ -26,13 +29,16 @@ thread_local! {
 pub(crate) struct Executor {
     id: u64,
     pub(super) queue: RefCell<VecDeque<TaskRef>>,
-    first: Cell<Option<TaskRef>>,
+    pub(super) first: Cell<Option<TaskRef>>,
     live: Cell<usize>,
     pub(super) groups: Groups,
     /// Polls before the first look at the clock in a turn.
     pub(super) untimed: Cell<usize>,
     /// A task of this turn was ready again as soon as it had been polled: it wants the ring to be looked at first.
     pub(super) yielded: Cell<bool>,
+    pub(super) made: Instant,
+    /// The age of this executor at the start of the turn.
+    pub(super) seconds: Cell<u32>,
     /// The task that is being polled, for a signal handler to see: hence atomic, though no other thread looks.
     pub(super) running: AtomicPtr<Header>,
     inbox: Arc<Inbox>,
@@ -71,7 +77,7 @@ pub(crate) fn running() -> Option<&'static Location<'static>> {
     // SAFETY: `Entered` keeps CURRENT pointing to a live executor of this thread, which is interrupted: what it has
     // noted as running is being polled or was, and has not been released.
     unsafe {
-        TaskRef::from_ptr((*executor).running.load(Ordering::Relaxed)).map(|task| task.header().spawned_at)
+        TaskRef::from_ptr((*executor).running.load(Ordering::Relaxed)).map(|task| task.header().origin.at())
     }
 }
 
@@ -91,6 +97,8 @@ impl Executor {
             groups: Groups::new(),
             untimed: Cell::new(turn::UNTIMED_POLLS),
             yielded: Cell::new(false),
+            made: Instant::now(),
+            seconds: Cell::new(0),
             running: AtomicPtr::new(ptr::null_mut()),
             inbox,
         }
@@ -109,21 +117,16 @@ impl Executor {
         F: Future + 'static,
         F::Output: 'static,
     {
-        self.spawn_in(future, at, self.groups.current())
+        self.spawn_in(future, at.into(), self.groups.current())
     }
 
     /// Starts a task in a group of this executor.
-    pub(super) fn spawn_in<F>(
-        &self,
-        future: F,
-        at: &'static Location<'static>,
-        group: u16,
-    ) -> JoinHandle<F::Output>
+    pub(super) fn spawn_in<F>(&self, future: F, origin: Origin, group: u16) -> JoinHandle<F::Output>
     where
         F: Future + 'static,
         F::Output: 'static,
     {
-        let task = raw::allocate(future, self.inbox.clone(), at);
+        let task = raw::allocate(future, self.inbox.clone(), origin, Notes::new(self.seconds.get()));
         // SAFETY: freshly allocated: both references are ours to hand on.
         unsafe {
             self.link(task);
@@ -202,6 +205,7 @@ impl Executor {
                 let flags = &task.header().flags;
                 if flags.get() & ON_ITS_WAY != 0 {
                     flags.set(flags.get() & !ON_ITS_WAY);
+                    task.header().notes.born.set(self.seconds.get());
                     self.link(task);
                 }
                 task.clear_remote_woken();
@@ -250,6 +254,7 @@ impl Executor {
             }
             if flags.get() & CANCELLED == 0 {
                 self.running.store(task.as_ptr(), Ordering::Relaxed);
+                task.header().notes.polled();
                 // The waker borrows the executor's reference: no count is touched for a poll.
                 let waker = ManuallyDrop::new(Waker::from_raw(task.raw_waker()));
                 match task.poll(&mut Context::from_waker(&waker)) {
@@ -261,7 +266,7 @@ impl Executor {
                     }
                     Ok(false) => task.finish(JoinError::Cancelled),
                     Ok(true) => {}
-                    Err(payload) => report_panic(payload, task.header().spawned_at),
+                    Err(payload) => report_panic(payload, &task.header().origin),
                 }
             } else {
                 task.finish(JoinError::Cancelled);
@@ -292,7 +297,7 @@ impl Executor {
                 task.wake_joiner();
             }));
             if let Err(payload) = handed_on {
-                report_panic(payload, task.header().spawned_at);
+                report_panic(payload, &task.header().origin);
             }
             // Before the memory may go. The release of the reference keeps this store before it.
             self.running.store(ptr::null_mut(), Ordering::Relaxed);

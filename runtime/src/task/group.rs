@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::JoinHandle;
 use super::groups::{BACKGROUND, MAINTENANCE, SERVING};
+use super::origin::Origin;
 use crate::cores::context;
 
 /// Tasks of one core that get the CPU by their shares when others want it too.
@@ -136,6 +137,16 @@ impl TaskGroup {
         self.on_its_core(|core| core.executor.groups().busy(self.0.group))
     }
 
+    /// Starts a task in this group.
+    #[track_caller]
+    pub(super) fn spawn<F>(&self, future: F, origin: Origin) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        self.on_its_core(|core| core.executor.spawn_in(future, origin, self.0.group))
+    }
+
     #[track_caller]
     fn on_its_core<T>(&self, f: impl FnOnce(&context::CoreState) -> T) -> T {
         let core = context::expect_current("a task group");
@@ -160,6 +171,5 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    let at = Location::caller();
-    group.on_its_core(|core| core.executor.spawn_in(future, at, group.0.group))
+    group.spawn(future, Location::caller().into())
 }

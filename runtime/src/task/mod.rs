@@ -4,23 +4,32 @@
 //! go anywhere: waking on the home core queues the task with two plain writes, waking from another thread goes
 //! through the core's inbox.
 
+mod builder;
 mod executor;
 mod group;
 mod groups;
 mod inbox;
 mod isolate;
 mod join;
+mod notes;
+mod origin;
 mod raw;
 mod turn;
+mod view;
 mod yield_now;
 
+pub use builder::{TaskBuilder, spawn_named};
 pub(crate) use executor::{Executor, running};
 pub use group::{TaskGroup, spawn_in};
 pub(crate) use groups::Groups;
 pub(crate) use inbox::Inbox;
 pub(crate) use isolate::{drop_payload, isolate_each, report_panic, wake_isolated};
 pub use join::{JoinError, JoinHandle};
-pub(crate) use raw::is_home_waker;
+pub use notes::Primitive;
+pub(crate) use notes::waits_on;
+pub(crate) use raw::{is_home_waker, task_of};
+pub use view::TaskState;
+pub(crate) use view::TaskView;
 pub use yield_now::{YieldNow, yield_now};
 
 #[cfg(all(test, not(loom)))]

@@ -20,6 +20,8 @@ use std::ptr::{self, NonNull};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
 use super::inbox::Inbox;
+use super::notes::{Notes, Wait};
+use super::origin::Origin;
 use super::{JoinError, executor, isolate};
 use crate::sync_types::{Arc, AtomicBool, AtomicPtr, AtomicUsize, Ordering, fence};
 
@@ -52,7 +54,9 @@ pub(super) struct Header {
     pub(super) prev: Cell<Option<TaskRef>>,
     pub(super) next: Cell<Option<TaskRef>>,
     join_waker: Cell<Option<Waker>>,
-    pub(super) spawned_at: &'static Location<'static>,
+    pub(super) origin: Origin,
+    pub(super) notes: Notes,
+    pub(super) wait: Cell<Wait>,
 }
 
 /// Whether the future is finished, or what it panicked with.
@@ -83,7 +87,7 @@ struct TaskCell<F: Future> {
 pub(super) struct TaskRef(NonNull<Header>);
 
 /// Allocates a task with two references: the executor's and the join handle's.
-pub(super) fn allocate<F>(future: F, inbox: Arc<Inbox>, at: &'static Location<'static>) -> TaskRef
+pub(super) fn allocate<F>(future: F, inbox: Arc<Inbox>, origin: Origin, notes: Notes) -> TaskRef
 where
     F: Future + 'static,
     F::Output: 'static,
@@ -109,7 +113,9 @@ where
             prev: Cell::new(None),
             next: Cell::new(None),
             join_waker: Cell::new(None),
-            spawned_at: at,
+            origin,
+            notes,
+            wait: Cell::default(),
         },
         stage: UnsafeCell::new(Stage::Future(future)),
     });
@@ -232,6 +238,19 @@ impl TaskRef {
         if let Some(waker) = unsafe { self.header() }.join_waker.take() {
             waker.wake();
         }
+    }
+
+    /// The address of the task that waits for this one.
+    ///
+    /// # Safety
+    /// As for [`TaskRef::header`]; home thread.
+    pub(super) unsafe fn joiner(self) -> Option<*const ()> {
+        // SAFETY: forwarded.
+        let cell = unsafe { &self.header().join_waker };
+        let waker = cell.take();
+        let joiner = waker.as_ref().and_then(task_of);
+        cell.set(waker);
+        joiner
     }
 
     /// Says that a remote wake has been taken out of the inbox.
@@ -405,7 +424,7 @@ impl RemoteTask {
         F: Future + 'static,
         F::Output: 'static,
     {
-        let task = allocate(future, inbox, at);
+        let task = allocate(future, inbox, at.into(), Notes::default());
         // SAFETY: freshly allocated, and known to nobody else.
         let header = unsafe { task.header() };
         header.flags.set(ON_ITS_WAY);
@@ -453,10 +472,21 @@ impl Drop for RemoteTask {
 /// Whether a waker is one of ours on its home thread, where waking and dropping it runs no foreign code.
 #[inline]
 pub(crate) fn is_home_waker(waker: &Waker) -> bool {
+    home_header(waker).is_some()
+}
+
+/// The header of the task that a waker belongs to, if it is one of ours on its home thread.
+#[inline]
+pub(super) fn home_header(waker: &Waker) -> Option<&Header> {
     if !std::ptr::eq(waker.vtable(), &raw const WAKER) {
-        return false;
+        return None;
     }
-    // SAFETY: our vtable means that the data is a task, which the waker keeps alive.
+    // SAFETY: our vtable means that the data is a task, which the waker keeps alive while it is borrowed.
     let header = unsafe { TaskRef::from_data(waker.data()).header() };
-    executor::is_home(header.home)
+    executor::is_home(header.home).then_some(header)
+}
+
+/// The address by which a waker names its task, if it is one of ours.
+pub(crate) fn task_of(waker: &Waker) -> Option<*const ()> {
+    std::ptr::eq(waker.vtable(), &raw const WAKER).then(|| waker.data())
 }

@@ -24,6 +24,7 @@ impl Executor {
     /// The clock is read after the 32nd poll and whenever their number has doubled, so that a turn of short polls reads
     /// it hardly ever, and one of longer polls overstays by no more than it took.
     pub(crate) fn turn(&self, budget: usize, began: Instant) -> usize {
+        self.seconds.set(began.saturating_duration_since(self.made).as_secs() as u32);
         let polled = if self.groups.ready() > 0 {
             self.run_by_shares(budget, began)
         } else {

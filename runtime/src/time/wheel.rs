@@ -129,6 +129,15 @@ impl Wheel {
             .map(|(_, _, tick)| self.start + Duration::from_nanos(tick.max(self.tick) << TICK_SHIFT))
     }
 
+    /// Shows who waits, and for when.
+    pub(crate) fn for_each_waiter(&self, mut show: impl FnMut(&Waker, Instant)) {
+        for (_, timer) in &self.timers {
+            if let Some(waker) = timer.waker.as_ref().filter(|_| timer.linked) {
+                show(waker, self.start + Duration::from_nanos(timer.due));
+            }
+        }
+    }
+
     /// The earliest deadline, to the nanosecond. It goes through all timers, and is for a clock that a test moves.
     pub(crate) fn next_due(&self) -> Option<Instant> {
         let due = self.timers.iter().filter(|(_, timer)| timer.linked).map(|(_, timer)| timer.due).min()?;

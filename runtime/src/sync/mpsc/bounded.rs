@@ -124,7 +124,7 @@ impl<'a, T> Future for Reserve<'a, T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Reserve { sender, key } = &mut *self;
-        sender.slots().poll_acquire(1, key, cx).map(|given| {
+        sender.slots().poll_acquire(1, key, None, cx).map(|given| {
             let channel = &sender.channel;
             match given {
                 Ok(()) if !channel.closed.is_set() => {

@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use super::TryRecvError;
 use super::channel::Channel;
+use crate::task::{Primitive, waits_on};
 
 /// Receives what the senders of a channel send, in order.
 pub struct Receiver<T> {
@@ -26,6 +27,7 @@ impl<T> Receiver<T> {
         let mut outcome = self.channel.try_pop();
         if let Err(TryRecvError::Empty) = outcome {
             self.channel.receiver.register(cx.waker());
+            waits_on(cx.waker(), Primitive::Channel, None);
             outcome = self.channel.try_pop();
         }
         match outcome {
