@@ -52,6 +52,8 @@ async fn serve(listener: covet_runtime::net::TcpListener) {
             None => break,
         }
     }
+    // As if this task came late: connections are accepted meanwhile, and nobody takes them.
+    time::sleep(Duration::from_millis(20)).await;
     for stream in listener.retire().await {
         spawn(answer(stream)).detach();
     }

@@ -25,7 +25,7 @@ impl StreamSocket {
     /// Those of receiving here, and of sending there.
     pub async fn forward(&self, to: &StreamSocket) -> io::Result<u64> {
         to.flush().await?;
-        if self.has_received() {
+        if self.is_received() {
             return self.forward_copies(to).await;
         }
         let pipe = Pipe::new(PIECE)?;

@@ -52,11 +52,6 @@ impl StreamSocket {
         Ok(())
     }
 
-    /// Whether bytes may have been taken out of the socket.
-    pub(super) fn has_received(&self) -> bool {
-        self.core.driver.borrow_mut().stream_receives(self.key)
-    }
-
     pub(super) fn core(&self) -> &Rc<CoreState> {
         &self.core
     }
