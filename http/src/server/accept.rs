@@ -150,7 +150,10 @@ pub async fn serve<S: Service>(listener: TcpListener, service: Rc<S>, config: Co
             }
         }
     }
-    drop(listener);
+    // What was accepted and not taken yet is served too: those clients have been told that they are connected.
+    for stream in listener.retire().await {
+        begin(stream, &service, &shared);
+    }
     shared.close_all();
     poll_fn(|cx| {
         if shared.connections.borrow().is_empty() {
