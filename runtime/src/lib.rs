@@ -42,8 +42,10 @@
 //! ```
 //!
 //! # What the kernel must have
-//! Linux 6.0 with io_uring allowed; from 6.1 the ring runs completions only when the core asks for them, which is
-//! what makes it fast. [`StartError`] says what is missing and what to do.
+//! For io_uring, Linux 6.0; from 6.1 the ring runs completions only when the core asks for them, which is what makes it
+//! fast. Where io_uring is older, or refused (containers, `kernel.io_uring_disabled`), the cores run on epoll at a higher
+//! cost per request, and a warning in the log says why and what to do: [`DriverChoice`] decides, [`DriverKind`] tells.
+//! Limits that stand in the way of both are named by [`StartError`].
 //!
 //! # Ownership and cancellation
 //! What the kernel was lent (a buffer, a descriptor) stays with the driver until the kernel gives it back. Dropping

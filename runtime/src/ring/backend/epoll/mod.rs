@@ -135,7 +135,10 @@ impl Epoll {
 
     fn do_special(&mut self, op: Op, token: u64, silent: bool) {
         let result = match op {
-            Op::Cancel { target } => self.cancel(target),
+            Op::Cancel { target } => match self.cancel(target, token) {
+                Some(result) => result,
+                None => return,
+            },
             Op::CancelAll => self.cancel_all(),
             Op::Close { descriptor } => self.close(descriptor),
             _ => {
@@ -312,9 +315,9 @@ impl Epoll {
         waiting
     }
 
-    fn cancel(&mut self, target: u64) -> i32 {
+    fn cancel(&mut self, target: u64, answer: u64) -> Option<i32> {
         let Some(&slot) = self.by_token.get(&target) else {
-            return self.offload.cancel(target);
+            return self.offload.cancel(target, answer);
         };
         let waiting = self.finish(slot);
         self.post(target, waiting.result_if_cancelled());
@@ -324,7 +327,7 @@ impl Epoll {
             // It is likely to be closed next, perhaps not through us.
             self.unwatch(descriptor);
         }
-        0
+        Some(0)
     }
 
     fn cancel_all(&mut self) -> i32 {
@@ -345,6 +348,13 @@ impl Epoll {
     }
 
     fn close(&mut self, descriptor: RawFd) -> i32 {
+        // The number will have a new owner, whose bytes are none of theirs.
+        for side in [Side::Read, Side::Write] {
+            while let Some(slot) = self.watches.first(descriptor, side) {
+                let waiting = self.finish(slot);
+                self.post(waiting.token, waiting.result_if_cancelled());
+            }
+        }
         self.unwatch(descriptor);
         // SAFETY: the driver closes what it owns. Not tried again if interrupted: the number is free already (close(2)).
         if unsafe { libc::close(descriptor) } == 0 {

@@ -2,15 +2,19 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
 
 use super::OFFLOADED;
-use super::attempt::call;
+use super::attempt::{Outcome, attempt, call};
 use super::poller::Poller;
+use super::watch::Waiting;
 use crate::JoinError;
 use crate::blocking::{Pool, Work};
 use crate::ring::op::{Completion, Op};
@@ -18,8 +22,8 @@ use crate::ring::op::{Completion, Op};
 /// Operations on their way through other threads.
 pub(super) struct Offload {
     pool: Arc<Pool>,
-    /// By token, the pool's tickets of those whose completion has not been taken.
-    tickets: HashMap<u64, u64>,
+    /// By token, those whose completion has not been taken.
+    tickets: HashMap<u64, Ticket>,
     /// Made by the first operation that needs it.
     results: Option<Arc<Results>>,
 }
@@ -43,10 +47,22 @@ impl Results {
     }
 }
 
+/// What is known here of an operation on another thread.
+struct Ticket {
+    /// The pool's.
+    number: u64,
+    stop: Arc<AtomicBool>,
+    /// The tokens of cancellations that came too late to stop it.
+    answers: Vec<u64>,
+}
+
 /// An operation on another thread.
 struct Job {
     op: Op,
     token: u64,
+    /// Its own, as the number may have a new owner before the thread comes to it.
+    socket: Option<OwnedFd>,
+    stop: Arc<AtomicBool>,
     results: Arc<Results>,
 }
 
@@ -56,8 +72,14 @@ unsafe impl Send for Job {}
 
 impl Work for Job {
     fn run(self: Box<Self>) {
-        // SAFETY: `push` was promised that what it points to lives until its completion, which follows.
-        let result = unsafe { perform(self.op) };
+        let result = match (&self.socket, self.op) {
+            (Some(socket), Op::Connect { address, len, .. }) => {
+                // SAFETY: `push` was promised that the address lives until the completion, which follows.
+                unsafe { connect(socket, address, len, &self.stop) }
+            }
+            // SAFETY: as above, for all it points to.
+            _ => unsafe { perform(self.op) },
+        };
         self.results.post(self.token, result);
     }
 
@@ -81,9 +103,16 @@ impl Offload {
                 self.results.insert(Arc::new(Results { list: Mutex::default(), event })).clone()
             }
         };
-        let ticket = self.pool.ticket();
-        self.tickets.insert(token, ticket);
-        self.pool.submit(ticket, Box::new(Job { op, token, results }));
+        let socket = if let Op::Connect { socket, .. } = op {
+            // SAFETY: the descriptor is open, as whoever queued the operation has promised.
+            let socket = unsafe { BorrowedFd::borrow_raw(socket) };
+            Some(socket.try_clone_to_owned()?)
+        } else {
+            None
+        };
+        let (number, stop) = (self.pool.ticket(), Arc::new(AtomicBool::new(false)));
+        self.tickets.insert(token, Ticket { number, stop: stop.clone(), answers: Vec::new() });
+        self.pool.submit(number, Box::new(Job { op, token, socket, stop, results }));
         Ok(())
     }
 
@@ -92,28 +121,64 @@ impl Offload {
         // The event is edge-triggered and needs no read: each write is told.
         let Some(results) = &self.results else { return };
         for completion in results.lock().drain(..) {
-            self.tickets.remove(&completion.token);
             completed.push_back(completion);
+            let Some(ticket) = self.tickets.remove(&completion.token) else { continue };
+            completed.extend(ticket.answers.into_iter().map(|token| Completion {
+                token,
+                result: -libc::EALREADY,
+                flags: 0,
+            }));
         }
     }
 
-    /// As io_uring does with what its worker threads have taken: what runs goes on.
-    pub(super) fn cancel(&mut self, target: u64) -> i32 {
-        let Some(&ticket) = self.tickets.get(&target) else { return -libc::ENOENT };
-        match self.pool.withdraw(ticket) {
-            Some(job) => {
-                job.drop_unrun(JoinError::Cancelled);
-                0
-            }
-            None => -libc::EALREADY,
+    /// What a cancellation answers. What runs goes on unless it can be stopped, and the answer comes when it has
+    /// ended: one that came at once would only be asked for again.
+    pub(super) fn cancel(&mut self, target: u64, answer: u64) -> Option<i32> {
+        let Some(ticket) = self.tickets.get_mut(&target) else { return Some(-libc::ENOENT) };
+        if let Some(job) = self.pool.withdraw(ticket.number) {
+            job.drop_unrun(JoinError::Cancelled);
+            return Some(0);
         }
+        ticket.stop.store(true, Ordering::Relaxed);
+        ticket.answers.push(answer);
+        None
     }
 
     pub(super) fn cancel_all(&mut self) {
-        for &ticket in self.tickets.values() {
-            if let Some(job) = self.pool.withdraw(ticket) {
+        for ticket in self.tickets.values() {
+            ticket.stop.store(true, Ordering::Relaxed);
+            if let Some(job) = self.pool.withdraw(ticket.number) {
                 job.drop_unrun(JoinError::Cancelled);
             }
+        }
+    }
+}
+
+/// How often a connect is tried that finds the backlog of its peer full.
+const TRY_EVERY: Duration = Duration::from_millis(2);
+
+/// Connects to a Unix socket whose backlog is full: no event tells when it is not, and a thread that waits in the
+/// kernel could not be told to stop.
+///
+/// # Safety
+/// The address is alive.
+unsafe fn connect(
+    socket: &OwnedFd,
+    address: *const libc::sockaddr,
+    len: libc::socklen_t,
+    stop: &AtomicBool,
+) -> i32 {
+    loop {
+        if stop.load(Ordering::Relaxed) {
+            return -libc::ECANCELED;
+        }
+        let (op, token) = (Op::Connect { socket: socket.as_raw_fd(), address, len }, 0);
+        // SAFETY: forwarded.
+        match unsafe { attempt(&mut Waiting::new(op, token, None)) } {
+            Outcome::Blocks => thread::sleep(TRY_EVERY),
+            Outcome::Done(result) => return result,
+            // Only a socket that is no Unix socket goes on by itself, and such a one does not come here.
+            Outcome::NotYet => return -libc::EINPROGRESS,
         }
     }
 }
@@ -127,7 +192,6 @@ unsafe fn perform(op: Op) -> i32 {
     unsafe {
         match op {
             Op::Read { descriptor, into, len } => call(|| libc::read(descriptor, into.cast(), len as usize)),
-            Op::Connect { socket, address, len } => call(|| libc::connect(socket, address, len) as isize),
             Op::File(op) => op.attempt(),
             Op::Splice { from, offset, into, len } => call(|| {
                 let mut offset = offset as i64;
