@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use alone::alone;
-use covet_runtime::{Builder, CoreSet, Runtime, StallReport, block_on, spawn, time, yield_now};
+use covet_runtime::{Builder, CoreSet, Runtime, StallReport, block_on, spawn, spawn_named, time, yield_now};
 
 const LIMIT: Duration = Duration::from_millis(60);
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -64,10 +64,12 @@ fn a_task_that_computes_is_reported_with_a_backtrace() {
         .block_on(async {
             spawn(async { yield_now().await }).await.unwrap();
             line = line!() + 1;
-            spawn(async { guilty_of_spinning() }).await.unwrap();
+            spawn_named("sums", async { guilty_of_spinning() }).await.unwrap();
         })
         .unwrap();
-    assert_names(&report_for(&reports, line), "guilty_of_spinning");
+    let report = report_for(&reports, line);
+    assert_names(&report, "guilty_of_spinning");
+    assert_eq!(report.task.as_deref(), Some("sums"));
 }
 
 #[test]

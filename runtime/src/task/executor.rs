@@ -68,8 +68,8 @@ pub(super) fn schedule_if_home(home: u64, task: TaskRef) -> bool {
     true
 }
 
-/// Where the task that this thread polls was spawned. To be called in a signal handler: it only reads.
-pub(crate) fn running() -> Option<&'static Location<'static>> {
+/// Shows where the task that this thread polls comes from. To be called in a signal handler: it only reads.
+pub(crate) fn with_running<T>(look: impl FnOnce(&Origin) -> T) -> Option<T> {
     let (_, executor) = CURRENT.get();
     if executor.is_null() {
         return None;
@@ -77,7 +77,7 @@ pub(crate) fn running() -> Option<&'static Location<'static>> {
     // SAFETY: `Entered` keeps CURRENT pointing to a live executor of this thread, which is interrupted: what it has
     // noted as running is being polled or was, and has not been released.
     unsafe {
-        TaskRef::from_ptr((*executor).running.load(Ordering::Relaxed)).map(|task| task.header().origin.at())
+        TaskRef::from_ptr((*executor).running.load(Ordering::Relaxed)).map(|task| look(&task.header().origin))
     }
 }
 

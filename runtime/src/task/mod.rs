@@ -19,7 +19,7 @@ mod view;
 mod yield_now;
 
 pub use builder::{TaskBuilder, spawn_named};
-pub(crate) use executor::{Executor, running};
+pub(crate) use executor::{Executor, with_running};
 pub use group::{TaskGroup, spawn_in};
 pub(crate) use groups::Groups;
 pub(crate) use inbox::Inbox;

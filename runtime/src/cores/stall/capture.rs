@@ -19,6 +19,8 @@ use crate::task;
 
 /// As much of the stack as is copied, from its top frame.
 const STACK: usize = 256 * 1024;
+/// As much of a task's name as is copied.
+const NAME: usize = 64;
 /// How long a thread may take to answer: it may have to wait for its CPU first.
 const PATIENCE: Duration = Duration::from_millis(250);
 
@@ -42,6 +44,8 @@ struct Slot {
 struct Copy {
     registers: Registers,
     task: Option<&'static Location<'static>>,
+    name: [u8; NAME],
+    name_len: usize,
     len: usize,
     stack: [u8; STACK],
 }
@@ -66,6 +70,8 @@ static SLOT: Slot = Slot {
     copy: UnsafeCell::new(Copy {
         registers: Registers { general: [0; 32], program_counter: 0 },
         task: None,
+        name: [0; NAME],
+        name_len: 0,
         len: 0,
         stack: [0; STACK],
     }),
@@ -80,6 +86,8 @@ pub(super) struct Capture {
     pub(super) registers: Registers,
     /// Where the task that it polled was spawned.
     pub(super) task: Option<&'static Location<'static>>,
+    /// The beginning of its name, if it has one.
+    pub(super) name: Option<String>,
     /// The stack from the stack pointer upwards.
     pub(super) stack: Vec<u8>,
 }
@@ -155,8 +163,13 @@ pub(super) fn capture(thread: &Thread, signal: c_int) -> Option<Capture> {
     // SAFETY: WRITTEN was seen by an Acquire load, so the handler is through, and no other will write until the state
     // is ASKED again, for which `ONE` is needed.
     let copy = unsafe { &*SLOT.copy.get() };
-    let capture =
-        Capture { registers: copy.registers, task: copy.task, stack: copy.stack[..copy.len].to_vec() };
+    let name = String::from_utf8_lossy(&copy.name[..copy.name_len]);
+    let capture = Capture {
+        registers: copy.registers,
+        task: copy.task,
+        name: (!name.is_empty()).then(|| name.into_owned()),
+        stack: copy.stack[..copy.len].to_vec(),
+    };
     SLOT.state.store(IDLE, Ordering::Release);
     Some(capture)
 }
@@ -175,7 +188,15 @@ extern "C" fn on_signal(_signal: c_int, _info: *mut libc::siginfo_t, context: *m
         let copy = SLOT.copy.get();
         let registers = registers(&*context.cast::<libc::ucontext_t>());
         (*copy).registers = registers;
-        (*copy).task = task::running();
+        (*copy).name_len = 0;
+        (*copy).task = task::with_running(|origin| {
+            if let Some(name) = origin.name() {
+                let len = name.len().min(NAME);
+                std::ptr::copy_nonoverlapping(name.as_ptr(), (&raw mut (*copy).name).cast(), len);
+                (*copy).name_len = len;
+            }
+            origin.at()
+        });
         let from = registers.general[STACK_POINTER] as usize;
         let end = SLOT.stack_end.load(Ordering::Relaxed);
         let len = if (SLOT.stack_start.load(Ordering::Relaxed)..end).contains(&from) {

@@ -17,6 +17,8 @@ pub struct StallReport {
     /// How much of that the core's thread waited for a CPU that the kernel gave to others. If it is most of it, the
     /// machine is overloaded, and the task is not to blame.
     pub waited_for_cpu: Duration,
+    /// The task's name, if it has one; its first 64 bytes.
+    pub task: Option<String>,
     /// Where the task was spawned. `None` if the core was not polling a task (it handled completions, timers or wakes)
     /// or did not answer.
     pub spawned_at: Option<&'static Location<'static>>,
@@ -42,7 +44,10 @@ impl fmt::Display for StallReport {
         }
         write!(f, " has been held for {:?} by ", self.lasted)?;
         match self.spawned_at {
-            Some(at) => write!(f, "the task spawned at {at}")?,
+            Some(at) => match &self.task {
+                Some(name) => write!(f, "the task {name:?}, spawned at {at}")?,
+                None => write!(f, "the task spawned at {at}")?,
+            },
             None => f.write_str("something outside its tasks")?,
         }
         if self.waited_for_cpu > self.lasted / 10 {

@@ -139,6 +139,7 @@ impl Shared {
                 recent.push(now);
                 let capture = capture::capture(&core.thread, self.signal);
                 let report = StallReport {
+                    task: capture.as_ref().and_then(|capture| capture.name.clone()),
                     cpu: core.cpu,
                     lasted,
                     waited_for_cpu,
