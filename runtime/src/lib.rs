@@ -64,6 +64,7 @@ mod error;
 pub mod fs;
 pub mod inspect;
 pub mod net;
+mod probes;
 mod ring;
 pub mod stats;
 pub mod sync;

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::context::CoreState;
 use super::stall::Heartbeat;
+use crate::probes::probe;
 use crate::ring::Wait;
 use crate::stats::Turn;
 use crate::task::{JoinHandle, wake_isolated};
@@ -100,6 +101,7 @@ fn turn(
 ) -> std::io::Result<Option<Ended>> {
     let ready = core.executor.ready();
     let polled = core.executor.turn(TASK_BUDGET, core.now.get());
+    probe!(turn_polled, polled);
     let idle = core.executor.live() == 0;
     if idle && core.attendance.rest() || until == Until::MainIsDone && main.is_finished() {
         return Ok(Some(Ended::Done));
@@ -114,7 +116,9 @@ fn turn(
         if wait != Wait::No {
             core.heartbeat.rest();
         }
+        probe!(enter_begins, wait != Wait::No);
         driver.enter(wait)?;
+        probe!(enter_ends);
         core.heartbeat.beat();
         let now = core.clock.now();
         let began = core.now.replace(now);

@@ -13,6 +13,7 @@ use super::driver::{Driver, missed};
 use super::op::Op;
 use super::token::{Key, Kind};
 use crate::error::core_is_gone;
+use crate::probes::probe;
 
 /// Accepted connections that may wait for a slow acceptor before accepting stops and the backlog takes over.
 const QUEUE_LIMIT: usize = 1024;
@@ -112,6 +113,7 @@ impl Driver {
     }
 
     pub(super) fn on_accept(&mut self, key: Key, result: i32, more: bool) {
+        probe!(accepted, result);
         // SAFETY: a completion that is not negative carries a new descriptor, which nobody else owns. Adopting it
         // first means that it is closed on every way out of here.
         let socket = (result >= 0).then(|| unsafe { OwnedFd::from_raw_fd(result) });

@@ -19,6 +19,7 @@ use super::raw::{
     self, CANCELLED, COMPLETE, GROUPED, Header, JOINED, ON_ITS_WAY, QUEUED, RemoteTask, TaskRef,
 };
 use super::{JoinError, JoinHandle, turn};
+use crate::probes::probe;
 use crate::sync_types::Arc;
 
 thread_local! {
@@ -255,9 +256,12 @@ impl Executor {
             if flags.get() & CANCELLED == 0 {
                 self.running.store(task.as_ptr(), Ordering::Relaxed);
                 task.header().notes.polled();
+                probe!(poll_begins, task.as_ptr(), task.header().origin.at().line());
                 // The waker borrows the executor's reference: no count is touched for a poll.
                 let waker = ManuallyDrop::new(Waker::from_raw(task.raw_waker()));
-                match task.poll(&mut Context::from_waker(&waker)) {
+                let polled = task.poll(&mut Context::from_waker(&waker));
+                probe!(poll_ends, task.as_ptr());
+                match polled {
                     Ok(false) if flags.get() & CANCELLED == 0 => {
                         if flags.get() & QUEUED != 0 {
                             self.yielded.set(true);
