@@ -15,9 +15,8 @@ use super::inbox::Inbox;
 use super::isolate::report_panic;
 use super::notes::Notes;
 use super::origin::Origin;
-use super::raw::{
-    self, CANCELLED, COMPLETE, GROUPED, Header, JOINED, ON_ITS_WAY, QUEUED, RemoteTask, TaskRef,
-};
+use super::raw::{self, CANCELLED, COMPLETE, GROUPED, Header, JOINED, ON_ITS_WAY, QUEUED, TaskRef};
+use super::waker::RemoteTask;
 use super::{JoinError, JoinHandle, turn};
 use crate::probes::probe;
 use crate::sync_types::Arc;
@@ -250,7 +249,7 @@ impl Executor {
             flags.set(flags.get() & !QUEUED);
             if flags.get() & COMPLETE != 0 {
                 // It was woken during its last poll and stayed in the queue: only now can it go.
-                task.release();
+                task.release_by_executor();
                 return;
             }
             if flags.get() & CANCELLED == 0 {
@@ -306,7 +305,7 @@ impl Executor {
             // Before the memory may go. The release of the reference keeps this store before it.
             self.running.store(ptr::null_mut(), Ordering::Relaxed);
             if flags.get() & QUEUED == 0 {
-                task.release();
+                task.release_by_executor();
             }
         }
     }
@@ -331,7 +330,7 @@ impl Executor {
             unsafe {
                 let flags = &task.header().flags;
                 flags.set(flags.get() & !QUEUED);
-                task.release();
+                task.release_by_executor();
             }
         }
         self.inbox.close();

@@ -3,7 +3,8 @@
 use std::ptr;
 use std::sync::atomic::AtomicU64;
 
-use super::raw::{Header, RemoteTask, TaskRef};
+use super::raw::{Header, TaskRef};
+use super::waker::RemoteTask;
 use crate::sync_types::{AtomicPtr, AtomicUsize, Ordering};
 
 /// Wakes the core out of its sleep; called from any thread, at most once per sleep.

@@ -123,7 +123,7 @@ impl<T> Drop for JoinHandle<T> {
             if flags.get() & COMPLETE != 0 {
                 self.task.drop_output();
             }
-            self.task.release();
+            self.task.release_handle();
         }
     }
 }

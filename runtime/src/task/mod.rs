@@ -14,8 +14,10 @@ mod join;
 mod notes;
 mod origin;
 mod raw;
+mod refs;
 mod turn;
 mod view;
+mod waker;
 mod yield_now;
 
 pub use builder::{TaskBuilder, spawn_named};
@@ -27,9 +29,9 @@ pub(crate) use isolate::{drop_payload, isolate_each, report_panic, wake_isolated
 pub use join::{JoinError, JoinHandle};
 pub use notes::Primitive;
 pub(crate) use notes::waits_on;
-pub(crate) use raw::{is_home_waker, task_of};
 pub use view::TaskState;
 pub(crate) use view::TaskView;
+pub(crate) use waker::{is_home_waker, task_of};
 pub use yield_now::{YieldNow, yield_now};
 
 #[cfg(all(test, not(loom)))]

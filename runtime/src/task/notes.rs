@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::panic::Location;
 use std::task::Waker;
 
-use super::raw;
+use super::waker;
 
 /// Part of a task's header, for its home thread alone.
 #[derive(Default)]
@@ -60,7 +60,7 @@ impl Notes {
 /// to sleep, never on the way of what is ready.
 #[inline]
 pub(crate) fn waits_on(waker: &Waker, what: Primitive, at: Option<&'static Location<'static>>) {
-    let Some(header) = raw::home_header(waker) else { return };
+    let Some(header) = waker::home_header(waker) else { return };
     header.notes.at.set(at);
     header.wait.set(Wait { what: Some(what), poll: header.notes.polls.get() as u16 });
 }

@@ -14,16 +14,18 @@ use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
 use std::future::Future;
 use std::mem;
-use std::panic::{self, AssertUnwindSafe, Location};
+use std::panic::{self, AssertUnwindSafe};
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
-use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+use std::task::{Context, Poll, RawWaker, Waker};
 
 use super::inbox::Inbox;
 use super::notes::{Notes, Wait};
 use super::origin::Origin;
+use super::refs::Refs;
+use super::waker::{WAKER, task_of, wake_by_ref};
 use super::{JoinError, executor, isolate};
-use crate::sync_types::{Arc, AtomicBool, AtomicPtr, AtomicUsize, Ordering, fence};
+use crate::sync_types::{Arc, AtomicBool, AtomicPtr, Ordering};
 
 /// In the run queue: a second wake adds nothing.
 pub(super) const QUEUED: u8 = 1;
@@ -40,16 +42,16 @@ pub(super) const GROUPED: u8 = 1 << 5;
 
 /// The part of a task that does not depend on the type of its future.
 pub(super) struct Header {
-    refs: AtomicUsize,
-    remote_woken: AtomicBool,
+    pub(super) refs: Refs,
+    pub(super) remote_woken: AtomicBool,
     pub(super) flags: Cell<u8>,
     /// Whose shares it is polled by. Means something only if `GROUPED` is set.
     pub(super) group: Cell<u16>,
     /// The next in the inbox's list. Only who set `remote_woken`, and then the home thread, touches it.
     link: AtomicPtr<Header>,
     /// Identity of the home executor, never reused within a process.
-    home: u64,
-    inbox: Arc<Inbox>,
+    pub(super) home: u64,
+    pub(super) inbox: Arc<Inbox>,
     vtable: &'static Vtable,
     pub(super) prev: Cell<Option<TaskRef>>,
     pub(super) next: Cell<Option<TaskRef>>,
@@ -94,7 +96,7 @@ where
 {
     let cell = Box::new(TaskCell {
         header: Header {
-            refs: AtomicUsize::new(2),
+            refs: Refs::new(),
             remote_woken: AtomicBool::new(false),
             flags: Cell::new(JOINED),
             group: Cell::new(0),
@@ -174,13 +176,47 @@ impl TaskRef {
     pub(super) unsafe fn release(self) {
         // SAFETY: our reference keeps the header alive for this access.
         let header = unsafe { self.header() };
-        if header.refs.fetch_sub(1, Ordering::Release) == 1 {
-            // Every other holder's last access happens before the memory is freed.
-            fence(Ordering::Acquire);
-            // SAFETY: ours was the last reference, so nobody can reach the task any more. The stage is empty:
-            // the executor held a reference until the future was dropped, the join handle until the output was.
-            unsafe { (header.vtable.dealloc)(self) }
+        let at_home = executor::is_home(header.home);
+        let last = if at_home { header.refs.release_at_home() } else { header.refs.release_away() };
+        if last {
+            // SAFETY: ours was the last reference.
+            unsafe { self.free() }
         }
+    }
+
+    /// As [`TaskRef::release`], for the join handle, whose thread is the task's home even after its executor's end.
+    ///
+    /// # Safety
+    /// As for [`TaskRef::release`]; home thread.
+    pub(super) unsafe fn release_handle(self) {
+        // SAFETY: as above.
+        unsafe {
+            if self.header().refs.release_at_home() {
+                self.free();
+            }
+        }
+    }
+
+    /// Gives the executor's reference up.
+    ///
+    /// # Safety
+    /// As for [`TaskRef::release`]; home thread, and the task is `COMPLETE`.
+    pub(super) unsafe fn release_by_executor(self) {
+        // SAFETY: as above.
+        unsafe {
+            let header = self.header();
+            if header.refs.release_by_executor(header.flags.get() & JOINED != 0) {
+                self.free();
+            }
+        }
+    }
+
+    /// # Safety
+    /// No reference is left, so that nobody can reach the task any more. The stage is empty: the executor held a
+    /// reference until the future was dropped, the join handle until the output was.
+    unsafe fn free(self) {
+        // SAFETY: the memory is still there, and nobody else uses it.
+        unsafe { (self.header().vtable.dealloc)(self) }
     }
 
     pub(super) fn as_ptr(self) -> *mut Header {
@@ -209,7 +245,7 @@ impl TaskRef {
 
     /// # Safety
     /// `data` came from [`TaskRef::raw_waker`].
-    unsafe fn from_data(data: *const ()) -> TaskRef {
+    pub(super) unsafe fn from_data(data: *const ()) -> TaskRef {
         // SAFETY: raw_waker made it from a NonNull.
         TaskRef(unsafe { NonNull::new_unchecked(data.cast_mut().cast()) })
     }
@@ -356,137 +392,4 @@ unsafe fn drop_output<F: Future>(task: TaskRef) {
 unsafe fn dealloc<F: Future>(task: TaskRef) {
     // SAFETY: the pointer came from a leaked Box of exactly this type, and nobody else holds it.
     drop(unsafe { Box::from_raw(task.0.cast::<TaskCell<F>>().as_ptr()) });
-}
-
-pub(super) static WAKER: RawWakerVTable = RawWakerVTable::new(clone_waker, wake, wake_by_ref, drop_waker);
-
-unsafe fn clone_waker(data: *const ()) -> RawWaker {
-    // SAFETY: a waker's data is a task that the waker holds a reference to.
-    unsafe {
-        let task = TaskRef::from_data(data);
-        task.header().refs.fetch_add(1, Ordering::Relaxed);
-        task.raw_waker()
-    }
-}
-
-unsafe fn wake(data: *const ()) {
-    // SAFETY: as above; `wake` consumes the waker, so its reference is released here.
-    unsafe {
-        wake_by_ref(data);
-        drop_waker(data);
-    }
-}
-
-unsafe fn wake_by_ref(data: *const ()) {
-    // SAFETY: as above.
-    let (task, header) = unsafe {
-        let task = TaskRef::from_data(data);
-        (task, task.header())
-    };
-    if executor::schedule_if_home(header.home, task) {
-        return;
-    }
-    // AcqRel: what this thread wrote before waking is seen by the poll that follows, also when an earlier wake
-    // has already put the task into the inbox.
-    if !header.remote_woken.swap(true, Ordering::AcqRel) {
-        header.refs.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the reference just taken goes into the inbox with the task, or is given up if nobody is left there.
-        drop(unsafe { header.inbox.push(RemoteTask::new(task)) });
-    }
-}
-
-unsafe fn drop_waker(data: *const ()) {
-    // SAFETY: the waker's own reference is given up.
-    unsafe { TaskRef::from_data(data).release() }
-}
-
-/// A task on its way home from another thread; owns one reference.
-pub(super) struct RemoteTask(TaskRef);
-
-// SAFETY: off the home thread a RemoteTask is only moved, or dropped, which touches the atomic count and, at the
-// last reference, memory in which nothing is left to drop. One that was made off its home holds what is Send.
-unsafe impl Send for RemoteTask {}
-
-impl RemoteTask {
-    /// # Safety
-    /// The caller passes on one reference that it owns.
-    pub(super) unsafe fn new(task: TaskRef) -> RemoteTask {
-        RemoteTask(task)
-    }
-
-    /// A task made on any thread, to be polled at its home. Besides the reference that goes with it there is one for
-    /// the executor, and no join handle.
-    ///
-    /// # Safety
-    /// What the future holds until its first poll is Send, and so is its output.
-    pub(super) unsafe fn sent<F>(future: F, inbox: Arc<Inbox>, at: &'static Location<'static>) -> RemoteTask
-    where
-        F: Future + 'static,
-        F::Output: 'static,
-    {
-        let task = allocate(future, inbox, at.into(), Notes::default());
-        // SAFETY: freshly allocated, and known to nobody else.
-        let header = unsafe { task.header() };
-        header.flags.set(ON_ITS_WAY);
-        // As if woken: a waker that is made early can't link it a second time.
-        header.remote_woken.store(true, Ordering::Relaxed);
-        RemoteTask(task)
-    }
-
-    pub(super) fn task(&self) -> TaskRef {
-        self.0
-    }
-
-    pub(super) fn set_older(&self, older: *mut Header) {
-        // SAFETY: our reference keeps the task.
-        unsafe { self.0.swap_link(older) };
-    }
-
-    /// Drops a task that will not be run: one that was sent takes its future with it.
-    ///
-    /// # Safety
-    /// The task was never in an inbox, or was taken out of it by the home thread or in its stead.
-    pub(super) unsafe fn refuse(self) {
-        // SAFETY: our reference keeps the task. Its flags belong to whoever made it until it is pushed, then to the
-        // home thread. A task on its way was never polled, is in no queue, and has a second reference that nobody
-        // else will give up.
-        unsafe {
-            let flags = &self.0.header().flags;
-            if flags.get() & ON_ITS_WAY != 0 {
-                flags.set(COMPLETE);
-                self.0.finish(JoinError::Cancelled);
-                self.0.drop_output();
-                self.0.release();
-            }
-        }
-    }
-}
-
-impl Drop for RemoteTask {
-    fn drop(&mut self) {
-        // SAFETY: `new` received the reference that is given up here.
-        unsafe { self.0.release() }
-    }
-}
-
-/// Whether a waker is one of ours on its home thread, where waking and dropping it runs no foreign code.
-#[inline]
-pub(crate) fn is_home_waker(waker: &Waker) -> bool {
-    home_header(waker).is_some()
-}
-
-/// The header of the task that a waker belongs to, if it is one of ours on its home thread.
-#[inline]
-pub(super) fn home_header(waker: &Waker) -> Option<&Header> {
-    if !std::ptr::eq(waker.vtable(), &raw const WAKER) {
-        return None;
-    }
-    // SAFETY: our vtable means that the data is a task, which the waker keeps alive while it is borrowed.
-    let header = unsafe { TaskRef::from_data(waker.data()).header() };
-    executor::is_home(header.home).then_some(header)
-}
-
-/// The address by which a waker names its task, if it is one of ours.
-pub(crate) fn task_of(waker: &Waker) -> Option<*const ()> {
-    std::ptr::eq(waker.vtable(), &raw const WAKER).then(|| waker.data())
 }
