@@ -1,11 +1,12 @@
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use socket2::SockRef;
 
+use super::socket_options::Descriptor;
 use crate::cores::context::CoreState;
 use crate::ring::{Driver, Key};
 
@@ -30,10 +31,16 @@ impl Acceptor {
     }
 
     pub(super) fn with_socket<T>(&self, f: impl FnOnce(SockRef<'_>) -> io::Result<T>) -> io::Result<T> {
-        let descriptor = self.core.driver.borrow_mut().listener_descriptor(self.key)?;
+        let descriptor = self.descriptor()?;
         // SAFETY: the driver keeps the socket open for as long as this handle lives.
         let socket = unsafe { BorrowedFd::borrow_raw(descriptor) };
         f(SockRef::from(&socket))
+    }
+}
+
+impl Descriptor for Acceptor {
+    fn descriptor(&self) -> io::Result<RawFd> {
+        self.core.driver.borrow_mut().listener_descriptor(self.key)
     }
 }
 

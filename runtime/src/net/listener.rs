@@ -8,7 +8,7 @@ use socket2::SockRef;
 
 use super::acceptor::Acceptor;
 use super::steering::{Membership, Seat};
-use super::{ListenOptions, Steering, TcpStream};
+use super::{ListenOptions, SocketOptions, Steering, TcpStream};
 use crate::cores::context;
 
 /// A listening TCP socket of this core.
@@ -102,6 +102,11 @@ impl TcpListener {
 
     fn seat(&self) -> Option<&Seat> {
         self.joined.as_ref()?.seat.as_ref()
+    }
+
+    /// What can be set about it, and asked.
+    pub fn options(&self) -> SocketOptions<'_> {
+        SocketOptions::of(&self.acceptor)
     }
 
     /// The address it listens on, with the port that the kernel chose if 0 was asked for.

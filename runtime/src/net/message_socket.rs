@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use socket2::SockRef;
 
+use super::socket_options::Descriptor;
 use super::stream::ready;
 use crate::buf::SendBuf;
 use crate::cores::context::CoreState;
@@ -21,10 +22,6 @@ impl MessageSocket {
     pub(super) fn adopt(core: Rc<CoreState>, socket: OwnedFd, room: Room) -> io::Result<MessageSocket> {
         let key = core.driver.borrow_mut().adopt_message_socket(socket, room)?;
         Ok(MessageSocket { core, key })
-    }
-
-    fn descriptor(&self) -> io::Result<RawFd> {
-        self.core.driver.borrow_mut().message_descriptor(self.key)
     }
 
     pub(super) fn with_socket<T>(&self, f: impl FnOnce(SockRef<'_>) -> io::Result<T>) -> io::Result<T> {
@@ -90,6 +87,12 @@ impl MessageSocket {
 
     pub(super) async fn flush(&self) -> io::Result<()> {
         poll_fn(|cx| Driver::poll_all_sent(&self.core.driver, self.key, cx)).await
+    }
+}
+
+impl Descriptor for MessageSocket {
+    fn descriptor(&self) -> io::Result<RawFd> {
+        self.core.driver.borrow_mut().message_descriptor(self.key)
     }
 }
 

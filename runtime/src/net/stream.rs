@@ -7,6 +7,8 @@ use std::task::{Context, Poll};
 
 use socket2::{SockAddr, SockRef};
 
+use super::SocketOptions;
+use super::socket_options::Descriptor;
 use super::zero_copy::threshold;
 use crate::buf::SendBuf;
 use crate::cores::context::CoreState;
@@ -52,6 +54,16 @@ impl StreamSocket {
         Ok(())
     }
 
+    /// What can be set about it, and asked.
+    pub fn options(&self) -> SocketOptions<'_> {
+        SocketOptions::of(self)
+    }
+
+    /// Whether bytes may have been taken out of the socket.
+    pub(super) fn is_received(&self) -> bool {
+        self.core.driver.borrow_mut().stream_receives(self.key)
+    }
+
     pub(super) fn core(&self) -> &Rc<CoreState> {
         &self.core
     }
@@ -63,11 +75,6 @@ impl StreamSocket {
 
     pub(super) fn descriptor(&self) -> io::Result<RawFd> {
         self.core.driver.borrow_mut().stream_descriptor(self.key)
-    }
-
-    /// Whether bytes are, or were last, received through the shared buffers.
-    pub(super) fn is_received(&self) -> bool {
-        self.core.driver.borrow_mut().stream_receives(self.key)
     }
 
     pub(super) fn with_socket<T>(&self, f: impl FnOnce(SockRef<'_>) -> io::Result<T>) -> io::Result<T> {
@@ -325,6 +332,12 @@ pub(super) async fn ready(core: &Rc<CoreState>, descriptor: RawFd, events: i16) 
         .await
         .0
         .map(drop)
+}
+
+impl Descriptor for StreamSocket {
+    fn descriptor(&self) -> io::Result<RawFd> {
+        StreamSocket::descriptor(self)
+    }
 }
 
 #[cfg(any(feature = "futures-io", feature = "hyper", feature = "tokio"))]

@@ -9,8 +9,8 @@ use super::{Datagram, Outbound, UdpOptions};
 use crate::buf::SendBuf;
 use crate::cores::context;
 use crate::net::message_socket::MessageSocket;
-use crate::net::sockopt;
 use crate::net::stream::as_ip;
+use crate::net::{SocketOptions, sockopt};
 use crate::ring::{Arrival, RecvBuf, Room, Submission};
 
 /// A UDP socket of this core.
@@ -97,6 +97,11 @@ impl UdpSocket {
 
     pub(super) fn is_v6(&self) -> bool {
         self.v6
+    }
+
+    /// What can be set about it, and asked.
+    pub fn options(&self) -> SocketOptions<'_> {
+        SocketOptions::of(&self.socket)
     }
 
     /// This end's address.

@@ -10,6 +10,7 @@ use super::claim::{Claim, OwnedPath};
 use super::passing;
 use crate::buf::SendBuf;
 use crate::cores::context;
+use crate::net::SocketOptions;
 use crate::net::message_socket::MessageSocket;
 use crate::ring::{Arrival, RecvBuf, Room, Sender, Submission, push_rights};
 
@@ -124,6 +125,11 @@ impl UnixDatagram {
         let failed = failed("connect to", address);
         let name = to_kernel(address).map_err(&failed)?;
         self.socket.with_socket(|socket| socket.connect(&name)).map_err(failed)
+    }
+
+    /// What can be set about it, and asked.
+    pub fn options(&self) -> SocketOptions<'_> {
+        SocketOptions::of(&self.socket)
     }
 
     /// This end's address.
