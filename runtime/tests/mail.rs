@@ -1,17 +1,17 @@
-//! Work and values between cores, with real ones.
+//! Work for other cores, with real ones.
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking, and so do the helpers they share")]
 
 #[path = "alone/mod.rs"]
 mod alone;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::future::pending;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, mpsc};
 use std::thread::{self, ThreadId};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use covet_runtime::{
     Core, CoreSet, JoinError, PerCore, RemoteHandle, Runtime, block_on, mail, shutdown, spawn, time,
@@ -270,173 +270,6 @@ fn a_broadcast_reaches_every_core_and_keeps_their_order() {
 }
 
 #[test]
-fn per_core_state_is_built_once_and_asked_from_anywhere() {
-    on_first(|core| async move {
-        let built = Arc::new(AtomicUsize::new(0));
-        let count = built.clone();
-        let (tell, told) = mpsc::channel();
-        let tell = Mutex::new(tell);
-        let state = PerCore::new(&core, move |core| {
-            count.fetch_add(1, Ordering::SeqCst);
-            (core.index(), Cell::new(0), Told(tell.lock().unwrap().clone()))
-        });
-        for _ in 0..10 {
-            let touched = state.map(|state| async move {
-                assert_eq!(state.0, Core::current().index());
-                state.1.set(state.1.get() + 1);
-                thread::current().id()
-            });
-            assert!(touched.await.into_iter().all(|outcome| outcome.is_ok()));
-        }
-        assert_eq!(built.load(Ordering::SeqCst), core.count());
-        assert_eq!(state.with(|state| state.1.get()), 10);
-        // From the last core as well as from here.
-        let copy = state.clone();
-        let sum = core
-            .spawn_on(core.count() - 1, move || async move {
-                copy.fold(0, |state| async move { state.1.get() }, |sum, n| sum + n).await
-            })
-            .await;
-        assert_eq!(sum, Ok(Ok(10 * core.count())));
-        assert_eq!(state.on(0, |state| async move { state.0 }).await, Ok(0));
-        let mut homes: Vec<_> = state.map(|_| async { thread::current().id() }).await;
-        // Gone with the last handle, each on its own core.
-        drop(state);
-        for _ in 0..core.count() {
-            let home = Ok(time::timeout(Duration::from_secs(20), dropped(&told)).await.unwrap());
-            let place = homes.iter().position(|other| *other == home).expect("each on its core, once");
-            homes.remove(place).unwrap();
-        }
-    });
-}
-
-async fn dropped(told: &mpsc::Receiver<ThreadId>) -> ThreadId {
-    loop {
-        match told.try_recv() {
-            Ok(home) => return home,
-            Err(_) => time::sleep(Duration::from_millis(1)).await,
-        }
-    }
-}
-
-#[test]
-fn per_core_state_may_take_time_to_build_and_may_fail() {
-    on_first(|core| async move {
-        let state = PerCore::build(&core, |core| async move {
-            time::sleep(Duration::from_millis(5)).await;
-            Rc::new(core.index())
-        })
-        .await
-        .unwrap();
-        let sum = state.fold(0, |state| async move { **state }, |sum, n| sum + n).await;
-        assert_eq!(sum, Ok((0..core.count()).sum()));
-
-        let failed = PerCore::build(&core, |core| async move {
-            assert_ne!(core.index(), core.count() - 1, "no state here");
-            core.index()
-        })
-        .await;
-        assert!(matches!(failed, Err(JoinError::Panicked(text)) if text.contains("no state here")));
-
-        let tries = Arc::new(AtomicUsize::new(0));
-        let count = tries.clone();
-        let moody = PerCore::new(&core, move |_| {
-            assert!(count.fetch_add(1, Ordering::SeqCst) > 0, "not yet");
-            7
-        });
-        assert!(matches!(moody.on(0, |state| async move { *state }).await, Err(JoinError::Panicked(_))));
-        assert_eq!(moody.on(0, |state| async move { *state }).await, Ok(7));
-    });
-}
-
-#[test]
-fn states_that_are_kept_go_with_their_core() {
-    let (tell, told) = mpsc::channel();
-    let tell = Mutex::new(tell);
-    let runtime = Runtime::builder().start(|_| shutdown::requested()).unwrap();
-    let core = runtime.core(0);
-    let state = PerCore::new(&core, move |_| {
-        // A socket of the core's, which needs the core's driver when it is dropped.
-        let listener = covet_runtime::net::TcpListener::bind(([127, 0, 0, 1], 0).into()).unwrap();
-        (Told(tell.lock().unwrap().clone()), listener)
-    });
-    assert!(block_on(state.map(|_| async {})).unwrap().into_iter().all(|outcome| outcome.is_ok()));
-    runtime.shutdown(Duration::from_secs(5));
-    runtime.join().unwrap();
-    assert_eq!(told.try_iter().count(), core.count());
-    drop(state);
-}
-
-#[test]
-fn a_mailbox_holds_back_those_who_send_too_fast() {
-    on_first(|core| async move {
-        let (sender, mailbox) = mail::channel(4);
-        let ahead = Arc::new(AtomicUsize::new(0));
-        let sent = ahead.clone();
-        let sending = core.spawn_on(core.count() - 1, move || async move {
-            for n in 0..2000usize {
-                sender.send(n).await.unwrap();
-                sent.store(n + 1, Ordering::SeqCst);
-            }
-        });
-        let mut receiver = mailbox.bind();
-        let mut next = 0;
-        while let Some(n) = receiver.recv().await {
-            assert_eq!(n, next);
-            next += 1;
-            assert!(ahead.load(Ordering::SeqCst) <= next + 4, "more was sent than there is room for");
-            if n % 64 == 0 {
-                time::sleep(Duration::from_micros(200)).await;
-            }
-        }
-        assert_eq!((next, sending.await), (2000, Ok(())));
-    });
-}
-
-#[test]
-fn mailboxes_join_runtimes_and_threads() {
-    let (sender, mailbox) = mail::channel(3);
-    let mailbox = Mutex::new(Some(mailbox));
-    let reader = Runtime::builder()
-        .cores(CoreSet::count(1))
-        .start(move |_| {
-            let mailbox = mailbox.lock().unwrap().take();
-            async move {
-                let mut receiver = mailbox.unwrap().bind();
-                let mut sum = 0;
-                while let Some(n) = receiver.recv().await {
-                    sum += n;
-                }
-                assert_eq!(sum, 3 * (0..500).sum::<usize>());
-            }
-        })
-        .unwrap();
-    let all = Mutex::new(vec![sender.clone()]);
-    let writer = Runtime::builder()
-        .cores(CoreSet::count(1))
-        .start(move |_| {
-            let sender = all.lock().unwrap().pop().unwrap();
-            async move {
-                for n in 0..500 {
-                    sender.send(n).await.unwrap();
-                }
-            }
-        })
-        .unwrap();
-    let copy = sender.clone();
-    let thread = thread::spawn(move || (0..500).for_each(|n| copy.send_blocking(n).unwrap()));
-    block_on(async move {
-        for n in 0..500 {
-            sender.send(n).await.unwrap();
-        }
-    })
-    .unwrap();
-    thread.join().unwrap();
-    writer.join().unwrap();
-    reader.join().unwrap();
-}
-
-#[test]
 fn a_storm_of_work_between_all_cores_loses_nothing() {
     let runs = Arc::new(AtomicUsize::new(0));
     let count = runs.clone();
@@ -479,81 +312,6 @@ fn a_storm_of_work_between_all_cores_loses_nothing() {
     let cores = runtime.core(0).count();
     runtime.join().unwrap();
     assert_eq!(runs.load(Ordering::SeqCst), cores * 8 * 200);
-}
-
-/// Two cores of a runtime each answer the cores of another; one of them blocks for 100 ms. The others' mail goes on:
-/// it neither waits behind the stalled core's nor needs anything of it.
-#[test]
-fn a_stalled_core_delays_nobody_but_itself() {
-    let echo = || {
-        let (ask, asked) = mail::channel::<Instant>(8);
-        let (answer, answered) = mail::channel::<Instant>(8);
-        (ask, Mutex::new(Some((asked, answer))), answered)
-    };
-    let ((ask, healthy, answered), (ask_stalled, stalled, answered_late)) = (echo(), echo());
-    let stop = Arc::new(AtomicBool::new(false));
-    let stalls = Arc::new(AtomicUsize::new(0));
-    let stalling = stalls.clone();
-    let serve = |ends: &Mutex<Option<(mail::Mailbox<Instant>, mail::Sender<Instant>)>>| {
-        let (asked, answer) = ends.lock().unwrap().take().unwrap();
-        async move {
-            let mut asked = asked.bind();
-            while let Some(at) = asked.recv().await {
-                let _ = answer.send(at).await;
-            }
-        }
-    };
-    let bad = Runtime::builder()
-        .cores(CoreSet::count(1))
-        .start(move |_| {
-            let serving = serve(&stalled);
-            let stalls = stalling.clone();
-            async move {
-                spawn(async move {
-                    time::sleep(Duration::from_millis(20)).await;
-                    stalls.store(1, Ordering::SeqCst);
-                    thread::sleep(Duration::from_millis(100));
-                    stalls.store(2, Ordering::SeqCst);
-                })
-                .detach();
-                serving.await;
-            }
-        })
-        .unwrap();
-    let good = Runtime::builder().cores(CoreSet::count(1)).start(move |_| serve(&healthy)).unwrap();
-    let (during, worst) = block_on(async move {
-        let stopped = stop.clone();
-        let to_stalled = spawn(async move {
-            let mut answered = answered_late.bind();
-            while !stopped.load(Ordering::SeqCst) {
-                ask_stalled.send(Instant::now()).await.unwrap();
-                answered.recv().await.unwrap();
-            }
-        });
-        let mut answered = answered.bind();
-        let (mut during, mut worst) = (0, Duration::ZERO);
-        loop {
-            let state = stalls.load(Ordering::SeqCst);
-            ask.send(Instant::now()).await.unwrap();
-            let asked = answered.recv().await.unwrap();
-            if state == 1 && stalls.load(Ordering::SeqCst) == 1 {
-                during += 1;
-                worst = worst.max(asked.elapsed());
-            }
-            if state == 2 {
-                break;
-            }
-            time::sleep(Duration::from_micros(200)).await;
-        }
-        stop.store(true, Ordering::SeqCst);
-        to_stalled.await.unwrap();
-        (during, worst)
-    })
-    .unwrap();
-    good.join().unwrap();
-    bad.join().unwrap();
-    // Other processes may keep the CPUs busy; but a wait for the stalled core would leave one round trip or none.
-    assert!(during >= 10, "{during} round trips during the stall, the longest {worst:?}");
 }
 
 #[test]

@@ -36,9 +36,10 @@ pub(super) struct Blueprint {
 
 pub(super) fn make_core(blueprint: &Blueprint, place: Place) -> Result<Rc<CoreState>, StartError> {
     let Blueprint { sizes, signal, blocking, .. } = blueprint;
-    let Place { attendance, event } = place;
-    let driver = Driver::new(*sizes, event, blocking)?;
+    let Place { attendance, event, bells } = place;
+    let mut driver = Driver::new(*sizes, event, blocking)?;
     let core = attendance.core();
+    driver.hang_up(bells, core.index());
     core.peers().set_driver(core.index(), driver.kind());
     let inbox = core.peers().inbox(core.index()).clone();
     let desk = blueprint.desks.open(core.index(), inbox.clone());

@@ -9,6 +9,7 @@ use slab::Slab;
 
 use super::after::After;
 use super::backend::Backend;
+use super::bell::Bells;
 use super::choice::DriverKind;
 use super::listener::ListenerSlot;
 use super::message::Messages;
@@ -65,6 +66,7 @@ pub(crate) struct Driver {
     /// Operations whose last completion has not come.
     in_flight: usize,
     wake: WakeRead,
+    pub(super) bells: Option<Arc<Bells>>,
     closed: bool,
 }
 
@@ -79,7 +81,7 @@ pub(super) fn missed(result: i32) -> bool {
 /// A read of the wake-up eventfd that is always under way.
 struct WakeRead {
     /// Until the driver is closed.
-    event: Option<OwnedFd>,
+    event: Option<Arc<OwnedFd>>,
     /// Where the kernel writes the count; boxed, so that it stays put when the driver moves.
     count: Box<[u8; 8]>,
     armed: bool,
@@ -91,7 +93,7 @@ impl Driver {
     /// Makes the ring on the calling thread, which alone may use it from now on.
     pub(crate) fn new(
         sizes: RingSizes,
-        event: OwnedFd,
+        event: Arc<OwnedFd>,
         blocking: &Arc<blocking::Pool>,
     ) -> Result<Driver, StartError> {
         let buffers = ProvidedBuffers::new(GROUP, sizes.recv_buffers, sizes.recv_buffer_size, Populate::Now)
@@ -117,6 +119,7 @@ impl Driver {
             generation: 0,
             in_flight: 0,
             wake: WakeRead { event: Some(event), count: Box::new([0; 8]), armed: false, elsewhere: false },
+            bells: None,
             closed: false,
         };
         driver.arm_wake();
@@ -199,7 +202,7 @@ impl Driver {
         for completion in batch.drain(..) {
             let (result, more) = (completion.result, completion.more());
             let (kind, key) = token::split(completion.token);
-            if !more && kind != Some(Kind::Unwatched) {
+            if !more && !matches!(kind, Some(Kind::Unwatched | Kind::Bell)) {
                 self.in_flight -= 1;
             }
             match kind {
@@ -221,6 +224,7 @@ impl Driver {
                 }
                 Some(Kind::ZeroCopy) => self.on_zero_copy(key, completion),
                 Some(Kind::CancelZeroCopy) => self.on_zero_copy_cancelled(key, result),
+                Some(Kind::Bell) => self.on_bell_failed(key),
                 Some(Kind::Unwatched) | None => {}
             }
         }
@@ -312,6 +316,7 @@ impl Driver {
         self.backend = Backend::Closed;
         self.buffers = ProvidedBuffers::none();
         self.wake.event = None;
+        self.bells = None;
     }
 
     fn leak(&mut self) {

@@ -20,6 +20,7 @@
 
 mod after;
 mod backend;
+mod bell;
 mod choice;
 mod driver;
 mod file;
@@ -40,6 +41,7 @@ mod token;
 mod waiters;
 mod zero_copy;
 
+pub(crate) use bell::{Bells, ring_event};
 pub use choice::{DriverChoice, DriverKind};
 pub(crate) use driver::{Driver, Wait};
 pub(crate) use file::{FilePayload, OpenFile};

@@ -42,6 +42,8 @@ pub(crate) enum Op {
     Close { descriptor: RawFd },
     /// On a file or a path.
     File(FileOp),
+    /// Makes a completion with this token in another ring, to wake who waits there.
+    Message { ring: RawFd, token: u64 },
     /// Ends the operation that was queued with this token; answers 0, ENOENT or EALREADY.
     Cancel { target: u64 },
     /// Ends every operation.

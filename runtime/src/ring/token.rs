@@ -32,6 +32,8 @@ pub(super) enum Kind {
     ZeroCopy = 13,
     /// The answer to the cancellation of a send without a copy.
     CancelZeroCopy = 14,
+    /// A message that failed to ring for another core.
+    Bell = 15,
 }
 
 /// A slot's index and generation: a completion that outlives its slot's use finds another generation there.
@@ -68,6 +70,7 @@ pub(super) fn split(token: u64) -> (Option<Kind>, Key) {
         12 => Some(Kind::CancelMessage),
         13 => Some(Kind::ZeroCopy),
         14 => Some(Kind::CancelZeroCopy),
+        15 => Some(Kind::Bell),
         _ => None,
     };
     (kind, Key { index: token as u32, generation: (token >> 32) as u32 & GENERATION_MASK })
@@ -95,6 +98,7 @@ mod tests {
             Kind::CancelMessage,
             Kind::ZeroCopy,
             Kind::CancelZeroCopy,
+            Kind::Bell,
         ] {
             for key in [
                 Key { index: 0, generation: 0 },

@@ -1,15 +1,16 @@
 //! The cores of one runtime, as they know each other.
 
 use std::cell::Cell;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 
 use rustix::event::{EventfdFlags, eventfd};
 
 use super::census::Census;
 use crate::cores::Core;
+use crate::cores::context::{self, CoreState};
 use crate::error::StartError;
-use crate::ring::DriverKind;
+use crate::ring::{Bells, DriverKind, ring_event};
 use crate::sync_types::Arc;
 use crate::task::Inbox;
 
@@ -30,22 +31,31 @@ impl Peers {
     /// Inboxes for cores on these CPUs, made before the cores are, so that mail may be sent to one that is still being
     /// made. Each place goes to one core.
     pub(crate) fn new(cpus: &[Option<usize>]) -> Result<(Arc<Peers>, Vec<Place>), StartError> {
-        let (mut posts, mut events) = (Vec::new(), Vec::new());
-        for &cpu in cpus {
-            let event =
-                eventfd(0, EventfdFlags::CLOEXEC).map_err(|error| crate::ring::explain(error.into()))?;
-            let bell: OwnedFd = event.try_clone().map_err(crate::ring::explain)?;
-            let inbox = Inbox::new(Box::new(move || {
-                // Only a counter at its maximum could refuse, and then the core is about to wake anyway.
-                let _ = rustix::io::write(bell.as_fd(), &1u64.to_ne_bytes());
-            }));
-            posts.push(Post { cpu, inbox: Arc::new(inbox), driver: OnceLock::new() });
-            events.push(event);
+        let mut events: Vec<std::sync::Arc<OwnedFd>> = Vec::new();
+        for _ in cpus {
+            let event = eventfd(0, EventfdFlags::CLOEXEC);
+            events.push(std::sync::Arc::new(event.map_err(|error| crate::ring::explain(error.into()))?));
         }
+        let bells = Bells::new(events.iter().cloned());
+        let post = |(index, &cpu): (usize, &Option<usize>)| {
+            let (event, known) = (events[index].clone(), std::sync::Arc::downgrade(&bells));
+            let inbox = Inbox::new(Box::new(move || {
+                let ring = |core: &CoreState| match core.driver.try_borrow_mut() {
+                    Ok(mut driver) => driver.ring_bell(known.as_ptr(), index),
+                    Err(_) => false,
+                };
+                if !context::with(ring).unwrap_or(false) {
+                    ring_event(&event);
+                }
+            }));
+            Post { cpu, inbox: Arc::new(inbox), driver: OnceLock::new() }
+        };
+        let posts = cpus.iter().enumerate().map(post).collect();
         let peers = Arc::new(Peers { posts, census: Census::new(cpus.len()) });
         let place = |(index, event)| Place {
             attendance: Attendance { core: Core::new(index, peers.clone()), attending: Cell::new(true) },
             event,
+            bells: bells.clone(),
         };
         let places = events.into_iter().enumerate().map(place).collect();
         Ok((peers, places))
@@ -89,7 +99,8 @@ impl Peers {
 /// What a core is made from: its name among its peers, and the bell that they ring.
 pub(crate) struct Place {
     pub(crate) attendance: Attendance,
-    pub(crate) event: OwnedFd,
+    pub(crate) event: std::sync::Arc<OwnedFd>,
+    pub(crate) bells: std::sync::Arc<Bells>,
 }
 
 /// A core's part in the census, from before it is made until it has ended.

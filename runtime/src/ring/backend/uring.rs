@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::io;
 #[cfg(feature = "tokio-rt")]
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::rc::Rc;
 
 use io_uring::{IoUring, opcode, squeue, types};
@@ -150,6 +151,10 @@ impl Uring {
         Ok(event)
     }
 
+    pub(in crate::ring) fn descriptor(&self) -> RawFd {
+        self.ring.as_raw_fd()
+    }
+
     #[cfg(all(test, not(loom), not(miri)))]
     pub(super) fn describe(&self) -> String {
         // SAFETY: no queue handle is alive on this thread, the only one that uses the ring.
@@ -218,6 +223,7 @@ fn entry(op: Op) -> squeue::Entry {
         Op::Shutdown { socket, how } => opcode::Shutdown::new(types::Fd(socket), how).build(),
         Op::Close { descriptor } => opcode::Close::new(types::Fd(descriptor)).build(),
         Op::File(op) => op.entry(),
+        Op::Message { ring, token } => opcode::MsgRingData::new(types::Fd(ring), 0, token, None).build(),
         Op::Cancel { target } => opcode::AsyncCancel::new(target).build(),
         Op::CancelAll => opcode::AsyncCancel2::new(types::CancelBuilder::any()).build(),
         #[cfg(all(test, not(loom), not(miri)))]

@@ -8,6 +8,7 @@ mod alone;
 mod scratch;
 
 mod abandoned;
+mod bell;
 mod chaos;
 mod files;
 mod late;

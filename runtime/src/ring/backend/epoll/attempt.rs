@@ -40,7 +40,7 @@ pub(super) fn manner(op: Op) -> Manner {
         Op::File(FileOp::Read { file, offset: HERE, .. }) => Manner::WaitFirst(file, Side::Read),
         Op::File(FileOp::Write { file, offset: HERE, .. }) => Manner::TryFirst(file, Side::Write),
         Op::Shutdown { .. } | Op::Splice { .. } | Op::File(_) => Manner::AtOnce,
-        Op::Close { .. } | Op::Cancel { .. } | Op::CancelAll => Manner::Special,
+        Op::Close { .. } | Op::Cancel { .. } | Op::CancelAll | Op::Message { .. } => Manner::Special,
         #[cfg(all(test, not(loom), not(miri)))]
         Op::Idle => Manner::Special,
     }
@@ -102,6 +102,7 @@ pub(super) unsafe fn attempt(waiting: &mut Waiting) -> Outcome {
             | Op::AcceptMulti { .. }
             | Op::Close { .. }
             | Op::Cancel { .. }
+            | Op::Message { .. }
             | Op::CancelAll => unreachable!("the backend does these itself"),
             #[cfg(all(test, not(loom), not(miri)))]
             Op::Idle => unreachable!("the backend does this itself"),

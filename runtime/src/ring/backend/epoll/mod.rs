@@ -141,6 +141,8 @@ impl Epoll {
             },
             Op::CancelAll => self.cancel_all(),
             Op::Close { descriptor } => self.close(descriptor),
+            // There is no ring to send it from.
+            Op::Message { .. } => -libc::EOPNOTSUPP,
             _ => {
                 // It waits for its cancellation only.
                 let slot = self.watches.append(Waiting::new(op, token, None));
