@@ -52,8 +52,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             client.writable().await?;
             client.try_write(b"hello over tokio")?;
             let mut answer = [0; 64];
-            client.readable().await?;
-            let count = client.try_read(&mut answer)?;
+            let count = loop {
+                client.readable().await?;
+                match client.try_read(&mut answer) {
+                    // Readiness may be that of the answer before.
+                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
+                    outcome => break outcome?,
+                }
+            };
             println!("round {round}: {:?}", String::from_utf8_lossy(&answer[..count]));
             tokio::time::sleep(Duration::from_millis(100)).await;
         }

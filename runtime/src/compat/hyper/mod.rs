@@ -1,6 +1,6 @@
 //! `hyper::rt` on our cores: the executor, the timer and the I/O that hyper 1 asks for.
 //!
-//! hyper's servers and clients ([`hyper::server::conn`], [`hyper::client::conn`]) run unchanged, HTTP/1 and HTTP/2, and
+//! hyper's servers and clients (`hyper::server::conn`, `hyper::client::conn`) run unchanged, HTTP/1 and HTTP/2, and
 //! so does `hyper_util::server::conn::auto`. The pooled client of `hyper_util::client::legacy` wants a connection that
 //! is `Send`, which ours is not.
 
