@@ -41,6 +41,9 @@
 //! }
 //! ```
 //!
+//! `docs/runtime.md` in the repository is the guide for those who embed it: cancellation, shutdown, restarts, limits, and
+//! how to read what the runtime prints.
+//!
 //! # What the kernel must have
 //! For io_uring, Linux 6.0; from 6.1 the ring runs completions only when the core asks for them, which is what makes it
 //! fast. Where io_uring is older, or refused (containers, `kernel.io_uring_disabled`), the cores run on epoll at a higher
@@ -54,6 +57,11 @@
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("covet-runtime is built on io_uring and runs on Linux only");
+
+/// The guide's examples are tests.
+#[cfg(all(doctest, feature = "macros", feature = "tokio-rt"))]
+#[doc = include_str!("../../docs/runtime.md")]
+struct Guide;
 
 mod blocking;
 pub mod buf;
