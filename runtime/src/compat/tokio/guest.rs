@@ -21,8 +21,8 @@ const TURNS: usize = 8;
 
 /// Makes a core that has no loop of its own: it runs inside a future of tokio's, on the calling thread.
 ///
-/// The number of cores in the builder must be one, or be left open; as with [`Builder::block_on`], the thread is
-/// pinned only if a core was chosen.
+/// It is one core, however many the builder names; as with [`Builder::block_on`], the thread is pinned only if exactly
+/// one was chosen.
 ///
 /// ```
 /// use covet_runtime::{Runtime, compat, net::{TcpListener, TcpStream}};
@@ -46,9 +46,6 @@ const TURNS: usize = 8;
 ///
 /// # Errors
 /// As for [`Builder::block_on`].
-///
-/// # Panics
-/// When the builder names more than one core.
 pub fn guest(builder: Builder) -> Result<Guest, StartError> {
     Ok(Guest { core: GuestCore::new(builder)? })
 }
