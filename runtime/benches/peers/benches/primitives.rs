@@ -6,6 +6,7 @@
 use std::future::{Future, poll_fn};
 use std::hint::black_box;
 use std::pin::pin;
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -181,6 +182,41 @@ fn timer(criterion: &mut Criterion) {
 /// async-channel.
 fn ping_pong(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("cross-core ping-pong");
+    group.bench_function("covet", |bench| {
+        bench.iter_custom(|n| {
+            use covet_runtime::{CoreSet, Runtime, mail};
+            let (ping, pinged) = mail::channel::<u64>(1);
+            let (pong, ponged) = mail::channel::<u64>(1);
+            let (ends, taken) = (Mutex::new(Some((ping, ponged))), Arc::new(Mutex::new(Duration::ZERO)));
+            let others = Mutex::new(Some((pong, pinged)));
+            let result = taken.clone();
+            let runtime = Runtime::builder().cores(CoreSet::list([0, 1])).start(move |core| {
+                let mine = (core.index() == 0).then(|| ends.lock().ok()?.take()).flatten();
+                let other = (core.index() == 1).then(|| others.lock().ok()?.take()).flatten();
+                let result = result.clone();
+                async move {
+                    if let Some((pong, pinged)) = other {
+                        let mut pinged = pinged.bind();
+                        while let Some(number) = pinged.recv().await {
+                            pong.send(number).await.expect("the other end waits");
+                        }
+                    }
+                    if let Some((ping, ponged)) = mine {
+                        let mut ponged = ponged.bind();
+                        let started = Instant::now();
+                        for number in 0..n {
+                            ping.send(number).await.expect("the other end runs");
+                            assert_eq!(ponged.recv().await, Some(number));
+                        }
+                        *result.lock().expect("no panic") = started.elapsed();
+                    }
+                }
+            });
+            runtime.expect("two cores").join().expect("the cores do not panic");
+            let taken = *taken.lock().expect("no panic");
+            taken
+        })
+    });
     group.bench_function("tokio", |bench| {
         bench.iter_custom(|n| {
             let (ping, mut pinged) = tokio::sync::mpsc::channel(1);
