@@ -105,7 +105,7 @@ fn their_sockets_talk_to_ours() {
                     spawn(async move {
                         let request = stream.recv().await.unwrap().to_vec();
                         assert!(request.starts_with(b"GET / "));
-                        stream.write_all("HTTP/1.0 200 OK\r\n\r\nhello").await.0.unwrap();
+                        (*stream).write_all("HTTP/1.0 200 OK\r\n\r\nhello").await.0.unwrap();
                     })
                     .detach();
                 }
@@ -171,7 +171,7 @@ fn ours_is_not_slowed_by_the_neighbour() {
             let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
             let server = listener.accept().await.unwrap();
             for _ in 0..100 {
-                client.write_all("ping").await.0.unwrap();
+                (*client).write_all("ping").await.0.unwrap();
                 assert_eq!(&server.recv().await.unwrap()[..], b"ping");
             }
             time::sleep(Duration::from_millis(5)).await;

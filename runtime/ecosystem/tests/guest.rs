@@ -24,7 +24,7 @@ async fn echo(listener: TcpListener) {
     while let Ok(stream) = listener.accept().await {
         spawn(async move {
             while let Ok(bytes) = stream.recv().await {
-                if bytes.is_empty() || stream.write_all(bytes.to_vec()).await.0.is_err() {
+                if bytes.is_empty() || (*stream).write_all(bytes.to_vec()).await.0.is_err() {
                     break;
                 }
             }

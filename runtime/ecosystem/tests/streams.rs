@@ -1,7 +1,5 @@
 //! Our channels, intervals and listeners by the combinators of futures.
 
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking, and so do the helpers they share")]
-
 use std::time::Duration;
 
 use covet_runtime::net::{TcpListener, TcpStream};
