@@ -174,3 +174,21 @@ proptest! {
         prop_assert_eq!(&decode_cut(&bytes, &every, &Limits::default()), &whole);
     }
 }
+
+#[test]
+fn trailers_are_kept_apart_and_can_be_taken_once() {
+    let mut decoder = ChunkedDecoder::new(&Limits::default());
+    assert_eq!(decoder.feed(b"1\r\na"), Ok(ChunkEvent::Data(3..4)));
+    assert!(decoder.take_trailers().is_none(), "the end is not there yet");
+    let end = b"\r\n0\r\nX-Sum: \t1 2 \r\nx-sum:3\r\nEmpty:\r\nContent-Length: 9\r\n\r\n";
+    assert_eq!(decoder.feed(end), Ok(ChunkEvent::Done(end.len())));
+    let trailers = decoder.take_trailers().unwrap();
+    let sums: Vec<_> = trailers.get_all("x-sum").iter().map(|value| value.as_bytes()).collect();
+    assert_eq!(sums, [&b"1 2"[..], b"3"]);
+    assert_eq!((trailers["empty"].as_bytes(), trailers.len()), (&b""[..], 4));
+    assert!(decoder.take_trailers().is_none());
+
+    let mut decoder = ChunkedDecoder::new(&Limits::default());
+    assert_eq!(decoder.feed(b"0\r\n\r\n"), Ok(ChunkEvent::Done(5)));
+    assert!(decoder.take_trailers().is_none());
+}

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use http::{HeaderMap, HeaderName, HeaderValue};
+
 use super::Limits;
 use super::request_line::is_token_byte;
 
@@ -54,8 +56,8 @@ impl From<ChunkError> for crate::BodyError {
 
 /// Takes chunked framing off content that arrives in pieces of any size.
 ///
-/// It copies nothing and keeps no bytes: content is told as ranges of what was fed. Trailer fields are checked
-/// and dropped, as RFC 9110 section 6.5.1 allows; nobody may merge them into the head.
+/// It copies no content: that is told as ranges of what was fed. Trailer fields are checked and kept, see
+/// [`ChunkedDecoder::take_trailers`].
 #[derive(Clone, Debug)]
 pub struct ChunkedDecoder {
     state: State,
@@ -64,10 +66,14 @@ pub struct ChunkedDecoder {
     /// Bytes of the current chunk-size line.
     line: usize,
     extensions: usize,
-    trailers: usize,
+    /// The trailer section as far as it was read, without the empty line that ends it.
+    trailers: Vec<u8>,
     trailer_fields: usize,
     limits: ChunkLimits,
 }
+
+/// More bytes of trailers than this are never accepted: any field name among them fits into a header map.
+const MAX_TRAILERS: usize = u16::MAX as usize;
 
 #[derive(Clone, Copy, Debug)]
 struct ChunkLimits {
@@ -107,12 +113,12 @@ impl ChunkedDecoder {
             remaining: 0,
             line: 0,
             extensions: 0,
-            trailers: 0,
+            trailers: Vec::new(),
             trailer_fields: 0,
             limits: ChunkLimits {
                 line: limits.chunk_line,
                 extensions: limits.chunk_extensions,
-                trailers: limits.trailers,
+                trailers: limits.trailers.min(MAX_TRAILERS),
                 trailer_fields: limits.trailer_fields,
             },
         }
@@ -121,6 +127,28 @@ impl ChunkedDecoder {
     /// Whether the content's end was seen.
     pub fn is_done(&self) -> bool {
         self.state == State::Done
+    }
+
+    /// The trailer fields, once the content's end was seen and if there were any; the next call has none.
+    ///
+    /// They are what the sender said after the content, and nobody may merge them into the head
+    /// (RFC 9110 section 6.5.1): a length, a host or a credential among them means nothing.
+    pub fn take_trailers(&mut self) -> Option<HeaderMap> {
+        if !self.is_done() || self.trailers.is_empty() {
+            return None;
+        }
+        let section = std::mem::take(&mut self.trailers);
+        let lines = section.split(|&byte| byte == b'\n').filter_map(|line| line.strip_suffix(b"\r"));
+        let mut fields = HeaderMap::with_capacity(self.trailer_fields);
+        for line in lines {
+            let colon = memchr::memchr(b':', line).expect("a decoded trailer line has a colon");
+            let name =
+                HeaderName::from_bytes(&line[..colon]).expect("a decoded trailer name is a short token");
+            let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii())
+                .expect("a decoded trailer value has no control characters");
+            fields.append(name, value);
+        }
+        Some(fields)
     }
 
     /// Decodes on, up to the next piece of content.
@@ -203,10 +231,10 @@ impl ChunkedDecoder {
             (State::EndLf, _) => return expect(byte, b'\n', State::Done),
             _ => {}
         }
-        self.trailers += 1;
-        if self.trailers > self.limits.trailers {
+        if self.trailers.len() >= self.limits.trailers {
             return Err(ChunkError::TrailersTooLong);
         }
+        self.trailers.push(byte);
         match (self.state, byte) {
             (State::TrailerStart, byte) if is_token_byte(byte) => {
                 self.trailer_fields += 1;

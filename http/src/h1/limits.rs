@@ -19,7 +19,7 @@ pub struct Limits {
     pub chunk_line: usize,
     /// Bytes of all chunk extensions of one body; beyond, 400. Default 16 KiB.
     pub chunk_extensions: usize,
-    /// Bytes of the trailer section; beyond, 431. Default 8 KiB.
+    /// Bytes of the trailer section; beyond, 431. Default 8 KiB; at most 65,535 are ever accepted.
     pub trailers: usize,
     /// Number of trailer fields; beyond, 431. Default 50.
     pub trailer_fields: usize,
