@@ -43,7 +43,8 @@ fn heads(criterion: &mut Criterion) {
 }
 
 fn responses(criterion: &mut Criterion) {
-    let exchange = Exchange { version: Version::HTTP_11, head: false, connect: false, keep_alive: true };
+    let exchange =
+        Exchange { version: Version::HTTP_11, head: false, connect: false, upgrade: false, keep_alive: true };
     let mut encoder = ResponseEncoder::default();
     encoder.set_unix_second(1_700_000_000);
     let plain = Response::new("Hello, World!").with_content_type("text/plain");

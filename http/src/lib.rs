@@ -13,9 +13,11 @@ pub mod request;
 pub mod response;
 pub mod server;
 pub mod service;
+pub mod upgrade;
 
 pub use body::{Body, BodyError, BodySource, BoxError, FixedBody};
-pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
+pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 pub use request::{PathParams, Request, RequestBuilder, RequestError};
 pub use response::{ContentType, Response};
 pub use service::{Service, service_fn};
+pub use upgrade::{Upgrade, UpgradeError, Upgraded};

@@ -56,7 +56,11 @@ fn section_2_2_bare_line_feeds_and_carriage_returns_are_refused() {
 fn section_2_3_only_versions_1_0_and_1_1_are_served() {
     assert_eq!(decode(b"GET / HTTP/1.0\r\n\r\n").unwrap().version(), Version::HTTP_10);
     assert_eq!(status(b"GET / HTTP/2.0\r\nHost: a\r\n\r\n"), 505);
-    assert_eq!(status(b"GET / HTTP/1.2\r\nHost: a\r\n\r\n"), 505);
+    assert_eq!(status(b"GET / HTTP/3.0\r\nHost: a\r\n\r\n"), 505);
+    // RFC 9110 section 2.5: a later minor version is served as 1.1, with its rules.
+    let head = decode(b"GET / HTTP/1.2\r\nHost: a\r\n\r\n").unwrap();
+    assert_eq!((head.version(), head.target(), head.keep_alive()), (Version::HTTP_11, "/", true));
+    assert_eq!(status(b"GET / HTTP/1.9\r\n\r\n"), 400);
     assert_eq!(status(b"GET / HTTP/0.9\r\n\r\n"), 505);
     assert_eq!(status(b"GET /\r\n\r\n"), 400);
     assert_eq!(status(b"GET / HTTP/1\r\n\r\n"), 400);
@@ -240,8 +244,10 @@ fn limits_hold_with_and_without_an_end() {
     assert_eq!(decode(&longest), complete(&longest));
     assert_eq!(decode(&(line(28) + "Host: a\r\n\r\n")), Err(HeadError::LineTooLong));
     assert_eq!(decode(&format!("GET /{}", "a".repeat(38))), Err(HeadError::LineTooLong));
-    assert_eq!(decode(&"G".repeat(42)), Err(HeadError::LineTooLong));
     assert_eq!(HeadError::LineTooLong.status(), 414);
+    // RFC 9112 section 3: a method that is longer than any that is implemented.
+    assert_eq!(decode(&"G".repeat(42)), Err(HeadError::MethodTooLong));
+    assert_eq!(HeadError::MethodTooLong.status(), 501);
 
     let of_length = |len: usize| {
         let head = line(1) + "Host: a\r\nX: ";

@@ -25,9 +25,11 @@ impl Stream for Silent {
     }
 }
 
-const GET: Exchange = Exchange { version: Version::HTTP_11, head: false, connect: false, keep_alive: true };
+const GET: Exchange =
+    Exchange { version: Version::HTTP_11, head: false, connect: false, upgrade: false, keep_alive: true };
 const HEAD: Exchange = Exchange { head: true, ..GET };
 const CONNECT: Exchange = Exchange { connect: true, ..GET };
+const OFFER: Exchange = Exchange { upgrade: true, ..GET };
 const OLD: Exchange = Exchange { version: Version::HTTP_10, ..GET };
 
 fn encoder() -> ResponseEncoder {
@@ -48,12 +50,14 @@ fn text(response: &Response, exchange: Exchange) -> String {
 }
 
 fn kept(framing: ResponseFraming) -> Encoded {
-    Encoded { framing, keep_alive: true }
+    Encoded { framing, keep_alive: true, switches: false }
 }
 
 fn closed(framing: ResponseFraming) -> Encoded {
-    Encoded { framing, keep_alive: false }
+    Encoded { framing, keep_alive: false, switches: false }
 }
+
+const SWITCHED: Encoded = Encoded { framing: ResponseFraming::None, keep_alive: true, switches: true };
 
 const START: &str = "HTTP/1.1 200 OK\r\nServer: covet\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
 
@@ -99,11 +103,9 @@ fn rfc_9110_section_6_4_1_statuses_without_content() {
         response.headers_mut().insert("content-length", HeaderValue::from_static("7"));
         encode(&response, GET)
     };
-    for status in [101, 204] {
-        let (head, encoded) = with(status);
-        assert_eq!(encoded, kept(ResponseFraming::None));
-        assert!(!head.contains("Length") && !head.contains("Transfer"), "{head}");
-    }
+    let (head, encoded) = with(204);
+    assert_eq!(encoded, kept(ResponseFraming::None));
+    assert!(!head.contains("Length") && !head.contains("Transfer"), "{head}");
     let (head, encoded) = with(304);
     assert_eq!(encoded, kept(ResponseFraming::None));
     assert!(head.ends_with("Content-Length: 7\r\n\r\n"), "{head}");
@@ -159,7 +161,6 @@ fn the_connection_is_closed_when_either_side_wishes() {
         text(&Response::ok().with_header(http_name("connection"), close), GET),
         format!("{START}{end}")
     );
-    assert_eq!(encode(&Response::ok(), CONNECT).1, closed(ResponseFraming::None));
     assert_eq!(
         encode(&Response::with_status(StatusCode::FORBIDDEN), CONNECT).1,
         kept(ResponseFraming::Length(0))
@@ -167,13 +168,37 @@ fn the_connection_is_closed_when_either_side_wishes() {
 }
 
 #[test]
-fn a_switch_of_protocols_keeps_its_fields() {
+fn rfc_9110_section_7_8_a_switch_of_protocols() {
     let mut response = Response::with_status(StatusCode::SWITCHING_PROTOCOLS);
-    response.headers_mut().insert("connection", HeaderValue::from_static("Upgrade"));
     response.headers_mut().insert("upgrade", HeaderValue::from_static("websocket"));
-    let (head, encoded) = encode(&response, Exchange { keep_alive: false, ..GET });
+    response.headers_mut().insert("content-length", HeaderValue::from_static("7"));
+    let (head, encoded) = encode(&response, Exchange { keep_alive: false, ..OFFER });
+    assert!(head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"), "{head}");
     assert!(head.contains("upgrade: websocket\r\n") && head.contains("Connection: upgrade\r\n"), "{head}");
-    assert_eq!(encoded, kept(ResponseFraming::None));
+    assert!(!head.contains("Length") && !head.contains("length") && !head.contains("close"), "{head}");
+    assert_eq!(encoded, SWITCHED);
+    // Nobody asked for it, an HTTP/1.0 client can't have, and it does not say what to.
+    for (response, exchange) in [
+        (&response, GET),
+        (&response, Exchange { version: Version::HTTP_10, ..GET }),
+        (&Response::with_status(StatusCode::SWITCHING_PROTOCOLS), OFFER),
+    ] {
+        let (head, encoded) = encode(response, exchange);
+        assert!(head.starts_with("HTTP/1.1 500 "), "{head}");
+        assert!(!encoded.switches);
+    }
+    let mut response = Response::with_status(StatusCode::UPGRADE_REQUIRED);
+    response.headers_mut().insert("upgrade", HeaderValue::from_static("websocket"));
+    assert!(text(&response, GET).contains("Connection: upgrade\r\n"));
+}
+
+#[test]
+fn rfc_9110_section_9_3_6_a_tunnel_begins_behind_the_head() {
+    for exchange in [CONNECT, Exchange { version: Version::HTTP_10, keep_alive: false, ..CONNECT }] {
+        let response = Response::new("body").with_header(http_name("content-length"), "4".parse().unwrap());
+        let (head, encoded) = encode(&response, exchange);
+        assert_eq!((head, encoded), (format!("{START}\r\n"), SWITCHED));
+    }
 }
 
 #[test]
@@ -240,7 +265,7 @@ proptest! {
     #[test]
     fn a_client_understands_every_head_as_it_was_meant(
         status in 100_u16..600, length in body(), headers in prop::option::of(headers()), close in any::<bool>(),
-        old in any::<bool>(), keep_alive in any::<bool>(), kind in 0..3,
+        old in any::<bool>(), upgrade in any::<bool>(), keep_alive in any::<bool>(), kind in 0..3,
     ) {
         let mut response = Response::new(match length {
             None => Body::stream(Silent),
@@ -255,7 +280,7 @@ proptest! {
             response.close();
         }
         let version = if old { Version::HTTP_10 } else { Version::HTTP_11 };
-        let exchange = Exchange { version, head: kind == 1, connect: kind == 2, keep_alive };
+        let exchange = Exchange { version, head: kind == 1, connect: kind == 2, upgrade, keep_alive };
         let method = [Method::GET, Method::HEAD, Method::CONNECT][kind as usize].clone();
         let mut out = Vec::new();
         let encoded = encoder().encode(&response, exchange, &mut out);
@@ -264,7 +289,8 @@ proptest! {
             return Err(TestCaseError::fail(shown));
         };
         prop_assert_eq!(consumed, out.len());
-        let sent = if (100..200).contains(&status) && status != 101 { 500 } else { status };
+        let sent = if (100..200).contains(&status) && !encoded.switches { 500 } else { status };
+        prop_assert!(status != 101 || !encoded.switches || upgrade);
         let tunnel = kind == 2 && (200..300).contains(&status);
         prop_assert_eq!(head.status, sent);
         if !tunnel && sent != 205 && sent == status {

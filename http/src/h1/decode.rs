@@ -113,7 +113,8 @@ fn skip_empty_lines(buf: &[u8], limits: &Limits) -> Result<Option<usize>, HeadEr
 fn request_line(buf: &[u8], limits: &Limits) -> Result<Option<RequestLine>, HeadError> {
     let cap = limits.request_line.saturating_add(2);
     match request_line::parse(&buf[..buf.len().min(cap)])? {
-        None if buf.len() >= cap => Err(HeadError::LineTooLong),
+        None if buf.len() >= cap && buf[..cap].contains(&b' ') => Err(HeadError::LineTooLong),
+        None if buf.len() >= cap => Err(HeadError::MethodTooLong),
         line => Ok(line),
     }
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::num::NonZeroUsize;
 use std::time::SystemTime;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderName, SERVER, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderName, SERVER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 
 use super::Head;
@@ -34,13 +34,16 @@ pub struct Exchange {
     pub head: bool,
     /// Whether the method is CONNECT: a 2xx response has no content, and a tunnel follows.
     pub connect: bool,
+    /// Whether the client offers to go on in another protocol: only then may the answer be 101.
+    pub upgrade: bool,
     /// Whether the connection is to stay open, as far as client and server wish.
     pub keep_alive: bool,
 }
 
 impl Exchange {
     /// The exchange of most requests: HTTP/1.1, neither HEAD nor CONNECT, on a connection that stays open.
-    const PLAIN: Self = Self { version: Version::HTTP_11, head: false, connect: false, keep_alive: true };
+    const PLAIN: Self =
+        Self { version: Version::HTTP_11, head: false, connect: false, upgrade: false, keep_alive: true };
 
     /// What the request says; the connection stays open if the client wants it to.
     pub fn of(head: &Head) -> Self {
@@ -48,6 +51,7 @@ impl Exchange {
             version: head.version(),
             head: *head.method() == Method::HEAD,
             connect: *head.method() == Method::CONNECT,
+            upgrade: head.upgrade(),
             keep_alive: head.keep_alive(),
         }
     }
@@ -60,6 +64,8 @@ pub struct Encoded {
     pub framing: ResponseFraming,
     /// Whether the connection stays open after the content; otherwise it is to be closed.
     pub keep_alive: bool,
+    /// Whether the connection leaves HTTP behind this head: after 101, and after 2xx to CONNECT.
+    pub switches: bool,
 }
 
 /// Encodes response heads; each core has one.
@@ -119,10 +125,10 @@ impl ResponseEncoder {
     /// Appends the head of `response` to `out`, and tells what is to follow it.
     ///
     /// Content-Length, Transfer-Encoding and Connection are derived from the body and the exchange; fields
-    /// of these names in the header map are not sent as they are. From Connection the options `close` and
-    /// `upgrade` are honoured, and Content-Length where there is no body that could tell it: in the answer
-    /// to HEAD and in 304. Date and Server in the map replace the encoder's. An interim status other than
-    /// 101 is no answer, and is sent as 500.
+    /// of these names in the header map are not sent as they are. From Connection the option `close` is honoured
+    /// (an Upgrade field brings its own), and Content-Length where there is no body that could tell it: in the answer
+    /// to HEAD and in 304. Date and Server in the map replace the encoder's. An interim status is no answer, and
+    /// is sent as 500; so is 101 without an Upgrade field, or where the client offered no other protocol.
     #[inline]
     pub fn encode(&self, response: &Response, exchange: Exchange, out: &mut Vec<u8>) -> Encoded {
         let plain = response.status() == StatusCode::OK
@@ -132,7 +138,7 @@ impl ResponseEncoder {
         match response.body().exact_length() {
             Some(length) if plain => {
                 self.encode_plain(response.fixed_content_type(), length, out);
-                Encoded { framing: ResponseFraming::Length(length), keep_alive: true }
+                Encoded { framing: ResponseFraming::Length(length), keep_alive: true, switches: false }
             }
             _ => self.encode_any(response, exchange, out),
         }
@@ -150,11 +156,9 @@ impl ResponseEncoder {
     fn encode_any(&self, response: &Response, exchange: Exchange, out: &mut Vec<u8>) -> Encoded {
         let headers = response.headers();
         let wishes = headers.map(Wishes::of).unwrap_or_default();
-        let plan = plan(response, exchange, wishes.length);
+        let plan = plan(response, exchange, &wishes);
         let closes = response.closes() || wishes.close || plan.framing == ResponseFraming::UntilClose;
-        // After a 101 the connection is the next protocol's.
-        let switches = plan.status == StatusCode::SWITCHING_PROTOCOLS;
-        let keep_alive = switches || (exchange.keep_alive && !closes && !plan.tunnel);
+        let keep_alive = plan.switches || (exchange.keep_alive && !closes);
 
         out.reserve(self.prefix.len() + HEAD_RESERVE);
         if plan.status == StatusCode::OK && !wishes.date && !wishes.server {
@@ -177,11 +181,13 @@ impl ResponseEncoder {
             out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
             out.extend_from_slice(b"\r\n");
         }
-        if wishes.upgrade || !keep_alive || exchange.version == Version::HTTP_10 {
-            write_connection(wishes.upgrade, keep_alive, exchange.version, out);
+        let upgrade = wishes.upgrade && !exchange.connect;
+        let tells_persistence = !keep_alive || (exchange.version == Version::HTTP_10 && !plan.switches);
+        if upgrade || tells_persistence {
+            write_connection(upgrade, keep_alive, exchange.version, out);
         }
         out.extend_from_slice(b"\r\n");
-        Encoded { framing: plan.framing, keep_alive }
+        Encoded { framing: plan.framing, keep_alive, switches: plan.switches }
     }
 
     /// Status line, Server and Date where they are not the usual ones.
@@ -229,23 +235,21 @@ struct Wishes {
     date: bool,
     server: bool,
     close: bool,
+    /// There is an Upgrade field, which needs a connection option of its own (RFC 9110 section 7.8).
     upgrade: bool,
     length: Option<u64>,
 }
 
 impl Wishes {
     fn of(headers: &HeaderMap) -> Self {
-        let options = |wanted: &str| {
-            let values = headers.get_all(CONNECTION).iter();
-            let mut options = values.flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
-            options.any(|option| option.trim_ascii().eq_ignore_ascii_case(wanted.as_bytes()))
-        };
+        let options = headers.get_all(CONNECTION).iter();
+        let mut options = options.flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
         let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
         Self {
             date: headers.contains_key(DATE),
             server: headers.contains_key(SERVER),
-            close: options("close"),
-            upgrade: options("upgrade"),
+            close: options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close")),
+            upgrade: headers.contains_key(UPGRADE),
             length: length
                 .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
                 .and_then(|text| text.parse().ok()),
@@ -268,20 +272,23 @@ struct Plan {
     framing: ResponseFraming,
     length: Option<u64>,
     chunked: bool,
-    tunnel: bool,
+    switches: bool,
 }
 
-fn plan(response: &Response, exchange: Exchange, wished_length: Option<u64>) -> Plan {
+fn plan(response: &Response, exchange: Exchange, wishes: &Wishes) -> Plan {
     let status = response.status();
-    let bare = Plan { status, framing: ResponseFraming::None, length: None, chunked: false, tunnel: false };
+    let bare = Plan { status, framing: ResponseFraming::None, length: None, chunked: false, switches: false };
     match status {
-        StatusCode::SWITCHING_PROTOCOLS | StatusCode::NO_CONTENT => return bare,
+        StatusCode::SWITCHING_PROTOCOLS if exchange.upgrade && wishes.upgrade => {
+            return Plan { switches: true, ..bare };
+        }
+        _ if exchange.connect && status.is_success() => return Plan { switches: true, ..bare },
+        StatusCode::NO_CONTENT => return bare,
         StatusCode::RESET_CONTENT => return Plan { length: Some(0), ..bare },
-        StatusCode::NOT_MODIFIED => return Plan { length: wished_length, ..bare },
+        StatusCode::NOT_MODIFIED => return Plan { length: wishes.length, ..bare },
         _ if status.is_informational() => {
             return Plan { status: StatusCode::INTERNAL_SERVER_ERROR, length: Some(0), ..bare };
         }
-        _ if exchange.connect && status.is_success() => return Plan { tunnel: true, ..bare },
         _ => {}
     }
     let length = response.body().exact_length();
@@ -289,7 +296,7 @@ fn plan(response: &Response, exchange: Exchange, wished_length: Option<u64>) -> 
     if exchange.head {
         // An empty body in the answer to HEAD says nothing about the content that GET would give.
         let length = length.filter(|&length| length > 0);
-        let length = if chunked { None } else { length.or(wished_length) };
+        let length = if chunked { None } else { length.or(wishes.length) };
         return Plan { length, chunked, ..bare };
     }
     let framing = match length {

@@ -18,12 +18,15 @@ pub enum HeadError {
     /// The request line does not end in a protocol version and CRLF (RFC 9112 section 2.3).
     #[error("invalid protocol version")]
     Version,
-    /// The protocol version is well formed, but neither HTTP/1.0 nor HTTP/1.1.
+    /// The protocol version is well formed, but its major part is not 1.
     #[error("unsupported protocol version")]
     UnsupportedVersion,
     /// The request line is longer than [`Limits::request_line`](crate::h1::Limits::request_line).
     #[error("request line is too long")]
     LineTooLong,
+    /// The method alone is longer than that, so it is none that anybody implements (RFC 9112 section 3).
+    #[error("method is too long")]
+    MethodTooLong,
     /// A field line is malformed: name, colon or value (RFC 9112 section 5).
     #[error("invalid field line")]
     Field,
@@ -68,7 +71,7 @@ impl HeadError {
         match self {
             Self::LineTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadTooLong | Self::TooManyFields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::UnsupportedCoding => StatusCode::NOT_IMPLEMENTED,
+            Self::UnsupportedCoding | Self::MethodTooLong => StatusCode::NOT_IMPLEMENTED,
             Self::UnsupportedVersion => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
             _ => StatusCode::BAD_REQUEST,

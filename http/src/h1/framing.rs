@@ -44,6 +44,8 @@ pub(super) struct Facts {
     pub(super) host: u16,
     pub(super) keep_alive: bool,
     pub(super) expect_continue: bool,
+    /// The client offers to go on in another protocol.
+    pub(super) upgrade: bool,
 }
 
 /// Applies the rules of framing, Host, Connection and Expect to a field block.
@@ -53,6 +55,7 @@ pub(super) fn facts(block: &[u8], spans: &[FieldSpan], version: Version) -> Resu
     let mut coding = TransferEncoding::default();
     let mut connection = Connection::default();
     let mut expects = false;
+    let mut offers = false;
     for (at, span) in spans.iter().enumerate() {
         let name = span.name(block);
         // The length tells most names apart from these without a look at their bytes.
@@ -74,6 +77,7 @@ pub(super) fn facts(block: &[u8], spans: &[FieldSpan], version: Version) -> Resu
                     expects = true;
                 }
             }
+            7 if is(name, b"upgrade") => offers = true,
             10 if is(name, b"connection") => connection.add(span.value(block)),
             14 if is(name, b"content-length") => length.add(block, *span)?,
             17 if is(name, b"transfer-encoding") => coding.add(span.value(block))?,
@@ -89,6 +93,8 @@ pub(super) fn facts(block: &[u8], spans: &[FieldSpan], version: Version) -> Resu
         keep_alive: !connection.close && (version == Version::HTTP_11 || connection.keep_alive),
         // An HTTP/1.0 client would take the 100 for the answer (RFC 9110 section 10.1.1).
         expect_continue: expects && version == Version::HTTP_11,
+        // Without the connection option it was meant for somebody before us (RFC 9110 section 7.8).
+        upgrade: offers && connection.upgrade && version == Version::HTTP_11,
     })
 }
 
@@ -188,6 +194,7 @@ impl TransferEncoding {
 struct Connection {
     close: bool,
     keep_alive: bool,
+    upgrade: bool,
 }
 
 impl Connection {
@@ -200,6 +207,7 @@ impl Connection {
         for member in list(value) {
             self.close |= is(member, b"close");
             self.keep_alive |= is(member, b"keep-alive");
+            self.upgrade |= is(member, b"upgrade");
         }
     }
 }

@@ -55,7 +55,13 @@ impl Head {
             method: Method::GET,
             version: Version::HTTP_11,
             parts: TargetParts { authority: 0..0, path: 0..0, has_query: false, server_wide: false },
-            facts: Facts { framing: Framing::None, host: 0, keep_alive: false, expect_continue: false },
+            facts: Facts {
+                framing: Framing::None,
+                host: 0,
+                keep_alive: false,
+                expect_continue: false,
+                upgrade: false,
+            },
             decoded: false,
             scan: Scan { examined: 0, line_start: 0, lines: 0 },
         }
@@ -238,6 +244,22 @@ impl Head {
     /// Whether the client waits for a 100 response before it sends the content (RFC 9110 section 10.1.1).
     pub fn expect_continue(&self) -> bool {
         self.facts.expect_continue
+    }
+
+    /// Whether the client offers to go on in another protocol, named in the Upgrade field: never in HTTP/1.0, nor
+    /// without the connection option (RFC 9110 section 7.8).
+    #[inline]
+    pub fn upgrade(&self) -> bool {
+        self.facts.upgrade
+    }
+
+    /// Whether the target is an absolute https URI, which is not to be served over a connection in the clear
+    /// (RFC 9110 section 7.4).
+    #[inline]
+    pub fn is_https_target(&self) -> bool {
+        !self.parts.authority.is_empty()
+            && self.method != Method::CONNECT
+            && self.target().as_bytes().get(4).is_some_and(|byte| byte.eq_ignore_ascii_case(&b's'))
     }
 
     /// Forgets what was decoded, and keeps the memory.

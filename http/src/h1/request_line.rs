@@ -111,6 +111,10 @@ fn version(rest: &[u8]) -> Result<Option<Version>, HeadError> {
     match text {
         VERSION_END => Ok(Some(Version::HTTP_11)),
         b" HTTP/1.0\r\n" => Ok(Some(Version::HTTP_10)),
+        // A later minor version is served as the highest one that is known (RFC 9110 section 2.5).
+        [b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9', b'\r', b'\n'] => {
+            Ok(Some(Version::HTTP_11))
+        }
         [b' ', b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9', b'\r', b'\n'] => {
             Err(HeadError::UnsupportedVersion)
         }
@@ -240,7 +244,7 @@ mod tests {
             (b"GET /  HTTP/1.1\r\n", HeadError::Version),
             (b"GET / a HTTP/1.1\r\n", HeadError::Version),
             (b"GET / HTTP/2.0\r\n", HeadError::UnsupportedVersion),
-            (b"GET / HTTP/1.2\r\n", HeadError::UnsupportedVersion),
+            (b"GET / HTTP/3.1\r\n", HeadError::UnsupportedVersion),
             (b"GET / HTTP/0.9\r\n", HeadError::UnsupportedVersion),
             (b"PRI * HTTP/2.0\r\n", HeadError::UnsupportedVersion),
             (b"GET * HTTP/1.1\r\n", HeadError::Target),

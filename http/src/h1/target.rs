@@ -87,7 +87,11 @@ pub(super) fn is_authority(text: &[u8], needs_port: bool) -> bool {
     };
     match host.map(|len| &text[len..]) {
         Some([]) => !needs_port,
-        Some([b':', port @ ..]) => is_port(port) && !(needs_port && port.is_empty()),
+        Some([b':', port @ ..]) => match port_number(port) {
+            // There is nothing to connect to at port 0 (RFC 9110 section 9.3.6).
+            Some(number) => !needs_port || number != 0,
+            None => false,
+        },
         _ => false,
     }
 }
@@ -134,11 +138,12 @@ static REG_NAME: [bool; 256] = {
     table
 };
 
-fn is_port(port: &[u8]) -> bool {
+/// The number of a port below 65,536; 0 if it is empty.
+fn port_number(port: &[u8]) -> Option<u32> {
     let number = port.iter().try_fold(0_u32, |number, byte| {
         byte.is_ascii_digit().then(|| (number * 10 + u32::from(byte - b'0')).min(1 << 16))
     });
-    number.is_some_and(|number| number < 1 << 16)
+    number.filter(|&number| number < 1 << 16)
 }
 
 #[cfg(test)]
@@ -178,7 +183,7 @@ mod tests {
             assert!(!is_authority(bad.as_bytes(), false), "{bad}");
         }
         assert!(is_authority(b"a:1", true));
-        assert!(!is_authority(b"a", true) && !is_authority(b"a:", true));
+        assert!(!is_authority(b"a", true) && !is_authority(b"a:", true) && !is_authority(b"a:0", true));
     }
 
     #[test]

@@ -37,7 +37,7 @@ fn target_of(method: &Method, uri: &Uri) -> String {
 impl TryFrom<Request> for http::Request<Body> {
     type Error = http::Error;
 
-    /// Path parameters and the peer's address are left behind.
+    /// Path parameters, the peer's address and an [`Upgrade`](crate::Upgrade) that was not taken are left behind.
     ///
     /// Fails where the request-target has bytes that [`Uri`] does not take, such as `\` or `<`.
     fn try_from(mut request: Request) -> Result<Self, http::Error> {

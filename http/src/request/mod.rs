@@ -14,8 +14,8 @@ use http::{Extensions, HeaderMap, HeaderValue, Method, Version};
 pub use builder::{RequestBuilder, RequestError};
 pub use params::PathParams;
 
-use crate::Body;
 use crate::h1::{Fields, Head};
+use crate::{Body, Upgrade};
 
 /// A request: a head as received, and a body.
 ///
@@ -36,6 +36,7 @@ struct Extra {
     /// The fields as changed by middleware; they hide those of the head.
     headers: Option<HeaderMap>,
     extensions: Extensions,
+    upgrade: Option<Upgrade>,
 }
 
 impl Request {
@@ -174,6 +175,21 @@ impl Request {
     #[inline]
     pub fn set_peer_addr(&mut self, peer: impl Into<Rc<SocketAddr>>) {
         self.peer = Some(peer.into());
+    }
+
+    /// Takes the connection over for another protocol, if the client offers that: with an Upgrade field of HTTP/1.1
+    /// that goes with its connection option, or by CONNECT. `None` otherwise, and the second time.
+    ///
+    /// What is offered is the list in the Upgrade field; answer 101 with an Upgrade field that names one of them
+    /// (RFC 9110 section 7.8). Nothing is switched by any other answer, and an answer of 101 without this call is sent
+    /// as 500.
+    pub fn upgrade(&mut self) -> Option<Upgrade> {
+        self.extra.as_mut()?.upgrade.take()
+    }
+
+    #[cold]
+    pub(crate) fn set_upgrade(&mut self, upgrade: Upgrade) {
+        self.extra.get_or_insert_default().upgrade = Some(upgrade);
     }
 
     /// Values attached by layers for each other, if there ever were any.

@@ -18,7 +18,8 @@ use super::link::{Link, Received};
 use super::output::{COPY, PIECE};
 use crate::h1::response::ResponseFraming;
 use crate::h1::{Decoded, Exchange, Framing, Head, decode_request};
-use crate::{Body, Request, Response, Service};
+use crate::upgrade::Offer;
+use crate::{Body, Request, Response, Service, Upgrade, Upgraded};
 
 /// A connection that has been quiet for so long gives the memory of its last head back.
 const QUIET: Duration = Duration::from_secs(1);
@@ -31,6 +32,8 @@ pub(super) enum End {
     Linger,
     /// The client must not take what it has for complete.
     Reset,
+    /// It goes on, but not as HTTP.
+    Switch(Offer),
 }
 
 /// Serves one connection until it ends.
@@ -44,6 +47,7 @@ pub(super) async fn run<S: Service>(place: Place, service: Rc<S>) {
         End::Reset => {
             let _ = place.link.stream.set_reset_on_close();
         }
+        End::Switch(offer) => offer.hand_over(Upgraded::new(place)),
     }
 }
 
@@ -59,6 +63,8 @@ pub(super) struct Progress {
     /// The body of the request that is being answered, if it has one.
     pub(super) incoming: Option<Rc<IncomingBody>>,
     pub(super) exchange: Option<Exchange>,
+    /// What becomes of the connection if the answer switches protocols.
+    pub(super) offer: Option<Offer>,
     /// An answer that [`Step::Answer`] or [`Step::Refuse`] leaves to be sent.
     pub(super) response: Option<Box<Response>>,
 }
@@ -123,7 +129,7 @@ async fn exchanges<S: Service>(link: &Rc<Link>, service: &S) -> End {
                 Err(_) => return End::Reset,
             },
             Step::Closing => return end_after_answers(link).await,
-            Step::Refuse => return Box::pin(refuse(link, progress.response.take())).await,
+            Step::Refuse => return Box::pin(refuse(link, &mut progress)).await,
             Step::Answer => {}
             Step::Waiting => {
                 link.input.borrow_mut().hold();
@@ -161,6 +167,10 @@ fn answer_ready<Fut: Future<Output = Response>>(
         progress.served += 1;
         let mut exchange = Exchange::of(head);
         exchange.keep_alive &= progress.served < shared.config.requests_per_connection && !is_last(link);
+        if head.is_https_target() && !link.is_secure() {
+            progress.exchange = Some(exchange);
+            return progress.refuse(StatusCode::MISDIRECTED_REQUEST, "https is not served in the clear");
+        }
         let body = match head.framing() {
             Framing::None | Framing::Length(0) => Body::empty(),
             framing => match begin_body(link, head, framing) {
@@ -168,12 +178,18 @@ fn answer_ready<Fut: Future<Output = Response>>(
                     progress.incoming = Some(incoming);
                     body
                 }
-                Err(detail) => return progress.refuse(StatusCode::PAYLOAD_TOO_LARGE, &detail),
+                Err(detail) => {
+                    progress.exchange = Some(exchange);
+                    return progress.refuse(StatusCode::PAYLOAD_TOO_LARGE, &detail);
+                }
             },
         };
         let mut request = Request::new(head.clone(), body);
         if let Some(peer) = progress.peer(link) {
             request.set_peer_addr(peer.clone());
+        }
+        if exchange.upgrade | exchange.connect {
+            request.set_upgrade(offer_upgrade(progress));
         }
         let polled = guard(|| {
             call.set(Some(make(request)));
@@ -184,7 +200,8 @@ fn answer_ready<Fut: Future<Output = Response>>(
             return Step::Waiting;
         };
         call.set(None);
-        if progress.incoming.is_some() || response.body().as_fixed().is_none_or(|body| body.len() > COPY) {
+        let is_special = progress.incoming.is_some() | progress.offer.is_some();
+        if is_special || response.body().as_fixed().is_none_or(|body| body.len() > COPY) {
             progress.exchange = Some(exchange);
             progress.response = Some(Box::new(response));
             return Step::Answer;
@@ -216,6 +233,13 @@ fn begin_body(link: &Rc<Link>, head: &Head, framing: Framing) -> Result<(Rc<Inco
     let incoming = link.begin_body(framing, head.expect_continue());
     let body = Body::incoming(incoming.clone(), length);
     Ok((incoming, body))
+}
+
+#[cold]
+fn offer_upgrade(progress: &mut Progress) -> Upgrade {
+    let (offer, upgrade) = Offer::new();
+    progress.offer = Some(offer);
+    upgrade
 }
 
 /// Whether the shutdown makes the present answer the last one. What was pipelined before it is still answered.
@@ -278,7 +302,7 @@ async fn wait_for_head(link: &Rc<Link>, progress: &mut Progress) -> Option<End> 
                 None if idle => return Some(End::Close),
                 None => {
                     progress.refuse(StatusCode::REQUEST_TIMEOUT, "the head did not arrive in time");
-                    return Some(Box::pin(refuse(link, progress.response.take())).await);
+                    return Some(Box::pin(refuse(link, progress)).await);
                 }
             },
             None => {

@@ -10,20 +10,32 @@ use http::StatusCode;
 
 use super::connection::{End, Progress, is_last};
 use super::incoming::IncomingBody;
+use super::input::Input;
 use super::link::Link;
 use super::output::SendFailure;
+use super::switch::{self, Settled};
 use crate::h1::Exchange;
+use crate::h1::response::ResponseFraming;
 use crate::{ContentType, Response};
 
-/// Bytes that are thrown away at most while the client's end is waited for.
-const LINGER_BYTES: usize = 256 * 1024;
+/// Bytes that are thrown away at most while the client's end is waited for. Most clients look for the answer only when
+/// they have sent their whole body, so it is more than the bodies that servers usually take.
+const LINGER_BYTES: usize = 16 * 1024 * 1024;
 
 /// Sends an answer that takes time, and reads what is left of its request. `Some` if the connection is to end.
 pub(super) async fn finish(link: &Rc<Link>, progress: &mut Progress) -> Option<End> {
-    let response = progress.response.take()?;
+    let mut response = progress.response.take()?;
     let incoming = progress.incoming.take();
     let mut exchange = progress.exchange.take()?;
+    let offer = progress.offer.take();
     exchange.keep_alive &= !is_last(link);
+    if let Some(offer) = offer {
+        match switch::settle(&response, exchange, &offer) {
+            Settled::No => {}
+            Settled::Impossible(error) => *response = error,
+            Settled::Switch => return Some(switch::switch(link, &response, exchange, offer).await),
+        }
+    }
     if let Some(incoming) = &incoming {
         settle_expectation(link, incoming, &mut exchange);
     }
@@ -61,7 +73,7 @@ fn settle_expectation(link: &Link, incoming: &Rc<IncomingBody>, exchange: &mut E
 }
 
 /// Reads what is left of a request's body, if it is short. Returns whether the connection can be kept.
-async fn finish_body(link: &Rc<Link>, keep: bool) -> bool {
+pub(super) async fn finish_body(link: &Rc<Link>, keep: bool) -> bool {
     link.end_exchange();
     if !keep || link.body_is_done() {
         return keep;
@@ -79,17 +91,34 @@ async fn finish_body(link: &Rc<Link>, keep: bool) -> bool {
     }
 }
 
-/// Answers a request that was not understood, after the answers before it.
-pub(super) async fn refuse(link: &Rc<Link>, response: Option<Box<Response>>) -> End {
-    let Some(response) = response else { return End::Close };
-    let exchange =
-        Exchange { version: http::Version::HTTP_11, head: false, connect: false, keep_alive: false };
+/// Answers a request that can't be served, after the answers before it.
+pub(super) async fn refuse(link: &Rc<Link>, progress: &mut Progress) -> End {
+    let Some(response) = progress.response.take() else { return End::Close };
+    let exchange = match progress.exchange.take() {
+        Some(exchange) => Exchange { keep_alive: false, ..exchange },
+        None => unknown_exchange(&link.input.borrow()),
+    };
     link.shared.refresh_date();
-    link.answer(&response, exchange);
-    if let Some(body) = response.body().as_fixed() {
+    let encoded = link.answer(&response, exchange);
+    if encoded.framing != ResponseFraming::None
+        && let Some(body) = response.body().as_fixed()
+    {
         link.with_output(|output| output.extend_from_slice(body));
     }
     end_after_answers(link).await
+}
+
+/// What can be said of a request whose head was not understood, or has not come whole: a HEAD request has an answer
+/// without content all the same.
+fn unknown_exchange(input: &Input) -> Exchange {
+    let start = input.bytes().trim_ascii_start();
+    Exchange {
+        version: http::Version::HTTP_11,
+        head: start.starts_with(b"HEAD "),
+        connect: false,
+        upgrade: false,
+        keep_alive: false,
+    }
 }
 
 pub(super) fn problem(status: StatusCode, detail: &str) -> Response {

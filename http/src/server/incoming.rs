@@ -173,6 +173,8 @@ impl Link {
                     ChunkEvent::Done(end) => (None, end, true),
                 },
             };
+            // A client that sends waits no longer (RFC 9110 section 10.1.1).
+            body.expects_continue = false;
             let piece = piece.map(|range| Bytes::copy_from_slice(&bytes[range]));
             input.consume(consumed);
             if done {

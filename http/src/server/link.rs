@@ -92,6 +92,12 @@ impl Link {
         std::pin::Pin::new(&mut *self.timer.borrow_mut()).poll(cx)
     }
 
+    /// Whether nobody between the client and us can read or change what is sent.
+    #[inline]
+    pub(super) fn is_secure(&self) -> bool {
+        false
+    }
+
     /// Runs `write` on the output buffer, taking one from the pool if there is none.
     #[inline]
     pub(super) fn with_output<T>(&self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {

@@ -25,6 +25,7 @@ mod incoming;
 mod input;
 mod link;
 mod output;
+mod switch;
 
 pub use accept::serve;
 pub use config::{Config, Timeouts};

@@ -1,0 +1,107 @@
+//! Connections that go on in another protocol.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use covet_runtime::buf::SendBuf;
+use http::StatusCode;
+use http::header::UPGRADE;
+
+use super::accept::Place;
+use super::connection::End;
+use super::ending::{finish_body, problem};
+use super::link::Link;
+use crate::Response;
+use crate::h1::Exchange;
+use crate::upgrade::{Carrier, Offer};
+
+/// What is to be done about an answer to a request that offered another protocol.
+pub(super) enum Settled {
+    /// It is an answer like any other.
+    No,
+    /// The connection leaves HTTP behind it.
+    Switch,
+    /// It would, but can't; this is to be sent instead.
+    Impossible(Response),
+}
+
+pub(super) fn settle(response: &Response, exchange: Exchange, offer: &Offer) -> Settled {
+    let status = response.status();
+    if exchange.connect && status.is_success() {
+        return match offer.is_taken() {
+            true => Settled::Switch,
+            // A handler that answers any method has not said that it makes tunnels.
+            false => Settled::Impossible(problem(StatusCode::NOT_IMPLEMENTED, "CONNECT is not served here")),
+        };
+    }
+    if status != StatusCode::SWITCHING_PROTOCOLS {
+        return Settled::No;
+    }
+    if exchange.upgrade && offer.is_taken() && response.header(UPGRADE.as_str()).is_some() {
+        return Settled::Switch;
+    }
+    tracing::error!("a handler answered 101 without an Upgrade field or without taking Request::upgrade");
+    Settled::Impossible(problem(StatusCode::INTERNAL_SERVER_ERROR, "the request could not be handled"))
+}
+
+/// Sends the answer and lets the connection go to whoever took the offer.
+pub(super) async fn switch(link: &Rc<Link>, response: &Response, exchange: Exchange, offer: Offer) -> End {
+    // The next protocol begins behind the request's content, and a client that waits for a 100 response gets that
+    // first (RFC 9110 section 7.8).
+    link.send_continue();
+    if !finish_body(link, true).await {
+        return End::Reset;
+    }
+    link.shared.refresh_date();
+    link.answer(response, exchange);
+    if link.send_output().await.is_err() {
+        return End::Reset;
+    }
+    End::Switch(offer)
+}
+
+impl Carrier for Place {
+    fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        read: &mut dyn FnMut(&[u8]) -> usize,
+    ) -> Poll<io::Result<usize>> {
+        let input = &self.link.input;
+        loop {
+            if !input.borrow().is_empty() {
+                let used = read(input.borrow().bytes());
+                input.borrow_mut().consume(used);
+                if used > 0 {
+                    return Poll::Ready(Ok(used));
+                }
+            }
+            if input.borrow().ended {
+                return Poll::Ready(Ok(0));
+            }
+            // Nothing of the kernel's is kept while more is waited for.
+            input.borrow_mut().hold();
+            let received = ready!(self.link.stream.poll_recv(cx))?;
+            input.borrow_mut().add(received);
+        }
+    }
+
+    fn submit_send(&self, buffer: SendBuf) -> io::Result<()> {
+        self.link.stream.submit_send(buffer)
+    }
+
+    fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.link.stream.poll_sent(cx)
+    }
+
+    fn end(&self) -> Pin<Box<dyn Future<Output = io::Result<()>> + '_>> {
+        Box::pin(self.link.stream.shutdown(std::net::Shutdown::Write))
+    }
+
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        self.link.stream.peer_addr().ok()
+    }
+}
