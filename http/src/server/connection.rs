@@ -44,9 +44,7 @@ pub(super) async fn run<S: Service>(place: Place, service: Rc<S>) {
     match exchanges(&place.link, &*service).await {
         End::Close => {}
         End::Linger => Box::pin(linger(&place.link)).await,
-        End::Reset => {
-            let _ = place.link.stream.set_reset_on_close();
-        }
+        End::Reset => place.link.stream.reset_on_close(),
         End::Switch(offer) => offer.hand_over(Upgraded::new(place)),
     }
 }
@@ -74,7 +72,7 @@ impl Progress {
     #[inline]
     fn peer(&mut self, link: &Link) -> Option<&Rc<SocketAddr>> {
         if self.peer.is_none() {
-            self.peer = link.stream.peer_addr().ok().map(Rc::new);
+            self.peer = link.stream.peer_addr().map(Rc::new);
         }
         self.peer.as_ref()
     }

@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::Shutdown;
 use std::rc::Rc;
 use std::task::Poll;
 
@@ -140,15 +139,15 @@ async fn flush(link: &Link) -> io::Result<()> {
 
 /// Ends sending and throws away what still comes, so that no reset overtakes the last answer (RFC 9112 section 9.6).
 pub(super) async fn linger(link: &Link) {
-    if link.stream.shutdown(Shutdown::Write).await.is_err() || link.input.borrow().ended {
+    if link.stream.end_sending().await.is_err() || link.input.borrow().ended {
         return;
     }
     link.set_timer(link.shared.config.timeouts.linger);
     let mut left = LINGER_BYTES;
     let emptied = poll_fn(|cx| {
         loop {
-            match link.stream.poll_recv(cx) {
-                Poll::Ready(Ok(bytes)) if !bytes.is_empty() => match left.checked_sub(bytes.len()) {
+            match link.stream.poll_discard(cx) {
+                Poll::Ready(Ok(count)) if count > 0 => match left.checked_sub(count) {
                     Some(rest) => left = rest,
                     None => return Poll::Ready(()),
                 },

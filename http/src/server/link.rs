@@ -1,4 +1,4 @@
-//! One connection's shared state: socket, input, output, timer.
+//! One connection's shared state: transport, input, output, timer.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -7,18 +7,18 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use covet_runtime::buf::PoolBuf;
-use covet_runtime::net::TcpStream;
 use covet_runtime::time::{self, Sleep};
 
 use super::accept::Shared;
 use super::incoming::BodyState;
 use super::input::Input;
+use super::transport::Transport;
 use crate::Response;
 use crate::h1::{Encoded, Exchange};
 
 /// What the connection's task and a request body that is being read have in common.
 pub(super) struct Link {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Transport,
     pub(super) shared: Rc<Shared>,
     pub(super) input: RefCell<Input>,
     pub(super) output: RefCell<Option<PoolBuf>>,
@@ -41,10 +41,10 @@ pub(super) enum Received {
 }
 
 impl Link {
-    pub(super) fn new(stream: TcpStream, shared: Rc<Shared>) -> Link {
+    pub(super) fn new(stream: impl Into<Transport>, shared: Rc<Shared>) -> Link {
         let timer = time::sleep_until(time::now() + shared.config.timeouts.head);
         Link {
-            stream,
+            stream: stream.into(),
             shared,
             input: RefCell::default(),
             output: RefCell::default(),
@@ -77,11 +77,8 @@ impl Link {
     /// Takes what has been received, or waits for it until the timer fires.
     #[inline]
     pub(super) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<Received> {
-        match self.stream.poll_recv(cx) {
-            Poll::Ready(Ok(received)) => {
-                self.input.borrow_mut().add(received);
-                Poll::Ready(Received::More)
-            }
+        match self.stream.poll_receive(&self.input, cx) {
+            Poll::Ready(Ok(())) => Poll::Ready(Received::More),
             Poll::Ready(Err(error)) => Poll::Ready(Received::Failed(error)),
             Poll::Pending => self.poll_timer(cx).map(|()| Received::TimedOut),
         }

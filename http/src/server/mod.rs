@@ -26,6 +26,7 @@ mod input;
 mod link;
 mod output;
 mod switch;
+mod transport;
 
 pub use accept::serve;
 pub use config::{Config, Timeouts};

@@ -84,8 +84,7 @@ impl Carrier for Place {
             }
             // Nothing of the kernel's is kept while more is waited for.
             input.borrow_mut().hold();
-            let received = ready!(self.link.stream.poll_recv(cx))?;
-            input.borrow_mut().add(received);
+            ready!(self.link.stream.poll_receive(input, cx))?;
         }
     }
 
@@ -98,10 +97,10 @@ impl Carrier for Place {
     }
 
     fn end(&self) -> Pin<Box<dyn Future<Output = io::Result<()>> + '_>> {
-        Box::pin(self.link.stream.shutdown(std::net::Shutdown::Write))
+        Box::pin(self.link.stream.end_sending())
     }
 
     fn peer_addr(&self) -> Option<SocketAddr> {
-        self.link.stream.peer_addr().ok()
+        self.link.stream.peer_addr()
     }
 }

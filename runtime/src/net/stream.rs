@@ -59,6 +59,14 @@ impl StreamSocket {
         SocketOptions::of(self)
     }
 
+    /// The peer's address, if this is a TCP connection.
+    ///
+    /// # Errors
+    /// When the connection is no longer one, and for a Unix socket (`InvalidInput`).
+    pub fn peer_ip_addr(&self) -> io::Result<SocketAddr> {
+        self.with_socket(|socket| as_ip(socket.peer_addr()?))
+    }
+
     /// Whether bytes may have been taken out of the socket.
     pub(super) fn is_received(&self) -> bool {
         self.core.driver.borrow_mut().stream_receives(self.key)
