@@ -174,8 +174,6 @@ fn section_6_2_content_length_is_one_number() {
         ("Content-Length: 0\r\n", 0),
         ("content-length:\t42 \r\n", 42),
         ("Content-Length: 18446744073709551615\r\n", u64::MAX),
-        ("Content-Length: 5\r\nContent-Length: 5\r\n", 5),
-        ("Content-Length: 5, 5\r\n", 5),
         ("Content-Length: 007\r\n", 7),
     ] {
         assert_eq!(fields(lines).unwrap().framing(), Framing::Length(length), "{lines}");
@@ -191,8 +189,9 @@ fn section_6_2_content_length_is_one_number() {
         "5;5",
         "5.0",
         "1e3",
+        "5, 5",
+        "5\r\nContent-Length: 5",
         "5, 6",
-        "5, 05",
         "18446744073709551616",
         "99999999999999999999999",
         "\u{661}",

@@ -48,7 +48,7 @@ pub enum HeadError {
     /// The Host field is no host with optional port (RFC 9110 section 7.2).
     #[error("invalid Host field")]
     Host,
-    /// Content-Length is not one decimal number below 2^64 (RFC 9110 section 8.6).
+    /// Content-Length is not one decimal number below 2^64, said once (RFC 9110 section 8.6).
     #[error("invalid Content-Length")]
     ContentLength,
     /// There is both a Transfer-Encoding and a Content-Length (RFC 9112 section 6.1).

@@ -79,7 +79,7 @@ pub(super) fn facts(block: &[u8], spans: &[FieldSpan], version: Version) -> Resu
             }
             7 if is(name, b"upgrade") => offers = true,
             10 if is(name, b"connection") => connection.add(span.value(block)),
-            14 if is(name, b"content-length") => length.add(block, *span)?,
+            14 if is(name, b"content-length") => length.add(span.value(block))?,
             17 if is(name, b"transfer-encoding") => coding.add(span.value(block))?,
             _ => {}
         }
@@ -113,30 +113,20 @@ fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
 }
 
-/// All that was said about the content's length; it must be the same everywhere, to the byte.
+/// The content's length, which may be said once.
+///
+/// RFC 9110 section 8.6 lets a recipient take repetitions of one value for one; to refuse them leaves nothing that two
+/// readers could read in two ways, and no sender of today makes them.
 #[derive(Default)]
 struct ContentLength {
     value: Option<u64>,
-    digits: (u32, u32),
 }
 
 impl ContentLength {
-    fn add(&mut self, block: &[u8], span: FieldSpan) -> Result<(), HeadError> {
-        for member in list(span.value(block)) {
-            let start = member.as_ptr() as usize - block.as_ptr() as usize;
-            let digits = (start as u32, member.len() as u32);
-            match self.value {
-                None => {
-                    self.value = Some(decimal(member).ok_or(HeadError::ContentLength)?);
-                    self.digits = digits;
-                }
-                Some(_) => {
-                    let (first, len) = (self.digits.0 as usize, self.digits.1 as usize);
-                    if &block[first..first + len] != member {
-                        return Err(HeadError::ContentLength);
-                    }
-                }
-            }
+    fn add(&mut self, value: &[u8]) -> Result<(), HeadError> {
+        match decimal(value).filter(|_| self.value.is_none()) {
+            Some(length) => self.value = Some(length),
+            None => return Err(HeadError::ContentLength),
         }
         Ok(())
     }

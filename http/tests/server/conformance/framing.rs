@@ -10,10 +10,9 @@ fn chunked(content: &str) -> Vec<u8> {
 
 #[test]
 fn content_length() {
-    let served: Vec<Vec<u8>> =
-        ["2", "02", " 2\t", "2, 2", "2\r\nContent-Length: 2", "0000000000000000000000002"]
-            .map(|length| post(&format!("Content-Length: {length}\r\n"), "ab"))
-            .into();
+    let served: Vec<Vec<u8>> = ["2", "02", " 2\t", "0000000000000000000000002"]
+        .map(|length| post(&format!("Content-Length: {length}\r\n"), "ab"))
+        .into();
     check_each(&served, 200, Open);
     let refused: Vec<Vec<u8>> = [
         "",
@@ -26,8 +25,9 @@ fn content_length() {
         "2;2",
         "2.0",
         "2e0",
+        "2, 2",
+        "2\r\nContent-Length: 2",
         "2, 3",
-        "2, 02",
         "2\r\nContent-Length: 3",
         "18446744073709551616",
         "99999999999999999999999999999999",
