@@ -13,6 +13,8 @@ pub mod request;
 pub mod response;
 pub mod server;
 pub mod service;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod upgrade;
 
 pub use body::{Body, BodyError, BodySource, BoxError, FixedBody};

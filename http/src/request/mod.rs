@@ -27,6 +27,8 @@ pub struct Request {
     body: Body,
     params: PathParams,
     peer: Option<Rc<SocketAddr>>,
+    #[cfg(feature = "tls")]
+    tls: Option<Rc<crate::tls::ConnectionInfo>>,
     extra: Option<Box<Extra>>,
 }
 
@@ -43,7 +45,15 @@ impl Request {
     /// A request of a decoded head and a body.
     #[inline]
     pub fn new(head: Rc<Head>, body: Body) -> Self {
-        Self { head, body, params: PathParams::default(), peer: None, extra: None }
+        Self {
+            head,
+            body,
+            params: PathParams::default(),
+            peer: None,
+            #[cfg(feature = "tls")]
+            tls: None,
+            extra: None,
+        }
     }
 
     /// Starts building a request from its method and its request-target, such as `/users/7?full`.
@@ -190,6 +200,19 @@ impl Request {
     #[cold]
     pub(crate) fn set_upgrade(&mut self, upgrade: Upgrade) {
         self.extra.get_or_insert_default().upgrade = Some(upgrade);
+    }
+
+    /// What the connection's TLS handshake agreed on; `None` where the request came without TLS.
+    #[cfg(feature = "tls")]
+    pub fn tls(&self) -> Option<&crate::tls::ConnectionInfo> {
+        self.tls.as_deref()
+    }
+
+    /// Sets what was agreed on; a connection passes the same `Rc` to all its requests.
+    #[cfg(feature = "tls")]
+    #[inline]
+    pub(crate) fn set_tls(&mut self, tls: Rc<crate::tls::ConnectionInfo>) {
+        self.tls = Some(tls);
     }
 
     /// Values attached by layers for each other, if there ever were any.

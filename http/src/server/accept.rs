@@ -33,6 +33,9 @@ pub(super) struct Shared {
     /// Wakes the accept loop when a connection has ended and it waits for that.
     room: Cell<Option<Waker>>,
     heads: RefCell<Vec<Rc<Head>>>,
+    /// What connections speak below HTTP, and how long their handshake may take.
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<(std::sync::Arc<rustls::ServerConfig>, Duration)>,
 }
 
 impl Shared {
@@ -118,6 +121,8 @@ pub async fn serve<S: Service>(listener: TcpListener, service: Rc<S>, config: Co
     let most = config.connections.unwrap_or_else(default_connections).max(1);
     let shared = Rc::new(Shared {
         encoder: RefCell::new(ResponseEncoder::new(config.server_name.as_ref())),
+        #[cfg(feature = "tls")]
+        tls: config.tls.as_ref().map(|tls| (tls.for_core(), tls.handshake_timeout())),
         config,
         next_second: Cell::new(time::now()),
         closing: Cell::new(false),

@@ -21,6 +21,9 @@ pub struct Config {
     pub drain: u64,
     /// The value of the Server field; `None` leaves it out. Default `covet`.
     pub server_name: Option<HeaderValue>,
+    /// Take TLS connections, and no others. Default: `None`, plain HTTP.
+    #[cfg(feature = "tls")]
+    pub tls: Option<crate::tls::Config>,
 }
 
 impl Default for Config {
@@ -32,6 +35,8 @@ impl Default for Config {
             connections: None,
             drain: 64 * 1024,
             server_name: Some(HeaderValue::from_static("covet")),
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 }

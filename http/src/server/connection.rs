@@ -42,6 +42,8 @@ pub(super) enum End {
 pub(super) async fn run<S: Service>(place: Place, service: Rc<S>) {
     place.register().await;
     match exchanges(&place.link, &*service).await {
+        // Without the announcement, an end looks as if somebody had cut the connection.
+        End::Close if place.link.stream.announces_end() => Box::pin(linger(&place.link)).await,
         End::Close => {}
         End::Linger => Box::pin(linger(&place.link)).await,
         End::Reset => place.link.stream.reset_on_close(),
@@ -185,6 +187,10 @@ fn answer_ready<Fut: Future<Output = Response>>(
         let mut request = Request::new(head.clone(), body);
         if let Some(peer) = progress.peer(link) {
             request.set_peer_addr(peer.clone());
+        }
+        #[cfg(feature = "tls")]
+        if let Some(tls) = link.stream.tls() {
+            request.set_tls(tls.clone());
         }
         if exchange.upgrade | exchange.connect {
             request.set_upgrade(offer_upgrade(progress));

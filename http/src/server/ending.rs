@@ -1,7 +1,8 @@
 //! The slower ends of exchanges and connections: streamed answers, unread bodies, refusals, lingering.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
@@ -139,10 +140,15 @@ async fn flush(link: &Link) -> io::Result<()> {
 
 /// Ends sending and throws away what still comes, so that no reset overtakes the last answer (RFC 9112 section 9.6).
 pub(super) async fn linger(link: &Link) {
-    if link.stream.end_sending().await.is_err() || link.input.borrow().ended {
+    link.set_timer(link.shared.config.timeouts.linger);
+    let mut end = pin!(link.stream.end_sending());
+    let ended = poll_fn(|cx| match end.as_mut().poll(cx) {
+        Poll::Ready(outcome) => Poll::Ready(outcome.is_ok()),
+        Poll::Pending => link.poll_timer(cx).map(|()| false),
+    });
+    if !ended.await || link.input.borrow().ended {
         return;
     }
-    link.set_timer(link.shared.config.timeouts.linger);
     let mut left = LINGER_BYTES;
     let emptied = poll_fn(|cx| {
         loop {

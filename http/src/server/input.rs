@@ -1,5 +1,7 @@
 //! Received bytes that are not decoded yet.
 
+#[cfg(feature = "tls")]
+use covet_runtime::buf::PoolBuf;
 use covet_runtime::net::RecvBuf;
 
 /// A window onto the received bytes: as a rule onto the kernel's own buffer, and onto a copy only when a head or a
@@ -16,6 +18,9 @@ enum Store {
     #[default]
     Empty,
     Received(RecvBuf),
+    /// What a received buffer decrypted to.
+    #[cfg(feature = "tls")]
+    Decrypted(PoolBuf),
     Held(Vec<u8>),
 }
 
@@ -25,6 +30,8 @@ impl Input {
         match &self.store {
             Store::Empty => &[],
             Store::Received(received) => &received[self.position..],
+            #[cfg(feature = "tls")]
+            Store::Decrypted(decrypted) => &decrypted[self.position..],
             Store::Held(held) => &held[self.position..],
         }
     }
@@ -60,12 +67,37 @@ impl Input {
         }
     }
 
+    /// Adds what was decrypted.
+    #[cfg(feature = "tls")]
+    pub(super) fn add_decrypted(&mut self, decrypted: PoolBuf) {
+        if self.is_empty() {
+            self.store = Store::Decrypted(decrypted);
+            self.position = 0;
+        } else {
+            self.hold();
+            if let Store::Held(held) = &mut self.store {
+                held.extend_from_slice(&decrypted);
+            }
+        }
+    }
+
+    /// Marks that nothing more comes.
+    #[cfg(feature = "tls")]
+    pub(super) fn end(&mut self) {
+        self.ended = true;
+    }
+
     /// Copies what is left, so that no buffer of the kernel's is kept while something else is waited for.
     pub(super) fn hold(&mut self) {
         match &mut self.store {
             Store::Empty => {}
             Store::Received(received) => {
                 self.store = Store::Held(received[self.position..].to_vec());
+                self.position = 0;
+            }
+            #[cfg(feature = "tls")]
+            Store::Decrypted(decrypted) => {
+                self.store = Store::Held(decrypted[self.position..].to_vec());
                 self.position = 0;
             }
             Store::Held(held) => {

@@ -42,9 +42,22 @@ pub(super) enum Received {
 
 impl Link {
     pub(super) fn new(stream: impl Into<Transport>, shared: Rc<Shared>) -> Link {
-        let timer = time::sleep_until(time::now() + shared.config.timeouts.head);
+        let first = shared.config.timeouts.head;
+        #[cfg(not(feature = "tls"))]
+        let stream = stream.into();
+        #[cfg(feature = "tls")]
+        let (stream, first) = match &shared.tls {
+            None => (stream.into(), first),
+            Some((tls, handshake_timeout)) => {
+                let mut stream = stream.into();
+                stream.begin_tls(tls.clone());
+                (stream, *handshake_timeout)
+            }
+        };
+        let now = time::now();
+        let timer = time::sleep_until(now.checked_add(first).unwrap_or(now + FAR));
         Link {
-            stream: stream.into(),
+            stream,
             shared,
             input: RefCell::default(),
             output: RefCell::default(),
@@ -80,7 +93,12 @@ impl Link {
         match self.stream.poll_receive(&self.input, cx) {
             Poll::Ready(Ok(())) => Poll::Ready(Received::More),
             Poll::Ready(Err(error)) => Poll::Ready(Received::Failed(error)),
-            Poll::Pending => self.poll_timer(cx).map(|()| Received::TimedOut),
+            Poll::Pending => {
+                if self.stream.take_established() && !self.shared.closing.get() {
+                    self.set_timer(self.shared.config.timeouts.head);
+                }
+                self.poll_timer(cx).map(|()| Received::TimedOut)
+            }
         }
     }
 

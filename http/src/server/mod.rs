@@ -25,6 +25,8 @@ mod incoming;
 mod input;
 mod link;
 mod output;
+#[cfg(feature = "tls")]
+mod secure;
 mod switch;
 mod transport;
 

@@ -10,6 +10,8 @@ use covet_runtime::buf::SendBuf;
 use covet_runtime::net::{StreamSocket, TcpStream, UnixStream};
 
 use super::input::Input;
+#[cfg(feature = "tls")]
+use super::secure::Secure;
 
 /// The bytes of one connection: a stream socket of either kind, and what may lie between it and the codec.
 ///
@@ -18,24 +20,72 @@ use super::input::Input;
 pub(super) struct Transport {
     socket: StreamSocket,
     is_ip: bool,
+    /// Boxed, as it is large, and plain connections have none.
+    #[cfg(feature = "tls")]
+    secure: Option<Box<Secure>>,
 }
 
 impl From<TcpStream> for Transport {
     fn from(stream: TcpStream) -> Transport {
-        Transport { socket: stream.into(), is_ip: true }
+        Transport::of(stream.into(), true)
     }
 }
 
 impl From<UnixStream> for Transport {
     fn from(stream: UnixStream) -> Transport {
-        Transport { socket: stream.into(), is_ip: false }
+        Transport::of(stream.into(), false)
     }
 }
 
 impl Transport {
-    /// Adds what has been received to the input, or the end.
+    fn of(socket: StreamSocket, is_ip: bool) -> Transport {
+        Transport {
+            socket,
+            is_ip,
+            #[cfg(feature = "tls")]
+            secure: None,
+        }
+    }
+
+    /// Speaks TLS from here on.
+    #[cfg(feature = "tls")]
+    pub(super) fn begin_tls(&mut self, config: std::sync::Arc<rustls::ServerConfig>) {
+        self.secure = Some(Box::new(Secure::new(config)));
+    }
+
+    /// What the TLS handshake agreed on, once it is done; `None` on a plain connection.
+    #[cfg(feature = "tls")]
+    #[inline]
+    pub(super) fn tls(&self) -> Option<&std::rc::Rc<crate::tls::ConnectionInfo>> {
+        self.secure.as_deref().map(Secure::info)
+    }
+
+    /// Whether the client must be told before the connection is closed in order.
+    #[inline]
+    pub(super) fn announces_end(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.secure.is_some();
+        #[cfg(not(feature = "tls"))]
+        false
+    }
+
+    /// Whether a handshake has ended since the last call, so that the time of the first request begins.
+    #[inline]
+    pub(super) fn take_established(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.secure.as_ref().is_some_and(|secure| secure.take_established());
+        #[cfg(not(feature = "tls"))]
+        false
+    }
+
+    /// Adds what has been received to the input, or the end. Through TLS, an end that the client has not announced is
+    /// an error (`UnexpectedEof`): somebody on the way may have cut the connection.
     #[inline]
     pub(super) fn poll_receive(&self, input: &RefCell<Input>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        #[cfg(feature = "tls")]
+        if let Some(secure) = &self.secure {
+            return secure.poll_receive(&self.socket, input, cx);
+        }
         let received = ready!(self.socket.poll_recv(cx))?;
         input.borrow_mut().add(received);
         Poll::Ready(Ok(()))
@@ -49,6 +99,10 @@ impl Transport {
     /// Sends a buffer, without waiting for it. One at a time: see [`StreamSocket::submit_send`].
     #[inline]
     pub(super) fn submit_send(&self, buffer: impl Into<SendBuf>) -> io::Result<()> {
+        #[cfg(feature = "tls")]
+        if let Some(secure) = &self.secure {
+            return secure.submit_send(&self.socket, &buffer.into());
+        }
         self.socket.submit_send(buffer)
     }
 
@@ -61,11 +115,20 @@ impl Transport {
     /// Ready when the kernel has taken the last buffer.
     #[inline]
     pub(super) fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        #[cfg(feature = "tls")]
+        if let Some(secure) = &self.secure {
+            return secure.poll_sent(&self.socket, cx);
+        }
         self.socket.poll_sent(cx)
     }
 
     /// Tells the client that nothing more comes, behind what is being sent.
     pub(super) async fn end_sending(&self) -> io::Result<()> {
+        #[cfg(feature = "tls")]
+        if let Some(secure) = &self.secure {
+            secure.close();
+            std::future::poll_fn(|cx| secure.poll_sent(&self.socket, cx)).await?;
+        }
         self.socket.shutdown(Shutdown::Write).await
     }
 

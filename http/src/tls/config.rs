@@ -1,0 +1,247 @@
+//! How a server speaks TLS.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::{NoServerSessionStorage, ServerConfig, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::{KeyLogFile, RootCertStore};
+
+use super::certificate::{self, Certificate};
+use super::resolver::{Names, Resolver};
+use super::{Error, Session, Version};
+
+/// How long a handshake may take unless set otherwise.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// How a server speaks TLS: its certificates, what it asks of clients, and the keys of its session tickets.
+///
+/// Make one for a process and give every core a clone, all of which are the same configuration: a session that began
+/// on one core is then resumed on any other, and [`Config::reload`] reaches all of them. Tickets are
+/// encrypted with keys that live in this configuration alone and change every six hours, the one before being
+/// accepted as well; two configurations do not take each other's, so that a client can't carry a session past the
+/// client certificates that the other asks for.
+///
+/// ```no_run
+/// use covet_http::{server, tls};
+///
+/// let tls = tls::Config::builder()
+///     .certificate(tls::Certificate::files("example.pem", "example.key"))
+///     .certificate(tls::Certificate::files("other.pem", "other.key"))
+///     .build()?;
+/// let config = server::Config { tls: Some(tls), ..server::Config::default() };
+/// # Ok::<(), tls::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Config {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    server: ServerConfig,
+    resolver: Arc<Resolver>,
+    /// What the next reload reads.
+    sources: Mutex<Vec<Certificate>>,
+    handshake_timeout: Duration,
+}
+
+impl Config {
+    /// Starts with no certificate, TLS 1.2 and 1.3, and no client certificates.
+    pub fn builder() -> ConfigBuilder {
+        ConfigBuilder {
+            certificates: Vec::new(),
+            clients: ClientCertificates::default(),
+            oldest: Version::Tls12,
+            key_log: false,
+            handshake_timeout: HANDSHAKE,
+        }
+    }
+
+    /// Reads all certificates, keys and OCSP responses again, and shows them from the next handshake on. Connections
+    /// that are open go on as they are. It reads files, so call it off the cores.
+    ///
+    /// # Errors
+    /// As for [`ConfigBuilder::build`]. Nothing is changed then: what was served before is served on.
+    pub fn reload(&self) -> Result<(), Error> {
+        let sources = self.sources();
+        self.shared.resolver.replace(load(&sources)?);
+        Ok(())
+    }
+
+    /// Shows other certificates than so far, and reads these at the next reload.
+    ///
+    /// # Errors
+    /// As for [`Config::reload`].
+    pub fn replace_certificates(&self, certificates: Vec<Certificate>) -> Result<(), Error> {
+        let mut sources = self.sources();
+        self.shared.resolver.replace(load(&certificates)?);
+        *sources = certificates;
+        Ok(())
+    }
+
+    fn sources(&self) -> std::sync::MutexGuard<'_, Vec<Certificate>> {
+        self.shared.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A copy whose reference count belongs to one core; tickets, certificates and verifier are those of all.
+    pub(crate) fn for_core(&self) -> Arc<ServerConfig> {
+        Arc::new(self.shared.server.clone())
+    }
+
+    pub(crate) fn handshake_timeout(&self) -> Duration {
+        self.shared.handshake_timeout
+    }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+/// Says whether the kernel could make the records, which is not made use of.
+fn note_kernel_tls() {
+    // It lists `tls` when the module is loaded (tls(4) is what TCP_ULP attaches).
+    let available = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_available_ulp")
+        .is_ok_and(|names| names.split_whitespace().any(|name| name == "tls"));
+    match available {
+        true => {
+            tracing::debug!("the kernel has TLS (kTLS), which is not used: records are made in the process")
+        }
+        false => tracing::debug!("the kernel has no TLS (kTLS): records are made in the process"),
+    }
+}
+
+fn load(sources: &[Certificate]) -> Result<Names, Error> {
+    let (provider, now) = (provider(), SystemTime::now());
+    let loaded: Result<Vec<CertifiedKey>, Error> =
+        sources.iter().map(|source| source.load(&provider, now)).collect();
+    Names::of(loaded?).ok_or(Error::NoCertificate)
+}
+
+/// Makes a [`Config`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ConfigBuilder {
+    certificates: Vec<Certificate>,
+    clients: ClientCertificates,
+    oldest: Version,
+    key_log: bool,
+    handshake_timeout: Duration,
+}
+
+impl ConfigBuilder {
+    /// Adds a certificate. A client that asks for a server name is shown the first that has it, exactly or by
+    /// wildcard; others are shown the first of all.
+    pub fn certificate(mut self, certificate: Certificate) -> ConfigBuilder {
+        self.certificates.push(certificate);
+        self
+    }
+
+    /// What is asked of clients; see [`ClientCertificates`]. Default: nothing.
+    pub fn client_certificates(mut self, clients: ClientCertificates) -> ConfigBuilder {
+        self.clients = clients;
+        self
+    }
+
+    /// The oldest version that is spoken. Default: [`Version::Tls12`].
+    pub fn oldest_version(mut self, oldest: Version) -> ConfigBuilder {
+        self.oldest = oldest;
+        self
+    }
+
+    /// Whether the keys of every connection are appended to the file that the environment variable SSLKEYLOGFILE
+    /// names, for Wireshark and its like. Who has the file reads the traffic. Default: no, whatever the environment
+    /// says.
+    pub fn key_log(mut self, on: bool) -> ConfigBuilder {
+        self.key_log = on;
+        self
+    }
+
+    /// How long a client may take from its connection to the end of the handshake; beyond, the connection is closed.
+    /// Default 10 s.
+    pub fn handshake_timeout(mut self, time: Duration) -> ConfigBuilder {
+        self.handshake_timeout = time;
+        self
+    }
+
+    /// Reads and checks everything. It reads files, so do it before the cores start.
+    ///
+    /// # Errors
+    /// A file that can't be read or holds something else, a key that is not the certificate's, a certificate that has
+    /// expired or is not valid yet, and no certificate at all.
+    pub fn build(self) -> Result<Config, Error> {
+        let resolver = Arc::new(Resolver::new(load(&self.certificates)?));
+        let versions: &[_] = match self.oldest {
+            Version::Tls12 => &[&rustls::version::TLS13, &rustls::version::TLS12],
+            Version::Tls13 => &[&rustls::version::TLS13],
+        };
+        let builder = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(versions)
+            .map_err(|source| Error::Refused { what: "TLS can't be set up", source })?;
+        let builder = match self.clients.verifier()? {
+            None => builder.with_no_client_auth(),
+            Some(verifier) => builder.with_client_cert_verifier(verifier),
+        };
+        let mut server = builder.with_cert_resolver(resolver.clone());
+        server.alpn_protocols = vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()];
+        // Clients use one at a time, and each is made with the core's time.
+        server.send_tls13_tickets = 1;
+        server.ticketer = aws_lc_rs::Ticketer::new()
+            .map_err(|source| Error::Refused { what: "no key for session tickets could be made", source })?;
+        server.session_storage = Arc::new(NoServerSessionStorage {});
+        if self.key_log {
+            tracing::warn!("the keys of TLS connections are written to SSLKEYLOGFILE");
+            server.key_log = Arc::new(KeyLogFile::new());
+        }
+        Session::new(Arc::new(server.clone()))
+            .map_err(|source| Error::Refused { what: "no session can be made of this", source })?;
+        note_kernel_tls();
+        let sources = Mutex::new(self.certificates);
+        let shared = Shared { server, resolver, sources, handshake_timeout: self.handshake_timeout };
+        Ok(Config { shared: Arc::new(shared) })
+    }
+}
+
+/// Whether clients show certificates, and who must have issued them.
+///
+/// ```
+/// use covet_http::tls::ClientCertificates;
+///
+/// let clients = ClientCertificates::required("/etc/ssl/clients-ca.pem");
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct ClientCertificates {
+    roots: Option<PathBuf>,
+    optional: bool,
+}
+
+impl ClientCertificates {
+    /// Every client must show a certificate that leads to one of the roots in a PEM file; the handshake fails
+    /// otherwise.
+    pub fn required(roots: impl Into<PathBuf>) -> ClientCertificates {
+        ClientCertificates { roots: Some(roots.into()), optional: false }
+    }
+
+    /// Clients may show one, which must then be good; see
+    /// [`ConnectionInfo::peer_certificates`](super::ConnectionInfo::peer_certificates).
+    pub fn optional(roots: impl Into<PathBuf>) -> ClientCertificates {
+        ClientCertificates { roots: Some(roots.into()), optional: true }
+    }
+
+    fn verifier(&self) -> Result<Option<Arc<dyn rustls::server::danger::ClientCertVerifier>>, Error> {
+        let Some(path) = &self.roots else { return Ok(None) };
+        let place = path.display().to_string();
+        let problem = |problem: String| Error::Content { place: place.clone(), problem };
+        let mut roots = RootCertStore::empty();
+        for root in
+            certificate::certificates(&certificate::read("roots of client certificates", path)?, &place)?
+        {
+            roots.add(root).map_err(|error| problem(format!("a certificate can't be a root: {error}")))?;
+        }
+        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+        let builder = if self.optional { builder.allow_unauthenticated() } else { builder };
+        builder.build().map(Some).map_err(|error| problem(error.to_string()))
+    }
+}

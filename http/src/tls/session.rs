@@ -1,0 +1,257 @@
+//! One TLS connection as a value: bytes go in, bytes come out.
+
+use std::sync::Arc;
+
+use covet_runtime::buf::PoolBuf;
+use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
+use rustls::unbuffered::{
+    ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus, WriteTraffic,
+};
+
+use super::{ConnectionInfo, resolver};
+
+/// A record carries up to this much (RFC 8446 section 5.1).
+const RECORD: usize = 16 * 1024;
+/// What the longest form of record adds: header, explicit nonce, inner type and tag.
+const RECORD_OVERHEAD: usize = 5 + 8 + 1 + 16;
+/// Room for an alert in its record.
+const ALERT: usize = 2 + RECORD_OVERHEAD;
+/// The most ciphertext that can wait for the rest of a record or of a handshake message (64 KiB, rustls' own limit, in
+/// records).
+const MOST_PENDING: usize = 96 * 1024;
+
+/// The server's side of one connection.
+///
+/// Between calls it holds no buffer, unless the end of a record has not come yet.
+pub(crate) struct Session {
+    connection: UnbufferedServerConnection,
+    /// Ciphertext whose record is not complete.
+    pending: Option<PoolBuf>,
+    server_name: Option<Box<str>>,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Handshake,
+    Open,
+    /// The peer has said that nothing more comes.
+    PeerClosed,
+    /// An error was reported, or the end announced: nothing more is sent.
+    Finished,
+}
+
+impl Session {
+    pub(crate) fn new(config: Arc<rustls::ServerConfig>) -> Result<Session, rustls::Error> {
+        let connection = UnbufferedServerConnection::new(config)?;
+        Ok(Session { connection, pending: None, server_name: None, state: State::Handshake })
+    }
+
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.state == State::Handshake
+    }
+
+    /// Whether the peer has ended its side in order; an end without that is a truncation.
+    pub(crate) fn peer_closed(&self) -> bool {
+        self.state == State::PeerClosed
+    }
+
+    pub(crate) fn info(&self) -> ConnectionInfo {
+        ConnectionInfo::of(&self.connection, self.server_name.as_deref())
+    }
+
+    /// Takes received bytes. What they decrypt to is appended to `plain`, and what must be sent in turn to `wire`, also
+    /// with an error: then it is the alert that tells the peer.
+    pub(crate) fn receive(
+        &mut self,
+        bytes: &[u8],
+        plain: &mut Vec<u8>,
+        wire: &mut Vec<u8>,
+    ) -> Result<(), rustls::Error> {
+        if matches!(self.state, State::PeerClosed | State::Finished) {
+            return Ok(());
+        }
+        let mut pending = self.pending.take().unwrap_or_else(PoolBuf::take);
+        pending.extend_from_slice(bytes);
+        let handshaking = self.is_handshaking();
+        let (used, outcome) = self.advance(&mut pending, plain, wire, |_, _| Ok(()));
+        if handshaking && let Some(name) = resolver::take_server_name() {
+            self.server_name = Some(name);
+        }
+        if outcome.is_err() {
+            self.report(&mut pending[used..], wire);
+            return outcome;
+        }
+        pending.drain(..used);
+        if pending.len() > MOST_PENDING {
+            self.state = State::Finished;
+            return Err(rustls::Error::General("a handshake message is too long".into()));
+        }
+        if !pending.is_empty() {
+            self.pending = Some(pending);
+        }
+        Ok(())
+    }
+
+    /// Appends what `plain` encrypts to, in records as full as can be.
+    pub(crate) fn send(&mut self, plain: &[u8], wire: &mut Vec<u8>) -> Result<(), rustls::Error> {
+        self.write(wire, |traffic, wire| {
+            let records = plain.len().div_ceil(RECORD);
+            let room = plain.len() + records * RECORD_OVERHEAD;
+            append(wire, room, |wire| traffic.encrypt(plain, wire))
+        })
+    }
+
+    /// Appends the alert that announces the end (RFC 8446 section 6.1), unless there is nobody to read it.
+    pub(crate) fn close(&mut self, wire: &mut Vec<u8>) {
+        // An end that can't be announced is a truncation to the peer, which is what it then is.
+        let _ =
+            self.write(wire, |traffic, wire| append(wire, ALERT, |wire| traffic.queue_close_notify(wire)));
+        self.state = State::Finished;
+    }
+
+    fn write(
+        &mut self,
+        wire: &mut Vec<u8>,
+        mut write: impl FnMut(
+            &mut WriteTraffic<'_, ServerConnectionData>,
+            &mut Vec<u8>,
+        ) -> Result<(), rustls::Error>,
+    ) -> Result<(), rustls::Error> {
+        if matches!(self.state, State::Handshake | State::Finished) {
+            return Err(rustls::Error::HandshakeNotComplete);
+        }
+        // rustls keeps offsets into what is pending, so it must see it again.
+        let mut pending = self.pending.take();
+        let incoming = pending.as_deref_mut().map_or(&mut [][..], |pending| pending.as_mut_slice());
+        let (used, outcome) = self.advance(incoming, &mut Vec::new(), wire, &mut write);
+        if let Some(pending) = &mut pending {
+            pending.drain(..used);
+        }
+        self.pending = pending;
+        outcome
+    }
+
+    /// Goes on until more bytes are needed, and lets `write` append application data where that is possible. Returns
+    /// how many of the bytes are used up.
+    fn advance(
+        &mut self,
+        bytes: &mut [u8],
+        plain: &mut Vec<u8>,
+        wire: &mut Vec<u8>,
+        mut write: impl FnMut(
+            &mut WriteTraffic<'_, ServerConnectionData>,
+            &mut Vec<u8>,
+        ) -> Result<(), rustls::Error>,
+    ) -> (usize, Result<(), rustls::Error>) {
+        let mut used = 0;
+        loop {
+            let UnbufferedStatus { mut discard, state } =
+                self.connection.process_tls_records(&mut bytes[used..]);
+            let outcome = match state {
+                Err(error) => Err(error),
+                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                    let mut outcome = Ok(false);
+                    while let Some(record) = traffic.next_record() {
+                        match record {
+                            Ok(record) => {
+                                discard += record.discard;
+                                plain.extend_from_slice(record.payload);
+                            }
+                            Err(error) => outcome = Err(error),
+                        }
+                    }
+                    outcome
+                }
+                Ok(ConnectionState::EncodeTlsData(mut data)) => {
+                    append(wire, ALERT, |wire| data.encode(wire)).map(|()| false)
+                }
+                Ok(ConnectionState::TransmitTlsData(data)) => {
+                    // `wire` goes out before anything that is appended to it.
+                    data.done();
+                    Ok(false)
+                }
+                Ok(ConnectionState::PeerClosed) => {
+                    self.state = State::PeerClosed;
+                    Ok(false)
+                }
+                Ok(ConnectionState::WriteTraffic(mut traffic)) => {
+                    if self.state == State::Handshake {
+                        self.state = State::Open;
+                    }
+                    write(&mut traffic, wire).map(|()| true)
+                }
+                // Blocked or closed; early data is not accepted, so there is none.
+                Ok(_) => Ok(true),
+            };
+            used += discard;
+            match outcome {
+                Ok(false) => {}
+                Ok(true) => return (used, Ok(())),
+                Err(error) => return (used, Err(error)),
+            }
+        }
+    }
+
+    /// Appends the alert about an error that rustls has queued.
+    fn report(&mut self, rest: &mut [u8], wire: &mut Vec<u8>) {
+        self.state = State::Finished;
+        // What is queued comes before the bytes that are wrong, which must not be looked at again.
+        while self.connection.wants_write() {
+            let status = self.connection.process_tls_records(rest);
+            let Ok(ConnectionState::EncodeTlsData(mut data)) = status.state else { return };
+            if append(wire, ALERT, |wire| data.encode(wire)).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Why something could not be appended: there was too little room, or something else.
+trait Encoding {
+    fn required(&self) -> Option<usize>;
+}
+
+impl Encoding for EncryptError {
+    fn required(&self) -> Option<usize> {
+        match self {
+            EncryptError::InsufficientSize(InsufficientSizeError { required_size }) => Some(*required_size),
+            EncryptError::EncryptExhausted => None,
+        }
+    }
+}
+
+impl Encoding for EncodeError {
+    fn required(&self) -> Option<usize> {
+        match self {
+            EncodeError::InsufficientSize(InsufficientSizeError { required_size }) => Some(*required_size),
+            EncodeError::AlreadyEncoded => None,
+        }
+    }
+}
+
+/// Runs `encode` on `room` bytes behind those of `wire`, or on as many as it then asks for.
+fn append<E: Encoding>(
+    wire: &mut Vec<u8>,
+    room: usize,
+    mut encode: impl FnMut(&mut [u8]) -> Result<usize, E>,
+) -> Result<(), rustls::Error> {
+    let start = wire.len();
+    let mut room = room;
+    loop {
+        wire.resize(start + room, 0);
+        match encode(&mut wire[start..]) {
+            Ok(written) => {
+                wire.truncate(start + written);
+                return Ok(());
+            }
+            Err(error) => {
+                wire.truncate(start);
+                match error.required() {
+                    Some(required) if required > room => room = required,
+                    _ => return Err(rustls::Error::EncryptError),
+                }
+            }
+        }
+    }
+}

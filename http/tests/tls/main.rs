@@ -1,0 +1,165 @@
+//! TLS, spoken to by rustls, OpenSSL and curl over real sockets.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod authority;
+mod certificates;
+mod clients;
+mod harness;
+mod hostile;
+mod tools;
+
+use std::io::{Read, Write};
+use std::sync::Arc;
+
+use authority::Authority;
+use covet_http::tls;
+use harness::{BOTH, Client, Server, client_config, client_config_of};
+
+/// A server for `localhost`, and who vouches for it.
+fn local() -> (Authority, Server) {
+    let authority = Authority::new();
+    let pair = authority.issue("local", &["localhost"]);
+    let tls = tls::Config::builder().certificate(pair.files()).build().unwrap();
+    let server = Server::start(&tls);
+    (authority, server)
+}
+
+#[test]
+fn a_handler_knows_what_was_agreed_on() {
+    let (authority, server) = local();
+    for (version, name) in BOTH.iter().zip(["Tls12", "Tls13"]) {
+        let mut config = client_config_of(authority.roots(), &[version]);
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let mut client = Client::of(&server, config, "localhost");
+        assert_eq!(client.get("/facts"), format!("{name} localhost http/1.1 false 0"));
+        assert_eq!(client.get("/later"), "later");
+    }
+    let mut silent = Client::of(&server, client_config(authority.roots()), "localhost");
+    assert_eq!(silent.get("/facts"), "Tls13 localhost  false 0");
+}
+
+#[test]
+fn a_client_that_offers_only_other_protocols_is_refused() {
+    let (authority, server) = local();
+    let mut config = client_config(authority.roots());
+    config.alpn_protocols = vec![b"spdy/3".to_vec()];
+    let mut client = Client::of(&server, config, "localhost");
+    let error = client.tls.conn.complete_io(&mut client.tls.sock).unwrap_err();
+    assert!(error.to_string().contains("NoApplicationProtocol"), "{error}");
+}
+
+#[test]
+fn an_older_version_than_allowed_is_refused() {
+    let authority = Authority::new();
+    let pair = authority.issue("local", &["localhost"]);
+    let builder = tls::Config::builder().certificate(pair.files());
+    let server = Server::start(&builder.oldest_version(tls::Version::Tls13).build().unwrap());
+    let mut old = Client::of(&server, client_config_of(authority.roots(), &BOTH[..1]), "localhost");
+    let error = old.tls.conn.complete_io(&mut old.tls.sock).unwrap_err();
+    assert!(error.to_string().contains("ProtocolVersion"), "{error}");
+}
+
+#[test]
+fn a_session_is_resumed_on_another_core() {
+    let authority = Authority::new();
+    let pair = authority.issue("local", &["localhost"]);
+    let tls = tls::Config::builder().certificate(pair.files()).build().unwrap();
+    let server = Server::on_cores(&tls, 2);
+    for version in BOTH {
+        let config = Arc::new(client_config_of(authority.roots(), &[version]));
+        let facts: Vec<String> = [0, 1, 0]
+            .map(|core: usize| Client::new(&config, "localhost", server.addresses[core]).get("/facts"))
+            .into();
+        let resumed: Vec<bool> = facts.iter().map(|facts| facts.contains(" true ")).collect();
+        assert_eq!(resumed, [false, true, true], "{facts:?}");
+    }
+    // A ticket is good for the configuration that made it, and no other.
+    let other = tls::Config::builder().certificate(pair.files()).build().unwrap();
+    let stranger = Server::start(&other);
+    let config = Arc::new(client_config(authority.roots()));
+    Client::new(&config, "localhost", server.addresses[0]).get("/facts");
+    let facts = Client::new(&config, "localhost", stranger.addresses[0]).get("/facts");
+    assert!(facts.contains(" false "), "{facts}");
+}
+
+#[test]
+fn large_bodies_pass_both_ways() {
+    let (authority, server) = local();
+    let body: Vec<u8> = (0..2_000_000_u32).map(|n| (n % 251) as u8).collect();
+    for version in BOTH {
+        let mut client = Client::of(&server, client_config_of(authority.roots(), &[version]), "localhost");
+        assert_eq!(client.get("/big").len(), 3 << 20);
+        let head = format!("POST /collect HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n", body.len());
+        client.send(head.as_bytes());
+        client.send(&body);
+        assert!(client.answer().unwrap() == body, "collected");
+        client.send(b"POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+        let mut back = Vec::new();
+        // In turns, as nobody reads while this end writes.
+        for piece in body[..200_000].chunks(20_000) {
+            client.send(format!("{:x}\r\n", piece.len()).as_bytes());
+            client.send(piece);
+            client.send(b"\r\n");
+            back.extend_from_slice(piece);
+        }
+        client.send(b"0\r\n\r\n");
+        assert!(client.answer().unwrap() == back, "echoed");
+    }
+}
+
+#[test]
+fn pipelined_requests_in_one_record_are_answered_in_order() {
+    let (authority, server) = local();
+    let mut client = Client::of(&server, client_config(authority.roots()), "localhost");
+    let mut batch = Vec::new();
+    for _ in 0..100 {
+        batch.extend_from_slice(
+            b"GET /facts HTTP/1.1\r\nHost: h\r\n\r\nGET /later HTTP/1.1\r\nHost: h\r\n\r\n",
+        );
+        batch.extend_from_slice(b"POST /collect HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc");
+    }
+    client.send(&batch);
+    for _ in 0..100 {
+        assert_eq!(client.answer().unwrap(), b"Tls13 localhost  false 0");
+        assert_eq!(client.answer().unwrap(), b"later");
+        assert_eq!(client.answer().unwrap(), b"abc");
+    }
+}
+
+#[test]
+fn a_client_that_ends_its_side_still_gets_its_answers() {
+    let (authority, server) = local();
+    let mut client = Client::of(&server, client_config(authority.roots()), "localhost");
+    assert_eq!(client.get("/later"), "later");
+    client.send(b"GET /later HTTP/1.1\r\nHost: h\r\n\r\nGET /big HTTP/1.1\r\nHost: h\r\n\r\n");
+    client.tls.conn.send_close_notify();
+    client.tls.flush().unwrap();
+    assert_eq!(client.answer().unwrap(), b"later");
+    assert_eq!(client.answer().unwrap().len(), 3 << 20);
+    // rustls reports an end without close_notify as an error.
+    assert_eq!(client.tls.read(&mut [0; 16]).unwrap(), 0);
+}
+
+#[test]
+fn every_end_in_order_is_announced() {
+    let (authority, server) = local();
+    let mut idle = Client::of(&server, client_config(authority.roots()), "localhost");
+    assert_eq!(idle.get("/later"), "later");
+    let mut last = Client::of(&server, client_config(authority.roots()), "localhost");
+    last.send(b"GET /later HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    assert_eq!(last.answer().unwrap(), b"later");
+    assert_eq!(last.tls.read(&mut [0; 16]).unwrap(), 0, "after the last answer");
+    assert_eq!(idle.tls.read(&mut [0; 16]).unwrap(), 0, "after the idle time");
+}
+
+#[test]
+fn keys_may_be_refreshed_in_between() {
+    let (authority, server) = local();
+    let mut client = Client::of(&server, client_config_of(authority.roots(), &BOTH[1..]), "localhost");
+    for _ in 0..3 {
+        assert_eq!(client.get("/later"), "later");
+        client.tls.conn.refresh_traffic_keys().unwrap();
+    }
+    assert_eq!(client.get("/later"), "later");
+}
