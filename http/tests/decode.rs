@@ -267,6 +267,21 @@ fn limits_hold_with_and_without_an_end() {
 }
 
 #[test]
+fn a_head_that_is_too_long_may_come_in_two_pieces() {
+    let limits = Limits { head: 120, ..Limits::default() };
+    let bytes = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\nY: z\r\nY: z\r\n\r\n", "x".repeat(100));
+    for first in 1..120 {
+        let mut head = Head::new();
+        assert_eq!(decode_request(&bytes.as_bytes()[..first], &mut head, &limits), Ok(Decoded::Partial));
+        assert_eq!(
+            decode_request(bytes.as_bytes(), &mut head, &limits),
+            Err(HeadError::HeadTooLong),
+            "{first} bytes first"
+        );
+    }
+}
+
+#[test]
 fn many_and_long_fields_are_decoded() {
     let lines: String = (0..99).map(|at| format!("X-{at}: {at}\r\n")).collect();
     assert_eq!(fields(&lines).unwrap().field("x-98"), Some(&b"98"[..]));

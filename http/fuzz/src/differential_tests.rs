@@ -4,7 +4,7 @@ use super::Difference::*;
 use super::*;
 
 fn difference(bytes: &[u8]) -> Option<Difference> {
-    let covet = connection::converse(&[bytes], &Limits::default());
+    let covet = connection::converse(&[bytes], &limits());
     let hyper = peer::converse(bytes);
     compare(bytes, &covet, &hyper).unwrap_or_else(|reason| panic!("{reason}: {}", bytes.escape_ascii()))
 }

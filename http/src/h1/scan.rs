@@ -22,22 +22,24 @@ impl Scan {
             *self = Self::default();
         }
         let from = self.examined as usize;
+        // Taken over only with `examined`: a head that has its end may have to be looked at again, as it is too long.
+        let Self { mut line_start, mut lines, .. } = *self;
         for at in memchr::memchr_iter(b'\n', &buf[from..]).map(|at| from + at) {
-            let line = &buf[self.line_start as usize..at];
+            let line = &buf[line_start as usize..at];
             match line {
                 [b'\r'] => return Ok(true),
                 [.., b'\r'] => {}
                 _ => return Err(HeadError::BareLineFeed),
             }
-            self.lines += 1;
+            lines += 1;
             // The request line is no field.
-            if self.lines as usize > limits.fields.saturating_add(1) {
+            if lines as usize > limits.fields.saturating_add(1) {
                 return Err(HeadError::TooManyFields);
             }
-            self.line_start = at as u32 + 1;
+            line_start = at as u32 + 1;
         }
         // Lengths fit, as the head's limit is below 4 GiB.
-        self.examined = buf.len() as u32;
+        *self = Self { examined: buf.len() as u32, line_start, lines };
         Ok(false)
     }
 }
