@@ -8,6 +8,7 @@ pub mod null;
 pub mod peers;
 pub mod run;
 pub mod serve;
+pub mod tls;
 pub mod values;
 
 use std::process::ExitCode;

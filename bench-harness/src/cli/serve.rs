@@ -7,6 +7,7 @@ use clap::Args;
 use covet_runtime::{CoreSet, DriverKind};
 
 use super::exit::Exit;
+use super::tls::{TlsArgs, reload_on_hangup};
 use crate::load::format_cpus;
 use crate::target::reference;
 
@@ -19,6 +20,9 @@ pub struct ServeArgs {
     /// Cores to serve on: `all`, `physical`, a list such as `0,2-5`
     #[arg(long, value_name = "LIST", default_value = "all")]
     pub cores: String,
+    /// TLS.
+    #[command(flatten)]
+    pub tls: TlsArgs,
 }
 
 /// Says on standard error when the server is not on the driver that its figures are known for.
@@ -36,11 +40,26 @@ pub(super) fn note_driver() {
 /// When the cores do not exist, the address cannot be listened on, or a limit is too low.
 pub fn serve(args: ServeArgs) -> anyhow::Result<Exit> {
     let cores: CoreSet = args.cores.parse()?;
-    let service = reference::start(args.listen, cores)?;
+    let https = args.tls.https(args.listen.ip())?;
+    let config = https.as_ref().map(|https| https.config.clone());
+    let service = reference::start(args.listen, cores.clone(), config)?;
+    let redirect = args.tls.start_redirect(cores, service.address().port())?;
+    if let Some(https) = &https {
+        reload_on_hangup(https.config.clone())?;
+    }
     note_driver();
-    let line = format!("listening on http://{} on core {}\n", service.address(), format_cpus(service.cpus()));
+    let scheme = if https.is_some() { "https" } else { "http" };
+    let mut line =
+        format!("listening on {scheme}://{} on core {}\n", service.address(), format_cpus(service.cpus()));
+    if let Some(redirect) = &redirect {
+        line.push_str(&format!("redirecting http://{} to HTTPS\n", redirect.address()));
+    }
+    if let Some(note) = https.and_then(|https| https.note) {
+        line.push_str(&format!("{note}\n"));
+    }
     // Whoever started us may not want the line; that is no reason to stop serving.
     let _ = io::stdout().lock().write_all(line.as_bytes()).and_then(|()| io::stdout().flush());
     service.join()?;
+    redirect.map_or(Ok(()), |redirect| redirect.join())?;
     Ok(Exit::Success)
 }

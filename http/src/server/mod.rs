@@ -25,6 +25,7 @@ mod incoming;
 mod input;
 mod link;
 mod output;
+mod redirect;
 #[cfg(feature = "tls")]
 mod secure;
 mod switch;
@@ -32,3 +33,4 @@ mod transport;
 
 pub use accept::serve;
 pub use config::{Config, Timeouts};
+pub use redirect::RedirectToHttps;

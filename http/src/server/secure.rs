@@ -74,12 +74,14 @@ impl Secure {
                 socket.submit_send(wire)?;
             }
             outcome?;
+            // The first request may come with the end of the handshake, and then its time has begun already.
             let peer_closed = self.session.borrow().peer_closed();
             let mut input = input.borrow_mut();
             if peer_closed {
                 input.end();
             }
             if !plain.is_empty() {
+                self.established.set(true);
                 input.add_decrypted(plain);
             } else if !peer_closed {
                 continue;

@@ -20,6 +20,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use covet_http::server::{Config, serve};
+use covet_http::tls;
 use covet_http::{Body, Request, Response, StatusCode};
 use covet_router::{Json, Path, Query, Result, Router};
 use covet_runtime::CoreSet;
@@ -42,13 +43,14 @@ struct Size {
     n: u64,
 }
 
-/// Starts the service on each core, with the server's default limits.
+/// Starts the service on each core, with the server's default limits, over TLS if it is configured.
 ///
 /// # Errors
 /// When the address is taken or not ours, a core does not exist, or its ring cannot be made.
-pub fn start(listen: SocketAddr, cores: CoreSet) -> Result<Listening, ListenError> {
-    Listening::start(listen, cores, "reference", |listener| {
-        serve(listener, Rc::new(router()), Config::default())
+pub fn start(listen: SocketAddr, cores: CoreSet, tls: Option<tls::Config>) -> Result<Listening, ListenError> {
+    let config = Config { tls, ..Config::default() };
+    Listening::start(listen, cores, "reference", move |listener| {
+        serve(listener, Rc::new(router()), config.clone())
     })
 }
 

@@ -1,0 +1,105 @@
+//! TLS for `covet-bench serve`: certificates from files or made on the spot, their reload, and the redirect.
+
+use std::io::Read;
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use anyhow::Context;
+use clap::Args;
+use covet_http::server::{Config, RedirectToHttps, serve};
+use covet_http::tls::{self, Certificate};
+use covet_runtime::CoreSet;
+use signal_hook::consts::SIGHUP;
+
+use crate::target::listen::{ListenError, Listening};
+
+/// Options of `covet-bench serve` about TLS.
+#[derive(Debug, Clone, Default, Args)]
+#[group(multiple = true)]
+pub struct TlsArgs {
+    /// Serve HTTPS with this certificate chain and key (PEM files); SIGHUP reads them again
+    #[arg(long, num_args = 2, value_names = ["CERT", "KEY"], conflicts_with = "tls_self_signed", group = "https")]
+    pub tls: Option<Vec<PathBuf>>,
+    /// Serve HTTPS with a certificate for localhost made on the spot; its fingerprint is printed
+    #[arg(long, group = "https")]
+    pub tls_self_signed: bool,
+    /// Also listen here for plain HTTP, and send clients to HTTPS
+    #[arg(long, value_name = "ADDR", requires = "https")]
+    pub redirect: Option<SocketAddr>,
+    /// Append the keys of all connections to the file that SSLKEYLOGFILE names, for debugging
+    #[arg(long, requires = "https")]
+    pub tls_key_log: bool,
+}
+
+/// What a server needs for HTTPS.
+#[derive(Debug)]
+pub struct Https {
+    /// For the server.
+    pub config: tls::Config,
+    /// What the user should know, if anything.
+    pub note: Option<String>,
+}
+
+impl TlsArgs {
+    /// The configuration that was asked for, if any.
+    ///
+    /// # Errors
+    /// When files are missing or are not a certificate and its key.
+    pub fn https(&self, listen: IpAddr) -> anyhow::Result<Option<Https>> {
+        let (certificate, note) = match self.tls.as_deref() {
+            Some([chain, key]) => (Certificate::files(chain, key), None),
+            _ if self.tls_self_signed => {
+                let (certificate, fingerprint) = self_signed(listen)?;
+                (certificate, Some(format!("certificate for development, SHA-256 {fingerprint}")))
+            }
+            _ => return Ok(None),
+        };
+        let config = tls::Config::builder().certificate(certificate).key_log(self.tls_key_log).build()?;
+        Ok(Some(Https { config, note }))
+    }
+
+    /// Starts the redirect, if it was asked for.
+    ///
+    /// # Errors
+    /// When its address can't be listened on.
+    pub fn start_redirect(&self, cores: CoreSet, port: u16) -> Result<Option<Listening>, ListenError> {
+        let Some(address) = self.redirect else { return Ok(None) };
+        let redirect = RedirectToHttps::new().port(port);
+        let serve = move |listener| serve(listener, Rc::new(redirect.clone()), Config::default());
+        Listening::start(address, cores, "redirect", serve).map(Some)
+    }
+}
+
+/// A certificate for this machine, and its fingerprint as browsers show it.
+fn self_signed(listen: IpAddr) -> anyhow::Result<(Certificate, String)> {
+    let names = ["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned(), listen.to_string()];
+    let made = rcgen::generate_simple_self_signed(names).context("cannot make a certificate")?;
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, made.cert.der());
+    let pairs: Vec<String> = digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
+    Ok((Certificate::pem(made.cert.pem(), made.signing_key.serialize_pem()), pairs.join(":")))
+}
+
+/// Reads the certificates again whenever the process gets SIGHUP, for as long as it runs.
+///
+/// # Errors
+/// When the signal can't be handled.
+pub fn reload_on_hangup(config: tls::Config) -> anyhow::Result<()> {
+    let (mut signals, write) = UnixStream::pair().context("cannot make a socket for SIGHUP")?;
+    signal_hook::low_level::pipe::register(SIGHUP, write).context("cannot handle SIGHUP")?;
+    // A signal handler may do next to nothing, so it writes a byte, and a thread does the rest.
+    let reload = move || {
+        while signals.read_exact(&mut [0]).is_ok() {
+            match config.reload() {
+                Ok(()) => eprintln!("certificates reloaded"),
+                Err(error) => eprintln!("certificates not reloaded, the old ones are served on: {error}"),
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("reload".into())
+        .spawn(reload)
+        .context("cannot start the thread that reloads certificates")?;
+    Ok(())
+}
