@@ -1,5 +1,9 @@
 //! When requests are due, and what the generator spent on them.
 
+mod arrivals;
+mod delay;
+mod profile;
+mod random;
 mod schedule;
 
 use std::fs;
@@ -7,7 +11,11 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-pub use schedule::Schedule;
+pub use arrivals::{Arrivals, ArrivalsError, Trace};
+pub use delay::Delay;
+pub use profile::{Profile, Stage, StageError, parse_stages};
+pub use random::Random;
+pub use schedule::{Schedule, Timetable};
 
 /// CPU time that the calling thread has used, kernel time included.
 pub fn thread_cpu_time() -> Duration {
@@ -22,6 +30,13 @@ pub fn thread_cpu_time() -> Duration {
 pub fn thread_wait_time() -> Option<Duration> {
     let text = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     Some(Duration::from_nanos(text.split_whitespace().nth(1)?.parse().ok()?))
+}
+
+/// How often the calling thread lost its CPU although it had work to do (`nonvoluntary_ctxt_switches` of
+/// proc_pid_status(5)); `None` where the kernel does not tell.
+pub fn thread_preemptions() -> Option<u64> {
+    let text = fs::read_to_string("/proc/thread-self/status").ok()?;
+    text.lines().find_map(|line| line.strip_prefix("nonvoluntary_ctxt_switches:"))?.trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -41,6 +56,16 @@ mod tests {
             assert!(start.elapsed() < Duration::from_secs(20), "work must use CPU time");
         }
         assert!(slept < Duration::from_millis(15), "{slept:?}");
+    }
+
+    #[test]
+    fn preemptions_are_counted() {
+        let before = thread_preemptions().unwrap();
+        let end = Instant::now() + Duration::from_millis(50);
+        while Instant::now() < end {
+            std::hint::spin_loop();
+        }
+        assert!(thread_preemptions().unwrap() >= before);
     }
 
     #[test]

@@ -1,75 +1,152 @@
-//! Constant arrivals, split over cores.
+//! One core's part of the arrivals, ticket by ticket.
 
 use std::time::{Duration, Instant};
 
-/// The times at which one core's requests are due: request `i` at `start + (i + phase) / rate`.
+use super::arrivals::{Course, Cursor};
+use super::{Arrivals, Profile};
+
+/// When the requests of a run are due, over all cores.
+#[derive(Debug, Clone)]
+pub struct Timetable {
+    /// The pattern of arrivals.
+    pub arrivals: Arrivals,
+    /// The rate over time, of which a trace takes no notice.
+    pub profile: Profile,
+    /// How long before the measured window it begins: by so much a trace is put off.
+    pub hold: Duration,
+    /// What the random processes begin with.
+    pub seed: u64,
+}
+
+impl Timetable {
+    /// Equal distances at one rate, in requests per second.
+    pub fn constant(rate: f64) -> Self {
+        Self { arrivals: Arrivals::Constant, profile: Profile::constant(rate), hold: Duration::ZERO, seed: 0 }
+    }
+}
+
+/// The times at which one core's requests are due.
 ///
 /// The schedule belongs to the core and not to a connection: whichever connection is free takes the next ticket,
-/// and a ticket that finds none keeps its time. The cores' phases are spread over one period, so that together
+/// and a ticket that finds none keeps its time. Constant arrivals are dealt to the cores in turn, so that together
 /// they make one constant stream instead of bursts.
+///
+/// Nothing is kept of tickets that wait: two cursors run over the same seeded process, one at the next ticket to
+/// take and one at the first that is not due yet, so that a backlog of any length takes no memory.
 #[derive(Debug, Clone)]
 pub struct Schedule {
     start: Instant,
-    period_nanos: f64,
-    phase: f64,
-    next: u64,
+    course: Course,
+    next: Cursor,
+    ahead: Cursor,
 }
 
 impl Schedule {
-    /// The part of core number `core` of `cores` in a stream of `rate` requests per second that begins at `start`.
+    /// The part of core number `core` of `cores` in a timetable that begins at `start`.
     ///
     /// # Panics
-    /// When `rate` is not above zero or there are no cores.
-    pub fn new(start: Instant, rate: f64, core: usize, cores: usize) -> Self {
-        assert!(rate > 0.0 && cores > 0, "a schedule has a rate and cores");
-        Self { start, period_nanos: 1e9 * cores as f64 / rate, phase: core as f64 / cores as f64, next: 0 }
+    /// When there are no cores.
+    pub fn new(start: Instant, table: &Timetable, core: usize, cores: usize) -> Self {
+        assert!(core < cores, "a schedule belongs to one of the cores");
+        let course = Course {
+            arrivals: table.arrivals.clone(),
+            profile: table.profile.clone(),
+            hold: u64::try_from(table.hold.as_nanos()).unwrap_or(u64::MAX),
+            core: core as u64,
+            cores: cores as u64,
+        };
+        let next = course.begin(table.seed);
+        Self { start, course, ahead: next.clone(), next }
     }
 
-    fn due_at(&self, ticket: u64) -> Instant {
-        self.start + Duration::from_nanos(((ticket as f64 + self.phase) * self.period_nanos) as u64)
+    /// A time that never comes, for what is not due at all.
+    fn at(&self, due: u64) -> Instant {
+        const NEVER: u64 = 100 * 365 * 86_400 * 1_000_000_000;
+        self.start + Duration::from_nanos(due.min(NEVER))
     }
 
-    /// When the next ticket is due.
+    #[inline]
+    fn offset(&self, now: Instant) -> u64 {
+        // Before the start nothing is due, not even what is due at once.
+        match now.checked_duration_since(self.start) {
+            Some(passed) => u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX).saturating_add(1),
+            None => 0,
+        }
+    }
+
+    /// When the next ticket is due; a hundred years from the start where there is none.
+    #[inline]
     pub fn next_due(&self) -> Instant {
-        self.due_at(self.next)
+        self.at(self.next.due)
     }
 
     /// Takes the next ticket if it is due at `now`, and returns its intended time.
+    #[inline]
     pub fn take(&mut self, now: Instant) -> Option<Instant> {
-        let due = self.next_due();
-        (due <= now).then(|| {
-            self.next += 1;
+        (self.next.due < self.offset(now)).then(|| {
+            let due = self.at(self.next.due);
+            self.course.advance(&mut self.next);
             due
         })
     }
 
-    /// How many tickets are due at `now` and not taken.
-    pub fn backlog(&self, now: Instant) -> u64 {
-        let elapsed = now.saturating_duration_since(self.start).as_nanos() as f64;
-        let estimate = (elapsed / self.period_nanos - self.phase).floor().max(-1.0) as i64;
-        // The division may round the other way than `due_at` does.
-        let mut due = u64::try_from(estimate.saturating_add(2)).unwrap_or(0);
-        while due > 0 && self.due_at(due - 1) > now {
-            due -= 1;
+    /// How many tickets are due at `now` and not taken, but no more than `limit`.
+    #[inline]
+    pub fn due(&self, now: Instant, limit: u64) -> u64 {
+        let offset = self.offset(now);
+        if limit == 0 || self.next.due >= offset {
+            return 0;
         }
-        due.saturating_sub(self.next)
+        if limit == 1 {
+            return 1;
+        }
+        let mut cursor = self.next.clone();
+        let mut due = 0;
+        while due < limit && cursor.due < offset {
+            due += 1;
+            self.course.advance(&mut cursor);
+        }
+        due
+    }
+
+    /// How many tickets are due at `now` and not taken.
+    ///
+    /// A `now` before that of an earlier call counts as that one.
+    #[inline]
+    pub fn backlog(&mut self, now: Instant) -> u64 {
+        let offset = self.offset(now);
+        if self.ahead.index < self.next.index {
+            self.ahead.clone_from(&self.next);
+        }
+        while self.ahead.due < offset {
+            self.course.advance(&mut self.ahead);
+        }
+        self.ahead.index - self.next.index
     }
 
     /// The intended times of the tickets that are due at `now` and not taken, oldest first.
     pub fn waiting(&self, now: Instant) -> impl Iterator<Item = Instant> + '_ {
-        (self.next..self.next + self.backlog(now)).map(|ticket| self.due_at(ticket))
+        let (offset, mut cursor) = (self.offset(now), self.next.clone());
+        std::iter::from_fn(move || {
+            (cursor.due < offset).then(|| {
+                let due = self.at(cursor.due);
+                self.course.advance(&mut cursor);
+                due
+            })
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Stage;
     use super::*;
     use proptest::prelude::*;
 
     #[test]
     fn tickets_come_at_constant_intervals() {
         let start = Instant::now();
-        let mut schedule = Schedule::new(start, 1000.0, 0, 1);
+        let mut schedule = Schedule::new(start, &Timetable::constant(1000.0), 0, 1);
         let now = start + Duration::from_millis(3);
         let taken: Vec<Duration> = std::iter::from_fn(|| schedule.take(now)).map(|at| at - start).collect();
         assert_eq!(taken, [0, 1, 2, 3].map(Duration::from_millis));
@@ -79,7 +156,7 @@ mod tests {
     #[test]
     fn a_ticket_keeps_its_time_however_late_it_is_taken() {
         let start = Instant::now();
-        let mut schedule = Schedule::new(start, 10.0, 0, 1);
+        let mut schedule = Schedule::new(start, &Timetable::constant(10.0), 0, 1);
         let late = start + Duration::from_secs(5);
         assert_eq!(schedule.backlog(late), 51);
         assert_eq!(schedule.take(late), Some(start));
@@ -90,9 +167,40 @@ mod tests {
     #[test]
     fn a_billion_tickets_do_not_drift() {
         let start = Instant::now();
-        let mut schedule = Schedule::new(start, 300_000.0, 0, 3);
-        schedule.next = 1_000_000_000;
+        let mut schedule = Schedule::new(start, &Timetable::constant(300_000.0), 0, 3);
+        schedule.next.index = 999_999_999;
+        schedule.course.advance(&mut schedule.next);
         assert_eq!(schedule.next_due() - start, Duration::from_secs(10_000));
+    }
+
+    #[test]
+    fn an_earlier_now_takes_no_ticket_twice() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(start, &Timetable::constant(1000.0), 0, 1);
+        assert_eq!(schedule.backlog(start + Duration::from_millis(10)), 11);
+        assert_eq!(schedule.due(start + Duration::from_millis(4), 100), 5);
+        assert_eq!(schedule.backlog(start + Duration::from_millis(4)), 11);
+        assert_eq!(schedule.take(start - Duration::from_millis(1)), None);
+    }
+
+    #[test]
+    fn stages_are_followed_after_the_warm_up() {
+        let start = Instant::now();
+        let stages = [
+            Stage { length: Duration::from_secs(1), from: 100.0, to: 100.0 },
+            Stage { length: Duration::from_secs(2), from: 100.0, to: 300.0 },
+        ];
+        let table = Timetable {
+            profile: Profile::stages(&stages, Duration::from_secs(1)),
+            hold: Duration::from_secs(1),
+            ..Timetable::constant(1.0)
+        };
+        let mut cores: Vec<Schedule> = (0..2).map(|core| Schedule::new(start, &table, core, 2)).collect();
+        for (seconds, due) in [(1, 100), (2, 200), (3, 350), (4, 600), (5, 900)] {
+            let now = start + Duration::from_secs(seconds);
+            let backlog: u64 = cores.iter_mut().map(|core| core.backlog(now)).sum();
+            assert!(backlog.abs_diff(due) <= 1, "{seconds} s: {backlog}");
+        }
     }
 
     proptest! {
@@ -100,17 +208,24 @@ mod tests {
         fn the_backlog_is_what_taking_everything_takes(
             rate in 0.5_f64..2e6,
             core in 0_usize..4,
+            process in prop::sample::select(vec!["constant", "poisson", "uniform", "bursty:50"]),
             elapsed in 0_u64..20_000_000,
             already in 0_usize..50,
         ) {
             let start = Instant::now();
             let now = start + Duration::from_nanos(elapsed);
-            let mut schedule = Schedule::new(start, rate, core, 4);
+            let table = Timetable {
+                arrivals: Arrivals::parse(process).unwrap(),
+                seed: already as u64,
+                ..Timetable::constant(rate)
+            };
+            let mut schedule = Schedule::new(start, &table, core, 4);
             for _ in 0..already {
                 schedule.take(now);
             }
             let backlog = schedule.backlog(now);
             prop_assert_eq!(schedule.waiting(now).count() as u64, backlog);
+            prop_assert_eq!(schedule.due(now, 7), backlog.min(7));
             let taken = std::iter::from_fn(|| schedule.take(now)).count() as u64;
             prop_assert_eq!(taken, backlog);
             prop_assert_eq!(schedule.backlog(now), 0);
@@ -122,7 +237,7 @@ mod tests {
             let now = start + Duration::from_secs_f64(40.0 / rate);
             let mut due: Vec<Instant> = (0..cores)
                 .flat_map(|core| {
-                    let mut schedule = Schedule::new(start, rate, core, cores);
+                    let mut schedule = Schedule::new(start, &Timetable::constant(rate), core, cores);
                     std::iter::from_fn(move || schedule.take(now)).collect::<Vec<_>>()
                 })
                 .collect();
