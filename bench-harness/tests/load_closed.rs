@@ -140,7 +140,8 @@ fn method_fields_and_body_arrive_as_asked() {
         request: RequestOptions {
             method: Method::PUT,
             fields: vec![field("Host", "example.org"), field("X-One", "1")],
-            body: b"body".to_vec(),
+            body: b"body".to_vec().into(),
+            template: false,
         },
         ..server.plan(2, 300)
     };

@@ -11,11 +11,17 @@ use std::time::{Duration, Instant};
 use covet_runtime::{CoreSet, Runtime};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::canary::Canary;
 use super::generator::generate;
 use super::job::{Event, Job};
-use super::request::render;
+use super::observer::Observer;
+use super::traffic::Traffic;
+use super::transport::Endpoint;
+use super::url::resolve;
 use super::{LoadError, LoadPlan};
-use crate::record::{Conditions, Interval, Merger, RunRecord, cpu_model, kernel_release};
+use crate::record::{
+    Conditions, CoreInterval, Interval, Merger, Probes, RunRecord, cpu_model, kernel_release,
+};
 
 /// Time between the last core's being ready and the first request, so that all cores begin together.
 const LEAD: Duration = Duration::from_millis(5);
@@ -27,6 +33,9 @@ const DESCRIPTORS_OF_PROCESS: u64 = 64;
 pub trait Progress {
     /// All connections are open, and the warm-up begins.
     fn started(&self, plan: &LoadPlan);
+
+    /// A second of the measured window is over on one core.
+    fn part(&self, _part: &CoreInterval) {}
 
     /// A second of the measured window is over on all cores.
     fn interval(&self, interval: &Interval);
@@ -55,10 +64,12 @@ impl Progress for NoProgress {
 /// does not start. What goes wrong later is part of the record.
 pub fn run(plan: &LoadPlan, progress: &dyn Progress) -> Result<RunRecord, LoadError> {
     plan.check()?;
-    let request = render(&plan.url, &plan.request)?;
-    let address = choose_address(plan)?;
+    let traffic = Traffic::new(plan)?;
+    let endpoint = choose_endpoint(plan)?;
     allow_open_files(plan)?;
-    let job = Arc::new(Job::new(plan, address, request));
+    let connected_to = (endpoint_is_other(plan)).then(|| endpoint.to_string());
+    let conditions = Conditions { connected_to, kinds: traffic.kinds(), ..conditions(plan) };
+    let job = Arc::new(Job::new(plan, endpoint, traffic));
     let (sender, events) = mpsc::channel();
     let threads: Vec<_> = plan
         .cpus
@@ -73,7 +84,7 @@ pub fn run(plan: &LoadPlan, progress: &dyn Progress) -> Result<RunRecord, LoadEr
     drop(sender);
     let spawned = threads.iter().find_map(|thread| thread.as_ref().err().map(io::Error::kind));
     let outcome = match spawned {
-        None => conduct(plan, &job, &events, progress),
+        None => conduct(plan, conditions, &job, &events, progress),
         Some(kind) => Err(LoadError::Thread(kind.into())),
     };
     if outcome.is_err() {
@@ -102,13 +113,15 @@ fn core_thread(job: &Arc<Job>, core: usize, cpu: usize, events: Sender<Event>) {
 /// Starts the cores together once all are ready, and gathers what they record.
 fn conduct(
     plan: &LoadPlan,
-    job: &Job,
+    conditions: Conditions,
+    job: &Arc<Job>,
     events: &Receiver<Event>,
     progress: &dyn Progress,
 ) -> Result<RunRecord, LoadError> {
     let cores = plan.cpus.len();
     let mut merger = Merger::new(cores);
     let mut ready = 0;
+    let (mut observer, mut canary) = (None, None);
     let mut records = Vec::with_capacity(cores);
     // The channel ends when every core has: each holds a sender until then.
     for event in events {
@@ -117,12 +130,19 @@ fn conduct(
                 ready += 1;
                 if ready == cores {
                     progress.started(plan);
+                    let start = Instant::now() + LEAD;
+                    // Without it the record says that nobody watched.
+                    observer = Observer::start(start + plan.warmup).ok();
+                    if plan.canary {
+                        canary = Canary::start(job.clone(), &plan.cpus, start + plan.warmup).ok();
+                    }
                     // Set only here, so it cannot have been set before.
-                    let _ = job.start.set(Instant::now() + LEAD);
+                    let _ = job.start.set(start);
                 }
             }
             Event::Failed(error) => return Err(error),
             Event::Interval(part) => {
+                progress.part(&part);
                 if let Some(interval) = merger.add(part) {
                     progress.interval(interval);
                 }
@@ -130,10 +150,12 @@ fn conduct(
             Event::Done(record) => records.push(*record),
         }
     }
+    let platform = observer.and_then(Observer::finish);
     if records.len() < cores {
         return Err(LoadError::CoreLost);
     }
-    Ok(merger.finish(conditions(plan), &records))
+    let probes = Probes { canary: canary.and_then(Canary::finish), ..Probes::default() };
+    Ok(RunRecord { platform, probes, ..merger.finish(conditions, &records) })
 }
 
 fn conditions(plan: &LoadPlan) -> Conditions {
@@ -141,6 +163,12 @@ fn conditions(plan: &LoadPlan) -> Conditions {
         url: plan.url.to_string(),
         method: plan.request.method.to_string(),
         loop_model: plan.loop_model,
+        arrivals: plan.timetable().is_some().then(|| arrivals(plan)),
+        think: plan.think.map(|think| think.to_string()),
+        requests_per_connection: plan.requests_per_connection,
+        kinds: 1,
+        seed: plan.seed,
+        connected_to: None,
         connections: plan.connections,
         threads: plan.cpus.len(),
         pipeline: plan.pipeline,
@@ -155,14 +183,36 @@ fn conditions(plan: &LoadPlan) -> Conditions {
     }
 }
 
-/// The address to load: the host's only one, or the first that accepts a connection.
-fn choose_address(plan: &LoadPlan) -> Result<SocketAddr, LoadError> {
-    let resolve = |source| LoadError::Resolve { host: plan.url.host().to_owned(), source };
-    let addresses = plan.url.resolve().map_err(resolve)?;
+fn arrivals(plan: &LoadPlan) -> String {
+    let stages: Vec<String> = plan.stages.iter().map(ToString::to_string).collect();
+    match stages[..] {
+        [] => plan.arrivals.to_string(),
+        _ => format!("{} in stages {}", plan.arrivals, stages.join(",")),
+    }
+}
+
+fn endpoint_is_other(plan: &LoadPlan) -> bool {
+    plan.reach.unix_socket.is_some() || plan.reach.connect_to.is_some()
+}
+
+/// Where to connect to: the Unix socket, the host's only address, or the first that accepts a connection.
+fn choose_endpoint(plan: &LoadPlan) -> Result<Endpoint, LoadError> {
+    if let Some(path) = &plan.reach.unix_socket {
+        return Ok(Endpoint::Unix(path.clone()));
+    }
+    let (host, port) =
+        plan.reach.connect_to.as_ref().map_or((plan.url.host(), plan.url.port()), |(h, p)| (h.as_str(), *p));
+    let unresolved = |source| LoadError::Resolve { host: host.to_owned(), source };
+    let mut addresses = resolve(host, port).map_err(unresolved)?;
+    if let Some(local) = plan.reach.local.first() {
+        addresses.retain(|address| address.is_ipv4() == local.is_ipv4());
+    }
     let accepts = |address: &SocketAddr| TcpStream::connect_timeout(address, plan.timeout).is_ok();
     // A name such as localhost often has an address of each family, and a server often listens on one.
     let chosen = if addresses.len() > 1 { addresses.iter().copied().find(accepts) } else { None };
-    chosen.or_else(|| addresses.first().copied()).ok_or_else(|| resolve(io::ErrorKind::NotFound.into()))
+    let address = chosen.or_else(|| addresses.first().copied());
+    let address = address.ok_or_else(|| unresolved(io::ErrorKind::NotFound.into()))?;
+    Ok(Endpoint::Tcp { address, local: plan.reach.local.clone() })
 }
 
 /// Raises the soft limit on open files as far as the connections need.

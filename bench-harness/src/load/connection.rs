@@ -7,13 +7,12 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use covet_runtime::net::TcpStream;
 use covet_runtime::time;
 
 use super::in_flight::InFlight;
-use super::job::Job;
 use super::reader::{ReadError, ResponseReader};
 use super::tally::Tally;
+use super::transport::Transport;
 use super::worker::Worker;
 use crate::record::ErrorClass;
 
@@ -32,6 +31,8 @@ pub(super) enum Ended {
     Closed,
     /// The last response said that the connection ends.
     Announced,
+    /// It has carried as many requests as it was to, and the server keeps it open.
+    Retired,
     /// The connection broke.
     Reset(io::Error),
     /// What came is not HTTP.
@@ -41,23 +42,55 @@ pub(super) enum Ended {
 }
 
 /// What the other tasks of the core see of a connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Connection {
-    pub(super) stream: RefCell<Option<Rc<TcpStream>>>,
+    /// Its place among the connections of the core.
+    pub(super) index: usize,
+    pub(super) stream: RefCell<Option<Rc<Transport>>>,
     pub(super) in_flight: RefCell<InFlight>,
     /// Whether it is in the list of idle connections.
     pub(super) listed: Cell<bool>,
     /// Whether a response has come since it was opened.
     pub(super) answered: Cell<bool>,
+    /// Requests that it may still carry before it is closed.
+    pub(super) left: Cell<u64>,
+    /// Requests of its session that are not sent yet.
+    pub(super) session_left: Cell<u64>,
+    /// When its next request is due, where that is its own affair.
+    pub(super) resume_at: Cell<Option<Instant>>,
+    /// When the first byte of an answer came whose last has not.
+    pub(super) first_byte: Cell<Option<Instant>>,
     expired: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     away_since: Cell<Option<Instant>>,
 }
 
 impl Connection {
+    pub(super) fn new(index: usize) -> Self {
+        Self {
+            index,
+            stream: RefCell::default(),
+            in_flight: RefCell::default(),
+            listed: Cell::default(),
+            answered: Cell::default(),
+            left: Cell::default(),
+            session_left: Cell::default(),
+            resume_at: Cell::default(),
+            first_byte: Cell::default(),
+            expired: Cell::default(),
+            waker: RefCell::default(),
+            away_since: Cell::default(),
+        }
+    }
+
     /// Makes the connection's task give up the requests in flight.
     pub(super) fn expire(&self) {
         self.expired.set(true);
+        self.wake();
+    }
+
+    /// Makes the connection's task look again what there is to do.
+    pub(super) fn wake(&self) {
         if let Some(waker) = self.waker.borrow().as_ref() {
             waker.wake_by_ref();
         }
@@ -78,7 +111,7 @@ impl Connection {
     fn poll_use(
         self: &Rc<Self>,
         worker: &Worker,
-        stream: &TcpStream,
+        stream: &Transport,
         reader: &mut ResponseReader,
         cx: &mut Context<'_>,
     ) -> Poll<Ended> {
@@ -106,10 +139,12 @@ impl Connection {
         }
     }
 
-    async fn use_until_end(self: &Rc<Self>, worker: &Worker, stream: Rc<TcpStream>) -> Ended {
+    async fn use_until_end(self: &Rc<Self>, worker: &Worker, stream: Rc<Transport>) -> Ended {
         let mut reader = ResponseReader::default();
         self.expired.set(false);
         self.answered.set(false);
+        self.first_byte.set(None);
+        self.left.set(worker.job.per_connection);
         *self.stream.borrow_mut() = Some(stream.clone());
         let ended = poll_fn(|cx| {
             let mut waker = self.waker.borrow_mut();
@@ -123,24 +158,11 @@ impl Connection {
         *self.stream.borrow_mut() = None;
         worker.connection_ended(self, &ended);
         if matches!(ended, Ended::Announced) {
-            let closed = async { while stream.recv().await.is_ok_and(|bytes| !bytes.is_empty()) {} };
             // Whether the server closes in time or not, this side closes next.
-            let _ = time::timeout(CLOSING_TIME, closed).await;
+            let _ = time::timeout(CLOSING_TIME, stream.closed()).await;
         }
         ended
     }
-}
-
-/// Opens a connection within the run's timeout.
-pub(super) async fn connect(job: &Job) -> io::Result<TcpStream> {
-    let stream = match time::timeout(job.timeout, TcpStream::connect(job.address)).await {
-        Ok(result) => result?,
-        Err(_elapsed) => {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "no answer to the attempt to connect"));
-        }
-    };
-    stream.set_nodelay(true)?;
-    Ok(stream)
 }
 
 /// Keeps a connection in use for the whole run, and opens it again whenever it ends.
@@ -149,9 +171,11 @@ pub(super) async fn connect(job: &Job) -> io::Result<TcpStream> {
 pub(super) async fn keep_in_use(
     worker: Rc<Worker>,
     connection: Rc<Connection>,
-    mut opened: Option<TcpStream>,
+    mut opened: Option<Transport>,
 ) {
     let mut backoff = Duration::ZERO;
+    // A connection that was used up is opened again by plan, and not because the server let go of it.
+    let mut by_plan = false;
     if opened.is_none() {
         connection.leave(time::now());
         backoff = FIRST_BACKOFF;
@@ -162,11 +186,16 @@ pub(super) async fn keep_in_use(
         }
         let stream = match opened.take() {
             Some(stream) => Ok(stream),
-            None => connect(&worker.job).await.inspect(|_| worker.tally.borrow_mut().reconnects += 1),
+            None => worker.connect().await.inspect(|_| {
+                if !by_plan {
+                    worker.tally.borrow_mut().reconnects += 1;
+                }
+            }),
         };
         let served = match stream {
             Ok(stream) => {
                 let ended = connection.use_until_end(&worker, Rc::new(stream)).await;
+                by_plan = connection.left.get() == 0 && matches!(ended, Ended::Retired | Ended::Announced);
                 // A timeout was pause enough.
                 connection.answered.get() || matches!(ended, Ended::TimedOut)
             }

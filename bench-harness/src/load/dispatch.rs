@@ -1,7 +1,8 @@
 //! Sending at intended times.
 
 use std::cell::RefCell;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -17,23 +18,24 @@ const WAKE_UP_ERROR: Duration = Duration::from_micros(60);
 /// A wait shorter than this is not slept at all.
 const SHORTEST_SLEEP: Duration = Duration::from_micros(80);
 
-/// Sends every request of the schedule when it is due and a connection is idle; requests that find none are sent
-/// by the connection that becomes free first.
+/// Sends every request of the schedule when it is due and a connection is idle, and every request of a connection that
+/// thinks; requests that find no idle connection are sent by the one that becomes free first.
 ///
 /// Never finishes: the run drops it.
 pub(super) async fn dispatch(worker: Rc<Worker>) {
-    let Some(schedule) = &worker.schedule else { return };
     loop {
         // The core's own clock stands still while tasks run, and punctuality is what this task is for.
         let now = Instant::now();
-        send_due(&worker, schedule, now);
-        let next = schedule.borrow().next_due();
-        if worker.allowance() == 0 || (next <= now && worker.idle.borrow().is_empty()) {
-            idle_connection(&worker).await;
-        } else if next.saturating_duration_since(now) > SHORTEST_SLEEP {
-            sleep_until(next - WAKE_UP_ERROR).await;
-        } else {
-            yield_now().await;
+        worker.send_thought(now);
+        if let Some(schedule) = &worker.schedule {
+            send_due(&worker, schedule, now);
+        }
+        match worker.next_due().filter(|_| worker.allowance() > 0) {
+            None => stirred(&worker, None).await,
+            Some(next) if next.saturating_duration_since(now) > SHORTEST_SLEEP => {
+                stirred(&worker, Some(next - WAKE_UP_ERROR)).await;
+            }
+            Some(_) => yield_now().await,
         }
     }
 }
@@ -47,7 +49,7 @@ fn send_due(worker: &Worker, schedule: &RefCell<Schedule>, now: Instant) {
     while schedule.borrow().next_due() <= now && worker.allowance() > 0 {
         let next = if looks > 0 { worker.idle.borrow_mut().pop_front() } else { None };
         let Some(connection) = next else {
-            let backlog = schedule.borrow().backlog(now);
+            let backlog = schedule.borrow_mut().backlog(now);
             let mut tally = worker.tally.borrow_mut();
             tally.max_queued = tally.max_queued.max(backlog);
             return;
@@ -61,13 +63,19 @@ fn send_due(worker: &Worker, schedule: &RefCell<Schedule>, now: Instant) {
     }
 }
 
-async fn idle_connection(worker: &Worker) {
+/// Waits until this time, or until a connection gives reason to look again.
+async fn stirred(worker: &Worker, until: Option<Instant>) {
+    let mut sleep = pin!(until.map(sleep_until));
+    let mut waiting = false;
     poll_fn(|cx| {
-        if worker.allowance() > 0 && !worker.idle.borrow().is_empty() {
+        if std::mem::replace(&mut waiting, true) {
             return Poll::Ready(());
         }
         worker.dispatcher.set(Some(cx.waker().clone()));
-        Poll::Pending
+        match sleep.as_mut().as_pin_mut() {
+            Some(sleep) => sleep.poll(cx),
+            None => Poll::Pending,
+        }
     })
     .await;
 }

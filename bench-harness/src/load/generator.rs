@@ -7,18 +7,19 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use covet_runtime::net::TcpStream;
 use covet_runtime::{spawn, time};
 
 use super::LoadError;
-use super::connection::{Connection, connect, keep_in_use};
+use super::connection::{Connection, keep_in_use};
 use super::dispatch::dispatch;
 use super::job::{Event, Job};
+use super::opening::Opening;
 use super::pauses::observe;
 use super::timeouts::watch;
+use super::transport::Transport;
 use super::worker::Worker;
-use crate::clock::{thread_cpu_time, thread_wait_time};
-use crate::record::{CoreRecord, Hist, LoopModel};
+use crate::clock::{thread_cpu_time, thread_preemptions, thread_wait_time};
+use crate::record::CoreRecord;
 
 /// Connections that are opened at once: fewer than any usual backlog.
 const OPENING_AT_ONCE: usize = 128;
@@ -29,11 +30,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs core number `core` of a job, on the core's own thread and runtime.
 pub(super) async fn generate(job: Arc<Job>, core: usize, events: Sender<Event>) {
-    if matches!(job.loop_model, LoopModel::Open { .. }) {
+    if job.has_clocks() {
         // The default of 50 µs would be added to every sleep; without the permission the lateness shows it.
         let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
     }
-    let streams = match open_all(&job, core).await {
+    let opening = Rc::new(Opening::new(&job, core, Instant::now()));
+    let streams = match open_all(&job, &opening, core).await {
         Ok(streams) => streams,
         Err(error) => {
             let _ = events.send(Event::Failed(error));
@@ -44,10 +46,10 @@ pub(super) async fn generate(job: Arc<Job>, core: usize, events: Sender<Event>) 
     let _ = events.send(Event::Ready);
     let Some(start) = begin(&job).await else { return };
 
-    let worker = Rc::new(Worker::new(job.clone(), core, start));
+    let worker = Rc::new(Worker::new(job.clone(), core, start, opening));
     time::sleep_until(start).await;
-    for stream in streams {
-        let connection = Rc::new(Connection::default());
+    for (index, stream) in streams.into_iter().enumerate() {
+        let connection = Rc::new(Connection::new(index));
         worker.connections.borrow_mut().push(connection.clone());
         spawn(keep_in_use(worker.clone(), connection, stream)).detach();
     }
@@ -58,21 +60,28 @@ pub(super) async fn generate(job: Arc<Job>, core: usize, events: Sender<Event>) 
     let window = start + job.warmup;
     time::sleep_until(window).await;
     let opened = time::now();
-    let (cpu_before, wait_before) = (thread_cpu_time(), thread_wait_time());
+    let (cpu_before, wait_before, lost_before) =
+        (thread_cpu_time(), thread_wait_time(), thread_preemptions());
     let in_flight_at_start = worker.open_window(opened, core);
-    measure(&worker, window, &events).await;
+    measure(&worker, core, window, &events).await;
 
     let cpu = thread_cpu_time() - cpu_before;
     let waited = thread_wait_time().zip(wait_before).map_or(Duration::ZERO, |(after, before)| after - before);
+    let preemptions = thread_preemptions().zip(lost_before).map(|(after, before)| after - before);
     let now = time::now();
-    let last = worker.tally.borrow_mut().cut_interval(now, worker.backlog(now));
+    let backlog = worker.backlog(now);
+    let last = worker.tally.borrow_mut().cut_interval(now, core, backlog);
     let _ = events.send(Event::Interval(last));
-    let record = CoreRecord { cpu, waited, in_flight_at_start, ..close(&worker, now) };
+    let record = CoreRecord { cpu, waited, preemptions, in_flight_at_start, ..close(&worker, now) };
     let _ = events.send(Event::Done(Box::new(record)));
 }
 
 /// Opens the core's share of the connections; those that fail are `None`, and tried again during the run.
-async fn open_all(job: &Arc<Job>, core: usize) -> Result<Vec<Option<TcpStream>>, LoadError> {
+async fn open_all(
+    job: &Arc<Job>,
+    opening: &Rc<Opening>,
+    core: usize,
+) -> Result<Vec<Option<Transport>>, LoadError> {
     let count = job.share(job.connections as u64, core) as usize;
     let mut streams = Vec::with_capacity(count);
     let mut first_error: Option<io::Error> = None;
@@ -80,8 +89,8 @@ async fn open_all(job: &Arc<Job>, core: usize) -> Result<Vec<Option<TcpStream>>,
         let now = OPENING_AT_ONCE.min(count - streams.len());
         let attempts: Vec<_> = (0..now)
             .map(|_| {
-                let job = job.clone();
-                spawn(async move { connect(&job).await })
+                let (job, opening) = (job.clone(), opening.clone());
+                spawn(async move { opening.connect(&job).await })
             })
             .collect();
         for attempt in attempts {
@@ -101,8 +110,8 @@ async fn open_all(job: &Arc<Job>, core: usize) -> Result<Vec<Option<TcpStream>>,
     }
     match first_error {
         Some(source) if streams.iter().all(Option::is_none) => Err(match source.kind() {
-            io::ErrorKind::AddrNotAvailable => LoadError::LocalPorts { address: job.address },
-            _ => LoadError::Connect { address: job.address, source },
+            io::ErrorKind::AddrNotAvailable => LoadError::LocalPorts { address: job.endpoint.to_string() },
+            _ => LoadError::Connect { address: job.endpoint.to_string(), source },
         }),
         _ => Ok(streams),
     }
@@ -122,7 +131,7 @@ async fn begin(job: &Job) -> Option<Instant> {
 }
 
 /// Hands over a second of the window at a time, until the window closes.
-async fn measure(worker: &Rc<Worker>, window: Instant, events: &Sender<Event>) {
+async fn measure(worker: &Rc<Worker>, core: usize, window: Instant, events: &Sender<Event>) {
     let end = worker.job.duration.map(|duration| window + duration);
     let mut ended_before = (0, Instant::now());
     for second in 1_u32.. {
@@ -133,7 +142,8 @@ async fn measure(worker: &Rc<Worker>, window: Instant, events: &Sender<Event>) {
             return;
         }
         let now = time::now();
-        let interval = worker.tally.borrow_mut().cut_interval(now, worker.backlog(now));
+        let backlog = worker.backlog(now);
+        let interval = worker.tally.borrow_mut().cut_interval(now, core, backlog);
         let _ = events.send(Event::Interval(interval));
 
         let ended = worker.tally.borrow().completed + worker.tally.borrow().failed;
@@ -147,29 +157,32 @@ async fn measure(worker: &Rc<Worker>, window: Instant, events: &Sender<Event>) {
 
 /// Closes the window at `now`: what has no end yet is recorded with its age.
 fn close(worker: &Worker, now: Instant) -> CoreRecord {
-    let mut censored = Hist::new();
     let mut in_flight_at_end = 0;
     let mut tally = worker.tally.replace(super::tally::Tally::new(now, false));
+    let mut unfinished = Vec::new();
     for connection in worker.connections.borrow().iter() {
         connection.back(&mut tally, now, worker.job.depth);
         for batch in connection.in_flight.borrow().iter() {
-            censored.record(now.saturating_duration_since(batch.intended), batch.count);
+            unfinished.push((now.saturating_duration_since(batch.intended), batch.count));
             in_flight_at_end += batch.count;
         }
     }
     let queued_at_end = worker.backlog(now);
+    let mut record = tally.into_record(now);
+    for (age, count) in unfinished {
+        record.censored.record(age, count);
+    }
     if let Some(schedule) = &worker.schedule {
         let limit = usize::try_from(queued_at_end).unwrap_or(usize::MAX);
         for intended in schedule.borrow().waiting(now).take(limit) {
-            censored.record(now.saturating_duration_since(intended), 1);
+            record.censored.record(now.saturating_duration_since(intended), 1);
         }
     }
-    let record = tally.into_record(now);
     CoreRecord {
         in_flight_at_end,
         queued_at_end,
         max_queued: record.max_queued.max(queued_at_end),
-        censored,
+        connect: worker.connect_times(),
         ..record
     }
 }

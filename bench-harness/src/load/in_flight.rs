@@ -9,6 +9,8 @@ pub(super) struct Batch {
     pub(super) intended: Instant,
     pub(super) submitted: Instant,
     pub(super) count: u64,
+    /// Which of the run's requests they are.
+    pub(super) kind: u16,
 }
 
 /// The requests in flight on one connection; HTTP/1.1 answers them in the order in which they were sent.
@@ -28,6 +30,18 @@ impl InFlight {
     #[inline]
     pub(super) fn len(&self) -> u64 {
         self.total
+    }
+
+    /// Which of the run's requests the one is that has `position` before it.
+    pub(super) fn kind_at(&self, position: u64) -> Option<u16> {
+        let mut before = 0;
+        self.batches
+            .iter()
+            .find(|batch| {
+                before += batch.count;
+                position < before
+            })
+            .map(|batch| batch.kind)
     }
 
     /// When the oldest request was sent.
@@ -70,15 +84,18 @@ mod tests {
             let mut expected = VecDeque::new();
             for (index, &count) in pushes.iter().enumerate() {
                 let submitted = start + Duration::from_nanos(index as u64);
-                in_flight.push(Batch { intended: submitted, submitted, count });
-                expected.extend(std::iter::repeat_n(submitted, usize::try_from(count).unwrap()));
+                in_flight.push(Batch { intended: submitted, submitted, count, kind: index as u16 });
+                expected.extend(std::iter::repeat_n((submitted, index as u16), usize::try_from(count).unwrap()));
             }
             for limit in limits {
-                prop_assert_eq!(in_flight.oldest(), expected.front().copied());
+                prop_assert_eq!(in_flight.oldest(), expected.front().map(|front| front.0));
+                for position in 0..expected.len() {
+                    prop_assert_eq!(in_flight.kind_at(position as u64), Some(expected[position].1));
+                }
                 let Some(batch) = in_flight.pop(limit) else { break };
                 prop_assert!(batch.count >= 1 && batch.count <= limit);
                 for _ in 0..batch.count {
-                    prop_assert_eq!(expected.pop_front(), Some(batch.submitted));
+                    prop_assert_eq!(expected.pop_front(), Some((batch.submitted, batch.kind)));
                 }
                 prop_assert_eq!(in_flight.len(), expected.len() as u64);
             }

@@ -1,25 +1,32 @@
 //! What the cores of a run share.
 
-use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use covet_http::Method;
-
 use super::plan::Expectation;
+use super::traffic::Traffic;
+use super::transport::Endpoint;
 use super::{LoadError, LoadPlan};
+use crate::clock::{Delay, Timetable};
 use crate::record::{CoreInterval, CoreRecord, LoopModel};
 
 /// One run, as its cores see it.
 #[derive(Debug)]
 pub(super) struct Job {
-    pub(super) address: SocketAddr,
-    pub(super) method: Method,
-    /// One rendered request.
-    pub(super) request: Bytes,
-    pub(super) loop_model: LoopModel,
+    pub(super) endpoint: Endpoint,
+    pub(super) traffic: Traffic,
+    /// When requests, or sessions, are due; `None` in a closed loop.
+    pub(super) timetable: Option<Timetable>,
+    /// Requests in a session: 1 where there are none.
+    pub(super) session: u64,
+    pub(super) think: Option<Delay>,
+    /// Whether connections wait by themselves between requests.
+    pub(super) paced: bool,
+    pub(super) seed: u64,
+    /// Requests that a connection carries.
+    pub(super) per_connection: u64,
+    pub(super) connection_rate: Option<f64>,
     pub(super) connections: usize,
     pub(super) cores: usize,
     pub(super) depth: u64,
@@ -32,19 +39,31 @@ pub(super) struct Job {
     pub(super) start: OnceLock<Instant>,
     /// Set where the run is not to begin, because a core could not get ready.
     pub(super) abandoned: AtomicBool,
-    first_length: AtomicU64,
+    /// The body length of the first valid response to each kind of request.
+    first_lengths: Vec<AtomicU64>,
 }
 
 /// No body is this long.
 const UNKNOWN_LENGTH: u64 = u64::MAX;
 
 impl Job {
-    pub(super) fn new(plan: &LoadPlan, address: SocketAddr, request: Bytes) -> Self {
+    pub(super) fn new(plan: &LoadPlan, endpoint: Endpoint, traffic: Traffic) -> Self {
+        let session = match plan.loop_model {
+            LoopModel::PartlyOpen { requests, .. } => requests,
+            LoopModel::Closed | LoopModel::Open { .. } => 1,
+        };
+        let unknown = || AtomicU64::new(UNKNOWN_LENGTH);
         Self {
-            address,
-            method: plan.request.method.clone(),
-            request,
-            loop_model: plan.loop_model,
+            endpoint,
+            first_lengths: std::iter::repeat_with(unknown).take(traffic.kinds()).collect(),
+            traffic,
+            timetable: plan.timetable(),
+            session,
+            think: plan.think,
+            paced: plan.is_paced(),
+            seed: plan.seed,
+            per_connection: plan.requests_per_connection.unwrap_or(u64::MAX),
+            connection_rate: plan.connection_rate,
             connections: plan.connections,
             cores: plan.cpus.len(),
             depth: plan.pipeline as u64,
@@ -55,8 +74,12 @@ impl Job {
             expect: plan.expect.clone(),
             start: OnceLock::new(),
             abandoned: AtomicBool::new(false),
-            first_length: AtomicU64::new(UNKNOWN_LENGTH),
         }
+    }
+
+    /// Whether requests have intended times apart from when they are sent.
+    pub(super) fn has_clocks(&self) -> bool {
+        self.timetable.is_some() || self.think.is_some()
     }
 
     /// Core number `core`'s share of `total` things.
@@ -65,10 +88,11 @@ impl Job {
         total / cores + u64::from((core as u64) < total % cores)
     }
 
-    /// The body length of the run's first valid response, which is `length` if there was none before.
-    pub(super) fn first_length(&self, length: u64) -> u64 {
-        match self.first_length.compare_exchange(UNKNOWN_LENGTH, length, Ordering::Relaxed, Ordering::Relaxed)
-        {
+    /// The body length of the run's first valid response to a kind of request, which is `length` if there was none
+    /// before.
+    pub(super) fn first_length(&self, kind: u16, length: u64) -> u64 {
+        let first = &self.first_lengths[usize::from(kind)];
+        match first.compare_exchange(UNKNOWN_LENGTH, length, Ordering::Relaxed, Ordering::Relaxed) {
             Ok(_) => length,
             Err(first) => first,
         }

@@ -7,24 +7,38 @@
 //!
 //! What ends a request badly is counted and the connection is opened again; a run never hangs on a server.
 
+mod canary;
+mod cgroup;
 mod conduct;
 mod connection;
 mod dispatch;
+mod embed;
 mod generator;
 mod in_flight;
 mod job;
+mod observer;
+mod opening;
 mod pauses;
 mod placement;
 mod plan;
 mod reader;
+mod receiving;
 mod request;
+mod sending;
 mod tally;
+mod template;
 mod timeouts;
+mod traffic;
+mod transport;
 mod url;
 mod worker;
 
+pub use cgroup::quota;
 pub use conduct::{NoProgress, Progress, run};
+pub use embed::LoadTest;
 pub use placement::{PlacementError, allowed_cpus, format_cpus, parse_cpus, place};
-pub use plan::{Expectation, Extent, LoadError, LoadPlan};
-pub use request::{RequestError, RequestOptions, parse_field, render};
+pub use plan::{Expectation, Extent, LoadError, LoadPlan, Reach};
+pub use request::{Body, RequestError, RequestOptions, parse_field};
+pub use template::TemplateError;
+pub use traffic::Target;
 pub use url::{TargetUrl, UrlError};

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use rustix::thread::{CpuSet, sched_getaffinity};
 use thiserror::Error;
 
+use super::cgroup::quota;
+
 /// Why CPUs cannot be used.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum PlacementError {
@@ -21,6 +23,19 @@ pub enum PlacementError {
         cpu: usize,
         /// The CPUs that can be used, as a list.
         allowed: String,
+    },
+    /// More threads than there is room for.
+    #[error(
+        "{threads} generator threads cannot share {cpus} CPU(s){limit}: two on one CPU take turns, and every latency \
+         would be that of the scheduler. Write --threads {cpus} or fewer"
+    )]
+    TooManyThreads {
+        /// Asked for.
+        threads: usize,
+        /// CPUs that there are for them.
+        cpus: usize,
+        /// What limits them, in brackets, where it is not the list of CPUs.
+        limit: String,
     },
     /// No thread at all was asked for.
     #[error("0 threads generate nothing: write --threads 1 or more")]
@@ -55,38 +70,59 @@ pub fn parse_cpus(text: &str) -> Result<Vec<usize>, PlacementError> {
     Ok(cpus.into_iter().collect())
 }
 
-/// Puts `threads` generator threads on CPUs.
+/// Puts `threads` generator threads on CPUs, one on each.
 ///
 /// Without a list, the CPUs are the process's own; where the server is `local`, only the upper half of them, so
-/// that the server has the others. Without a number there is one thread for each CPU; more threads than CPUs share
-/// them in turn.
+/// that the server has the others. Without a number there is one thread for each CPU, as far as the control group's
+/// CPU limit goes.
 ///
 /// # Errors
-/// When a CPU of the list is outside the process's affinity mask, or no thread is asked for.
+/// When a CPU of the list is outside the process's affinity mask, more threads are asked for than there are CPUs or the
+/// control group may use, or none at all.
 pub fn place(
     list: Option<&[usize]>,
     threads: Option<usize>,
     local: bool,
 ) -> Result<Vec<usize>, PlacementError> {
-    let allowed = allowed_cpus();
+    place_within(&allowed_cpus(), quota(), list, threads, local)
+}
+
+fn place_within(
+    allowed: &[usize],
+    quota: Option<f64>,
+    list: Option<&[usize]>,
+    threads: Option<usize>,
+    local: bool,
+) -> Result<Vec<usize>, PlacementError> {
     let cpus = match list {
         Some(list) => {
             if let Some(&cpu) = list.iter().find(|cpu| !allowed.contains(cpu)) {
-                return Err(PlacementError::NotAllowed { cpu, allowed: format_cpus(&allowed) });
+                return Err(PlacementError::NotAllowed { cpu, allowed: format_cpus(allowed) });
             }
-            list.to_vec()
+            list
         }
+        // The highest CPUs first, because servers are usually pinned to the lowest.
         None => match threads {
-            // The highest CPUs first, because servers are usually pinned to the lowest.
-            Some(threads) => allowed[allowed.len().saturating_sub(threads)..].to_vec(),
-            None if local => allowed[allowed.len() / 2..].to_vec(),
+            Some(threads) => &allowed[allowed.len().saturating_sub(threads)..],
+            None if local => &allowed[allowed.len() / 2..],
             None => allowed,
         },
     };
+    // A part of a CPU is a CPU that is taken away now and then: what the guard of throttling is for.
+    let share = quota.map_or(usize::MAX, |quota| (quota.ceil() as usize).max(1));
+    let room = cpus.len().min(share);
     match threads {
         Some(0) => Err(PlacementError::NoThreads),
-        Some(threads) => Ok((0..threads).map(|thread| cpus[thread % cpus.len()]).collect()),
-        None => Ok(cpus),
+        Some(threads) if threads > room => Err(PlacementError::TooManyThreads {
+            threads,
+            cpus: room,
+            limit: match quota {
+                Some(quota) if share < cpus.len() => format!(" (the control group may use {quota:.1})"),
+                _ => String::new(),
+            },
+        }),
+        Some(threads) => Ok(cpus[..threads].to_vec()),
+        None => Ok(cpus[cpus.len() - room..].to_vec()),
     }
 }
 
@@ -121,12 +157,25 @@ mod tests {
     }
 
     #[test]
-    fn threads_beyond_the_cpus_share_them() {
-        let allowed = allowed_cpus();
-        let placed = place(None, Some(allowed.len() * 2), true).unwrap();
-        assert_eq!(placed[..allowed.len()], allowed);
-        assert_eq!(placed[allowed.len()..], allowed);
-        assert_eq!(place(None, Some(0), true), Err(PlacementError::NoThreads));
+    fn more_threads_than_cpus_are_refused() {
+        let place = |quota, list, threads| place_within(&[0, 1, 2, 3], quota, list, Some(threads), true);
+        assert_eq!(place(None, None, 4), Ok(vec![0, 1, 2, 3]));
+        assert_eq!(place(None, None, 1), Ok(vec![3]));
+        assert_eq!(place(None, Some(&[1, 2]), 1), Ok(vec![1]));
+        let refused = |quota, list, threads| place(quota, list, threads).unwrap_err().to_string();
+        assert!(refused(None, None, 5).contains("Write --threads 4 or fewer"));
+        assert!(refused(None, Some(&[1, 2]), 3).contains("3 generator threads cannot share 2 CPU(s):"));
+        assert!(refused(Some(1.5), None, 3).contains("2 CPU(s) (the control group may use 1.5)"));
+        assert_eq!(place(None, None, 0), Err(PlacementError::NoThreads));
+    }
+
+    #[test]
+    fn the_control_group_limits_the_threads() {
+        let place = |quota, local| place_within(&[0, 1, 2, 3], quota, None, None, local);
+        assert_eq!(place(Some(1.0), false), Ok(vec![3]));
+        assert_eq!(place(Some(0.5), false), Ok(vec![3]));
+        assert_eq!(place(Some(8.0), false), Ok(vec![0, 1, 2, 3]));
+        assert_eq!(place(Some(8.0), true), Ok(vec![2, 3]));
     }
 
     #[test]

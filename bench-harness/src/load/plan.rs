@@ -1,12 +1,14 @@
 //! What to load, how, and for how long.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use thiserror::Error;
 
-use super::{PlacementError, RequestError, RequestOptions, TargetUrl};
+use super::{PlacementError, RequestError, RequestOptions, Target, TargetUrl, UrlError};
+use crate::clock::{Arrivals, Delay, Profile, Stage, Timetable};
 use crate::record::LoopModel;
 
 /// When a run ends.
@@ -38,6 +40,17 @@ impl Expectation {
     }
 }
 
+/// How connections reach the server.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// The Unix socket on which the server listens, in the place of the URL's host and port.
+    pub unix_socket: Option<PathBuf>,
+    /// The host, or address, and port to connect to in the place of the URL's, which the Host field still names.
+    pub connect_to: Option<(String, u16)>,
+    /// The addresses of this machine to connect from, in turn; the kernel chooses where there are none.
+    pub local: Vec<IpAddr>,
+}
+
 /// A run, before it is made.
 #[derive(Debug, Clone)]
 pub struct LoadPlan {
@@ -45,8 +58,25 @@ pub struct LoadPlan {
     pub url: TargetUrl,
     /// How to ask.
     pub request: RequestOptions,
+    /// Several kinds of requests, in the place of the one that `url` and `request` make.
+    pub mix: Vec<Target>,
     /// Closed or open loop.
     pub loop_model: LoopModel,
+    /// In which pattern the requests of an open loop, or the sessions of a partly open one, arrive.
+    pub arrivals: Arrivals,
+    /// How the rate of arrivals changes from the beginning of the window; it stays at that of the loop where there is
+    /// no stage.
+    pub stages: Vec<Stage>,
+    /// What all that is random begins with: the same seed makes the same arrivals and the same requests.
+    pub seed: u64,
+    /// How long a connection waits after an answer before its next request; not at all where it is `None`.
+    pub think: Option<Delay>,
+    /// After so many requests a connection is closed, and opened again.
+    pub requests_per_connection: Option<u64>,
+    /// Connections that are opened per second at most, over all cores.
+    pub connection_rate: Option<f64>,
+    /// How connections reach the server.
+    pub reach: Reach,
     /// Connections, over all cores; at least one for each core.
     pub connections: usize,
     /// The CPU of each generator thread; a CPU named twice has two threads, which makes the run invalid.
@@ -61,6 +91,8 @@ pub struct LoadPlan {
     pub timeout: Duration,
     /// Which responses are valid.
     pub expect: Expectation,
+    /// Whether one connection apart, with a thread of its own, is to see what a lone client sees.
+    pub canary: bool,
     /// The CPUs of the server, where the caller knows them; for the record only.
     pub server_cpus: Option<Vec<usize>>,
 }
@@ -72,7 +104,15 @@ impl LoadPlan {
         Self {
             url,
             request: RequestOptions::default(),
+            mix: Vec::new(),
             loop_model: LoopModel::Closed,
+            arrivals: Arrivals::Constant,
+            stages: Vec::new(),
+            seed: 1,
+            think: None,
+            requests_per_connection: None,
+            connection_rate: None,
+            reach: Reach::default(),
             connections: 64,
             cpus,
             pipeline: 1,
@@ -80,6 +120,7 @@ impl LoadPlan {
             extent: Extent { duration: Some(Duration::from_secs(10)), requests: None },
             timeout: Duration::from_secs(2),
             expect: Expectation { status: None, same_length: true },
+            canary: false,
             server_cpus: None,
         }
     }
@@ -106,12 +147,46 @@ impl LoadPlan {
         if self.extent.requests == Some(0) {
             return invalid("a run of 0 requests measures nothing: write --requests 1 or more");
         }
+        if self.requests_per_connection == Some(0) {
+            return invalid("a connection without a request loads nothing: write 1 or more");
+        }
+        if self.connection_rate.is_some_and(|rate| !(rate > 0.0 && rate.is_finite())) {
+            return invalid("the rate of new connections must be above 0");
+        }
+        if self.is_paced() && self.pipeline > 1 {
+            return invalid("think time and sessions are of one request at a time: leave --pipeline out");
+        }
+        if self.loop_model == LoopModel::Closed
+            && (self.arrivals != Arrivals::Constant || !self.stages.is_empty())
+        {
+            return invalid("arrivals and stages are of an open loop: give a --rate as well");
+        }
         match self.loop_model {
-            LoopModel::Open { rate } if !(rate > 0.0 && rate.is_finite()) => {
+            LoopModel::PartlyOpen { requests: 0, .. } => invalid("a session needs a request"),
+            LoopModel::Open { rate } | LoopModel::PartlyOpen { rate, .. }
+                if !(rate > 0.0 && rate.is_finite()) =>
+            {
                 invalid("the rate must be above 0")
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether connections wait by themselves between requests.
+    pub(super) fn is_paced(&self) -> bool {
+        self.think.is_some() || matches!(self.loop_model, LoopModel::PartlyOpen { .. })
+    }
+
+    /// When requests, or sessions, are due; `None` in a closed loop.
+    pub(super) fn timetable(&self) -> Option<Timetable> {
+        let (LoopModel::Open { rate } | LoopModel::PartlyOpen { rate, .. }) = self.loop_model else {
+            return None;
+        };
+        let profile = match self.stages[..] {
+            [] => Profile::constant(rate),
+            ref stages => Profile::stages(stages, self.warmup),
+        };
+        Some(Timetable { arrivals: self.arrivals.clone(), profile, hold: self.warmup, seed: self.seed })
     }
 }
 
@@ -121,6 +196,9 @@ pub enum LoadError {
     /// The plan contradicts itself.
     #[error("{0}")]
     Plan(&'static str),
+    /// The URL cannot be loaded.
+    #[error(transparent)]
+    Url(#[from] UrlError),
     /// The request cannot be sent as asked.
     #[error(transparent)]
     Request(#[from] RequestError),
@@ -139,18 +217,18 @@ pub enum LoadError {
     #[error("cannot connect to {address}: start the server, or check its address and port")]
     Connect {
         /// Where to.
-        address: SocketAddr,
+        address: String,
         /// What the kernel said.
         source: io::Error,
     },
     /// Every local port is taken by a connection to this address, open or lately closed.
     #[error(
-        "no local port is left for a connection to {address}: wait a minute, widen net.ipv4.ip_local_port_range, or \
-         lower -c"
+        "no local port is left for a connection to {address}: wait a minute, widen net.ipv4.ip_local_port_range, \
+         lower -c, or connect from several addresses with --bind"
     )]
     LocalPorts {
         /// Where to.
-        address: SocketAddr,
+        address: String,
     },
     /// The limit on open files is too low for the connections.
     #[error(

@@ -137,6 +137,12 @@ impl ResponseReader {
         Ok(())
     }
 
+    /// Whether some of a response has come, and not all of it.
+    #[inline]
+    pub(super) fn is_inside(&self) -> bool {
+        !matches!(self.state, State::Head) || !self.partial.is_empty()
+    }
+
     /// The response that the end of the connection completes, if there is one.
     pub(super) fn finish(&mut self) -> Option<Answer> {
         match std::mem::take(&mut self.state) {

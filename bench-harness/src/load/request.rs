@@ -1,10 +1,14 @@
 //! The request that is sent over and over.
 
+use std::path::PathBuf;
+
 use bytes::Bytes;
 use covet_http::{HeaderName, HeaderValue, Method};
 use thiserror::Error;
 
 use super::TargetUrl;
+use super::template::{BODY_LENGTH, Template, TemplateError};
+use super::traffic::body_template;
 
 /// What a request is made of, beside its URL.
 #[derive(Debug, Clone)]
@@ -14,17 +18,35 @@ pub struct RequestOptions {
     /// Fields in order, as name and value; one named Host replaces the URL's.
     pub fields: Vec<(String, String)>,
     /// The body, sent with a Content-Length where it is not empty or the method expects one.
-    pub body: Vec<u8>,
+    pub body: Body,
+    /// Whether `{{seq}}`, `{{random:1..9}}`, `{{hex:16}}`, `{{uuid}}` and `{{line:FILE}}` in the URL, the fields and the
+    /// body are filled in anew for each request.
+    pub template: bool,
+}
+
+/// The body of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// These bytes.
+    Bytes(Bytes),
+    /// A line of this file, one after another.
+    Lines(PathBuf),
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Bytes(bytes.into())
+    }
 }
 
 impl Default for RequestOptions {
     fn default() -> Self {
-        Self { method: Method::GET, fields: Vec::new(), body: Vec::new() }
+        Self { method: Method::GET, fields: Vec::new(), body: Vec::new().into(), template: false }
     }
 }
 
 /// Why a request cannot be sent as asked.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Debug, Error)]
 pub enum RequestError {
     /// The field's name is not a token.
     #[error("`{name}` is not a field name: write --header 'Name: value'")]
@@ -47,13 +69,34 @@ pub enum RequestError {
     /// CONNECT makes a tunnel, which has no responses to count.
     #[error("CONNECT cannot be loaded: choose another method")]
     Connect,
+    /// A field of a template is wrong.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// A response to HEAD ends where one to another method has a body.
+    #[error("HEAD cannot be mixed with other methods: load them in runs of their own")]
+    MixedHead,
+    /// A mix goes to one server.
+    #[error("{url} is on another server than the rest: load each server in a run of its own")]
+    OtherServer {
+        /// The stranger.
+        url: String,
+    },
+    /// A weight must say how often.
+    #[error("the weight of {url} is not above zero")]
+    Weight {
+        /// Whose weight.
+        url: String,
+    },
 }
 
-/// Renders one request: an HTTP/1.1 head with Host first, and the body.
+/// Makes the head, with Host first, and the body of an HTTP/1.1 request.
 ///
 /// # Errors
 /// When a field cannot be sent as given.
-pub fn render(url: &TargetUrl, options: &RequestOptions) -> Result<Bytes, RequestError> {
+pub(super) fn render_template(
+    url: &TargetUrl,
+    options: &RequestOptions,
+) -> Result<(Template, Template), RequestError> {
     if options.method == Method::CONNECT {
         return Err(RequestError::Connect);
     }
@@ -71,14 +114,22 @@ pub fn render(url: &TargetUrl, options: &RequestOptions) -> Result<Bytes, Reques
             _ => fields.push_str(&format!("{name}: {value}\r\n")),
         }
     }
-    let expects_body = [Method::POST, Method::PUT, Method::PATCH].contains(&options.method);
-    if expects_body || !options.body.is_empty() {
-        fields.push_str(&format!("Content-Length: {}\r\n", options.body.len()));
-    }
-    let head = format!("{} {} HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n", options.method, url.target());
-    let mut bytes = head.into_bytes();
-    bytes.extend_from_slice(&options.body);
-    Ok(bytes.into())
+    let (method, target) = (&options.method, url.target());
+    let expects_body = [Method::POST, Method::PUT, Method::PATCH].contains(method);
+    let length = match &options.body {
+        Body::Bytes(bytes) if bytes.is_empty() && !expects_body => String::new(),
+        Body::Bytes(bytes) if !options.template => format!("Content-Length: {}\r\n", bytes.len()),
+        _ => format!("Content-Length: {BODY_LENGTH}\r\n"),
+    };
+    let head = |length: &str| format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n{fields}{length}\r\n");
+    let body = body_template(&options.body, options.template)?;
+    let head = match (options.template, &options.body) {
+        (true, _) => Template::parse(head(&length).as_bytes())?,
+        // Braces that are not a template's stay as they are.
+        (false, Body::Lines(_)) => Template::literal(head("").into_bytes()).with_length(),
+        (false, Body::Bytes(_)) => Template::literal(head(&length).into_bytes()),
+    };
+    Ok((head, body))
 }
 
 /// Takes a `Name: value` argument apart.
@@ -97,7 +148,11 @@ mod tests {
 
     fn rendered(options: &RequestOptions) -> Result<String, RequestError> {
         let url = TargetUrl::parse("http://h:81/p?q").unwrap();
-        render(&url, options).map(|bytes| String::from_utf8(bytes.to_vec()).unwrap())
+        let (head, body) = render_template(&url, options)?;
+        let (mut bytes, mut random) = (Vec::new(), crate::clock::Random::new(0, 0));
+        head.render(&mut bytes, 0, 0, &mut random);
+        body.render(&mut bytes, 0, 0, &mut random);
+        Ok(String::from_utf8(bytes).unwrap())
     }
 
     fn with_field(name: &str, value: &str) -> RequestOptions {
@@ -111,11 +166,25 @@ mod tests {
 
     #[test]
     fn fields_and_body_follow() {
-        let options = RequestOptions { method: Method::POST, body: b"hi".to_vec(), ..with_field("X-Y", "z") };
+        let options =
+            RequestOptions { method: Method::POST, body: b"hi".to_vec().into(), ..with_field("X-Y", "z") };
         let expected = "POST /p?q HTTP/1.1\r\nHost: h:81\r\nX-Y: z\r\nContent-Length: 2\r\n\r\nhi";
         assert_eq!(rendered(&options).unwrap(), expected);
         let empty = RequestOptions { method: Method::PUT, ..RequestOptions::default() };
         assert!(rendered(&empty).unwrap().contains("Content-Length: 0\r\n"));
+    }
+
+    #[test]
+    fn braces_are_sent_as_they_are_unless_a_template_is_asked_for() {
+        let options = RequestOptions {
+            method: Method::POST,
+            body: b"{{x}}".to_vec().into(),
+            ..with_field("X", "{{y}}")
+        };
+        let text = rendered(&options).unwrap();
+        assert!(text.contains("X: {{y}}\r\nContent-Length: 5\r\n\r\n{{x}}"), "{text}");
+        let template = RequestOptions { template: true, ..options };
+        assert!(matches!(rendered(&template), Err(RequestError::Template(_))));
     }
 
     #[test]
@@ -135,7 +204,7 @@ mod tests {
             Err(RequestError::ReservedField { .. })
         ));
         let connect = RequestOptions { method: Method::CONNECT, ..RequestOptions::default() };
-        assert_eq!(rendered(&connect), Err(RequestError::Connect));
+        assert!(matches!(rendered(&connect), Err(RequestError::Connect)));
     }
 
     #[test]

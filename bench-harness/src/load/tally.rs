@@ -16,23 +16,45 @@ pub(super) struct Tally {
     pub(super) status: [u64; 6],
     pub(super) errors: Errors,
     pub(super) reconnects: u64,
+    /// Connections opened.
+    pub(super) opened: u64,
     pub(super) max_queued: u64,
     pub(super) longest_pause: Duration,
     /// Slot time without a connection, up to the last time that one was opened.
     pub(super) away: Duration,
-    opened: Instant,
+    began: Instant,
     service_sum: Duration,
     /// Response times since the last interval was cut off.
     response: Hist,
     interval_start: Instant,
     interval_completed: u64,
     intervals: usize,
-    open_loop: Option<Box<OpenLoop>>,
+    clocks: Option<Box<Clocks>>,
+    /// Answers that came in more than one piece.
+    split: Option<Box<Split>>,
+    /// Ages of requests whose connection ended before their answer.
+    cut_off: Option<Box<Hist>>,
+    in_flight: InFlightIntegral,
 }
 
-/// The clocks that only an open loop has.
+/// Requests in flight over time, summed up from every change: what Little's law is checked against.
+#[derive(Debug)]
+struct InFlightIntegral {
+    sum: u64,
+    since: Instant,
+    count: u64,
+}
+
+/// Answers whose first byte came in an earlier piece than the last.
 #[derive(Debug, Default)]
-struct OpenLoop {
+struct Split {
+    first_byte: Hist,
+    service: Hist,
+}
+
+/// What is recorded where requests have intended times.
+#[derive(Debug, Default)]
+struct Clocks {
     service: Hist,
     lateness: Hist,
     generator_lateness: Hist,
@@ -40,7 +62,7 @@ struct OpenLoop {
 
 impl Tally {
     /// Counters at zero at `now`.
-    pub(super) fn new(now: Instant, open_loop: bool) -> Self {
+    pub(super) fn new(now: Instant, clocks: bool) -> Self {
         Self {
             sent: 0,
             completed: 0,
@@ -50,23 +72,47 @@ impl Tally {
             status: [0; 6],
             errors: Errors::default(),
             reconnects: 0,
+            opened: 0,
             max_queued: 0,
             longest_pause: Duration::ZERO,
             away: Duration::ZERO,
-            opened: now,
+            began: now,
             service_sum: Duration::ZERO,
             response: Hist::new(),
             interval_start: now,
             interval_completed: 0,
             intervals: 0,
-            open_loop: open_loop.then(Box::default),
+            clocks: clocks.then(Box::default),
+            split: None,
+            cut_off: None,
+            in_flight: InFlightIntegral { sum: 0, since: now, count: 0 },
         }
+    }
+
+    /// Notes that from `now` on so many requests are in flight.
+    #[inline]
+    pub(super) fn note_in_flight(&mut self, now: Instant, count: u64) {
+        let InFlightIntegral { sum, since, count: before } = &mut self.in_flight;
+        // The dispatcher's clock is ahead of the core's.
+        if let Some(passed) = now.checked_duration_since(*since) {
+            *sum = sum.saturating_add((passed.as_nanos() as u64).saturating_mul(*before));
+            *since = now;
+        }
+        *before = count;
+    }
+
+    /// Records an answer that came in pieces: its first byte at `first`, its last at `now`.
+    #[cold]
+    pub(super) fn record_split(&mut self, submitted: Instant, first: Instant, now: Instant) {
+        let split = self.split.get_or_insert_default();
+        split.first_byte.record(first.saturating_duration_since(submitted), 1);
+        split.service.record(now.saturating_duration_since(submitted), 1);
     }
 
     /// Counts a request of an open loop as sent this late, and `own` of that as the generator's own lateness where
     /// a connection was free at its time.
     pub(super) fn record_lateness(&mut self, lateness: Duration, own: Option<Duration>) {
-        if let Some(open) = &mut self.open_loop {
+        if let Some(open) = &mut self.clocks {
             open.lateness.record(lateness, 1);
             if let Some(own) = own {
                 open.generator_lateness.record(own, 1);
@@ -98,6 +144,17 @@ impl Tally {
         }
     }
 
+    /// Counts the requests in flight as cut off at `now`, when their connection ended: their times are longer than the
+    /// age that they have reached.
+    pub(super) fn cut_off(&mut self, in_flight: &mut InFlight, now: Instant) {
+        while let Some(batch) = in_flight.pop(u64::MAX) {
+            self.failed += batch.count;
+            self.add_service(batch, now);
+            let age = now.saturating_duration_since(batch.intended);
+            self.cut_off.get_or_insert_default().record(age, batch.count);
+        }
+    }
+
     /// Counts the requests in flight as given up at `now`, at the age that they have reached.
     pub(super) fn time_out(&mut self, in_flight: &mut InFlight, now: Instant) {
         while let Some(batch) = in_flight.pop(u64::MAX) {
@@ -110,7 +167,7 @@ impl Tally {
     fn record_times(&mut self, batch: Batch, now: Instant) {
         let service = self.add_service(batch, now);
         self.response.record(now.saturating_duration_since(batch.intended), batch.count);
-        if let Some(open) = &mut self.open_loop {
+        if let Some(open) = &mut self.clocks {
             open.service.record(service, batch.count);
         }
     }
@@ -125,18 +182,24 @@ impl Tally {
 
     /// Adds slot time without a connection, as far as it lies in the counted time.
     pub(super) fn add_away(&mut self, since: Instant, until: Instant, slots: u64) {
-        let time = until.saturating_duration_since(since.max(self.opened));
+        let time = until.saturating_duration_since(since.max(self.began));
         self.away += time * u32::try_from(slots).unwrap_or(u32::MAX);
     }
 
     /// Cuts the current interval off at `now`.
-    pub(super) fn cut_interval(&mut self, now: Instant, backlog: u64) -> CoreInterval {
+    pub(super) fn cut_interval(&mut self, now: Instant, core: usize, backlog: u64) -> CoreInterval {
+        let clocks = self.clocks.as_mut().map(|clocks| std::mem::take(&mut **clocks)).unwrap_or_default();
+        let clocked = self.clocks.is_some();
         let interval = CoreInterval {
+            core,
             index: self.intervals,
             length: now.saturating_duration_since(self.interval_start),
             completed: std::mem::take(&mut self.interval_completed),
             backlog,
             response: std::mem::take(&mut self.response),
+            service: clocked.then_some(clocks.service),
+            lateness: clocked.then_some(clocks.lateness),
+            generator_lateness: clocked.then_some(clocks.generator_lateness),
         };
         self.interval_start = now;
         self.intervals += 1;
@@ -144,13 +207,11 @@ impl Tally {
     }
 
     /// The record of the counted time, which ends at `now`; what lies outside the tally is left at zero.
-    pub(super) fn into_record(self, now: Instant) -> CoreRecord {
-        let (service, lateness, generator_lateness) = match self.open_loop {
-            Some(open) => (Some(open.service), Some(open.lateness), Some(open.generator_lateness)),
-            None => (None, None, None),
-        };
+    pub(super) fn into_record(mut self, now: Instant) -> CoreRecord {
+        self.note_in_flight(now, 0);
+        let split = self.split.map(|split| *split);
         CoreRecord {
-            elapsed: now.saturating_duration_since(self.opened),
+            elapsed: now.saturating_duration_since(self.began),
             sent: self.sent,
             completed: self.completed,
             failed: self.failed,
@@ -161,11 +222,13 @@ impl Tally {
             status: self.status,
             errors: self.errors,
             reconnects: self.reconnects,
+            opened: self.opened,
             service_sum: self.service_sum,
             away: self.away,
-            service,
-            lateness,
-            generator_lateness,
+            in_flight_sum: Duration::from_nanos(self.in_flight.sum),
+            cut_off: self.cut_off.as_ref().map_or(0, |hist| hist.len()),
+            censored: self.cut_off.map(|hist| *hist).unwrap_or_default(),
+            split: split.map(|split| (split.first_byte, split.service)),
             ..CoreRecord::default()
         }
     }

@@ -93,6 +93,11 @@ impl TargetUrl {
         self.port
     }
 
+    /// Whether another URL leads to the same host and port.
+    pub fn same_server(&self, other: &Self) -> bool {
+        (&self.host, self.port) == (&other.host, other.port)
+    }
+
     /// Path and query, as they are sent.
     pub fn target(&self) -> &str {
         &self.target
@@ -109,17 +114,22 @@ impl TargetUrl {
     /// # Errors
     /// When the resolver fails or knows no address. Blocks on the resolver.
     pub fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
-        let mut addresses: Vec<SocketAddr> = Vec::new();
-        for address in (self.host.as_str(), self.port).to_socket_addrs()? {
-            if !addresses.contains(&address) {
-                addresses.push(address);
-            }
-        }
-        if addresses.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
-        }
-        Ok(addresses)
+        resolve(&self.host, self.port)
     }
+}
+
+/// The addresses of a host with a port, in the resolver's order, without doubles.
+pub(super) fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for address in (host, port).to_socket_addrs()? {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    if addresses.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+    }
+    Ok(addresses)
 }
 
 impl fmt::Display for TargetUrl {

@@ -1,25 +1,27 @@
-//! The state of one generator core, and what its connections do to it.
+//! The state of one generator core.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use covet_runtime::net::TcpStream;
 use covet_runtime::time;
 
-use super::connection::{Connection, Ended};
-use super::in_flight::Batch;
+use super::connection::Connection;
 use super::job::Job;
-use super::reader::{Answer, HeadMemo, ReadError, ResponseReader};
+use super::opening::Opening;
+use super::reader::HeadMemo;
 use super::tally::Tally;
-use crate::clock::Schedule;
-use crate::record::{ErrorClass, LoopModel};
+use super::traffic::Source;
+use super::transport::Transport;
+use crate::clock::{Random, Schedule};
+use crate::record::Hist;
 
 /// One generator core. Everything on it happens on one thread.
 pub(super) struct Worker {
@@ -30,7 +32,10 @@ pub(super) struct Worker {
     pub(super) schedule: Option<RefCell<Schedule>>,
     /// Connections of an open loop with a free slot and no request due.
     pub(super) idle: RefCell<VecDeque<Rc<Connection>>>,
-    /// Who waits for a connection to become idle.
+    /// When connections that think are to go on, and which.
+    pub(super) thinking: RefCell<BinaryHeap<Reverse<(Instant, usize)>>>,
+    pub(super) random: RefCell<Random>,
+    /// Who waits for a connection to become idle, or to think.
     pub(super) dispatcher: Cell<Option<Waker>>,
     /// When the dispatcher last found requests due although connections were idle.
     pub(super) late_until: Cell<Option<Instant>>,
@@ -38,41 +43,50 @@ pub(super) struct Worker {
     budget: Cell<Option<u64>>,
     outstanding: Cell<u64>,
     drained: Cell<Option<Waker>>,
-    memo: RefCell<HeadMemo>,
-    first_length: Cell<Option<u64>>,
-    /// `depth` requests in a row, so that any number of them is one slice.
-    requests: Bytes,
+    pub(super) memo: RefCell<HeadMemo>,
+    pub(super) first_lengths: RefCell<Vec<Option<u64>>>,
+    /// `depth` requests in a row, so that any number of them is one slice; empty where they differ.
+    pub(super) requests: Bytes,
+    pub(super) source: RefCell<Source>,
+    /// The kinds of the requests that were sent last, where there are several.
+    pub(super) kinds: RefCell<Vec<u16>>,
+    opening: Rc<Opening>,
 }
 
 impl Worker {
     /// The state of core number `core` of a job that begins at `start`.
-    pub(super) fn new(job: Arc<Job>, core: usize, start: Instant) -> Self {
-        let schedule = match job.loop_model {
-            LoopModel::Closed => None,
-            LoopModel::Open { rate } => Some(RefCell::new(Schedule::new(start, rate, core, job.cores))),
-        };
+    pub(super) fn new(job: Arc<Job>, core: usize, start: Instant, opening: Rc<Opening>) -> Self {
+        let schedule =
+            job.timetable.as_ref().map(|table| RefCell::new(Schedule::new(start, table, core, job.cores)));
         let depth = usize::try_from(job.depth).unwrap_or(usize::MAX);
         Self {
-            tally: RefCell::new(Tally::new(start, schedule.is_some())),
+            tally: RefCell::new(Tally::new(start, job.has_clocks())),
             connections: RefCell::default(),
             idle: RefCell::default(),
+            thinking: RefCell::default(),
+            random: RefCell::new(Random::new(job.seed, (core + job.cores) as u64)),
             dispatcher: Cell::default(),
             late_until: Cell::new(None),
             budget: Cell::new(None),
             outstanding: Cell::new(0),
             drained: Cell::default(),
             memo: RefCell::default(),
-            first_length: Cell::new(None),
-            requests: job.request.repeat(depth).into(),
+            first_lengths: RefCell::new(vec![None; job.traffic.kinds()]),
+            requests: job.traffic.fixed().map(|request| request.repeat(depth).into()).unwrap_or_default(),
+            source: RefCell::new(Source::new(job.seed, core, job.cores)),
+            kinds: RefCell::default(),
             schedule,
+            opening,
             job,
         }
     }
 
     /// Begins the measured window: everything counted so far was warm-up.
     pub(super) fn open_window(&self, now: Instant, core: usize) -> u64 {
-        *self.tally.borrow_mut() = Tally::new(now, self.schedule.is_some());
         let in_flight = self.outstanding.get();
+        let mut tally = Tally::new(now, self.job.has_clocks());
+        tally.note_in_flight(now, in_flight);
+        *self.tally.borrow_mut() = tally;
         if let Some(total) = self.job.requests {
             // Requests in flight now are answered within the window, so they are part of the count.
             self.budget.set(Some(self.job.share(total, core).saturating_sub(in_flight)));
@@ -80,9 +94,21 @@ impl Worker {
         in_flight
     }
 
+    /// Opens a connection when its turn has come.
+    pub(super) async fn connect(&self) -> io::Result<Transport> {
+        let stream = self.opening.connect(&self.job).await?;
+        self.tally.borrow_mut().opened += 1;
+        Ok(stream)
+    }
+
+    /// How long connections took to be opened, those before the window included.
+    pub(super) fn connect_times(&self) -> Hist {
+        self.opening.times()
+    }
+
     /// Requests due at `now` and not sent; zero in a closed loop.
     pub(super) fn backlog(&self, now: Instant) -> u64 {
-        self.schedule.as_ref().map_or(0, |schedule| schedule.borrow().backlog(now)).min(self.allowance())
+        self.schedule.as_ref().map_or(0, |schedule| schedule.borrow_mut().backlog(now)).min(self.allowance())
     }
 
     /// Requests that may still be sent.
@@ -107,8 +133,24 @@ impl Worker {
         self.budget.get() == Some(0) && self.outstanding.get() == 0
     }
 
-    fn settle(&self, ended: u64) {
-        self.outstanding.set(self.outstanding.get() - ended);
+    /// Counts requests as sent.
+    #[inline]
+    pub(super) fn launch(&self, tally: &mut Tally, now: Instant, count: u64) {
+        tally.sent += count;
+        let outstanding = self.outstanding.get() + count;
+        self.outstanding.set(outstanding);
+        tally.note_in_flight(now, outstanding);
+        if let Some(left) = self.budget.get() {
+            self.budget.set(Some(left.saturating_sub(count)));
+        }
+    }
+
+    /// Counts requests as ended, however they did.
+    #[inline]
+    pub(super) fn settle(&self, now: Instant, ended: u64) {
+        let outstanding = self.outstanding.get() - ended;
+        self.outstanding.set(outstanding);
+        self.tally.borrow_mut().note_in_flight(now, outstanding);
         if self.is_drained()
             && let Some(waker) = self.drained.take()
         {
@@ -116,223 +158,36 @@ impl Worker {
         }
     }
 
-    /// Sends `count` requests in one go, all with these clocks, or with one intended time each.
+    /// How long a connection thinks now.
+    pub(super) fn think(&self) -> Duration {
+        self.job.think.map_or(Duration::ZERO, |think| think.sample(&mut self.random.borrow_mut()))
+    }
+
+    /// Makes the dispatcher look again what there is to do.
     #[inline]
-    fn submit(&self, stream: &TcpStream, count: u64) -> io::Result<()> {
-        let length = self.job.request.len() * count as usize;
-        stream.submit_send(self.requests.slice(..length))?;
-        let mut tally = self.tally.borrow_mut();
-        tally.sent += count;
-        tally.bytes_out += length as u64;
-        self.outstanding.set(self.outstanding.get() + count);
-        if let Some(left) = self.budget.get() {
-            self.budget.set(Some(left - count));
+    pub(super) fn wake_dispatcher(&self) {
+        if let Some(waker) = self.dispatcher.take() {
+            waker.wake();
         }
-        Ok(())
     }
 
-    /// Fills the connection's free slots, or lists it as idle where no request is due.
+    /// When the dispatcher has next to do something, as far as anybody can tell now.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        let ticket = self
+            .schedule
+            .as_ref()
+            .filter(|_| !self.idle.borrow().is_empty())
+            .map(|schedule| schedule.borrow().next_due());
+        let thought = self.thinking.borrow().peek().map(|Reverse((at, _))| *at);
+        match (ticket, thought) {
+            (Some(ticket), Some(thought)) => Some(ticket.min(thought)),
+            (only, None) | (None, only) => only,
+        }
+    }
+
+    /// The core's clock, as of the beginning of this turn.
     #[inline]
-    pub(super) fn refill(
-        &self,
-        connection: &Rc<Connection>,
-        stream: &TcpStream,
-        cx: &mut Context<'_>,
-    ) -> io::Result<()> {
-        loop {
-            let mut in_flight = connection.in_flight.borrow_mut();
-            let free = (self.job.depth - in_flight.len()).min(self.allowance());
-            if free == 0 {
-                return Ok(());
-            }
-            // Only one send may be under way; its end wakes this task.
-            match stream.poll_sent(cx) {
-                Poll::Pending => return Ok(()),
-                Poll::Ready(result) => result?,
-            }
-            let now = time::now();
-            let Some(schedule) = &self.schedule else {
-                self.submit(stream, free)?;
-                in_flight.push(Batch { intended: now, submitted: now, count: free });
-                connection.back(&mut self.tally.borrow_mut(), now, self.job.depth);
-                return Ok(());
-            };
-            let queued = schedule.borrow().backlog(now);
-            let due = queued.min(free);
-            {
-                let mut tally = self.tally.borrow_mut();
-                tally.max_queued = tally.max_queued.max(queued);
-                connection.back(&mut tally, now, self.job.depth);
-            }
-            if due == 0 {
-                drop(in_flight);
-                self.list_idle(connection);
-                return Ok(());
-            }
-            self.submit(stream, due)?;
-            for _ in 0..due {
-                if let Some(intended) = schedule.borrow_mut().take(now) {
-                    in_flight.push(Batch { intended, submitted: now, count: 1 });
-                    // What became due while the dispatcher slept too long waits for that, and not for the server.
-                    let own = self.late_until.get().and_then(|until| until.checked_duration_since(intended));
-                    self.tally.borrow_mut().record_lateness(now - intended, own);
-                }
-            }
-        }
-    }
-
-    fn list_idle(&self, connection: &Rc<Connection>) {
-        if !connection.listed.replace(true) {
-            self.idle.borrow_mut().push_back(connection.clone());
-            if let Some(waker) = self.dispatcher.take() {
-                waker.wake();
-            }
-        }
-    }
-
-    /// Sends the next due request on a connection that was listed as idle, and says whether the connection can
-    /// take another one as soon as its send is done.
-    pub(super) fn dispatch(
-        &self,
-        connection: &Connection,
-        schedule: &RefCell<Schedule>,
-        now: Instant,
-    ) -> bool {
-        let stream = connection.stream.borrow();
-        let Some(stream) = stream.as_ref() else { return false };
-        let mut in_flight = connection.in_flight.borrow_mut();
-        if in_flight.len() >= self.job.depth {
-            return false;
-        }
-        if stream.is_sending() {
-            return true;
-        }
-        if self.submit(stream, 1).is_err() {
-            // Its own task hears of a broken connection from the receiving side, and lists it again when it is.
-            return false;
-        }
-        if let Some(intended) = schedule.borrow_mut().take(now) {
-            in_flight.push(Batch { intended, submitted: now, count: 1 });
-            self.tally.borrow_mut().record_lateness(now - intended, Some(now - intended));
-        }
-        in_flight.len() < self.job.depth
-    }
-
-    /// Takes a received piece in.
-    #[inline]
-    pub(super) fn receive(
-        &self,
-        connection: &Connection,
-        reader: &mut ResponseReader,
-        bytes: &[u8],
-    ) -> Result<(), Ended> {
-        let now = time::now();
-        let (mut tally, mut in_flight) = (self.tally.borrow_mut(), connection.in_flight.borrow_mut());
-        tally.bytes_in += bytes.len() as u64;
-        let before = in_flight.len();
-        let (mut valid, mut last) = (0, false);
-        let outcome = reader.read(bytes, &mut self.memo.borrow_mut(), &self.job.method, |answer| {
-            if last {
-                return Err(ReadError::Refused("a response after one that ends the connection"));
-            }
-            if in_flight.len() == valid {
-                return Err(ReadError::Refused("a response to no request"));
-            }
-            last = !answer.keep_alive;
-            if self.judge(&mut tally, answer) {
-                valid += 1;
-            } else {
-                // Answers come in order, so the valid ones before this one leave first.
-                tally.complete(&mut in_flight, valid, now);
-                valid = 0;
-                tally.fail(&mut in_flight, 1, now);
-            }
-            Ok(())
-        });
-        tally.complete(&mut in_flight, valid, now);
-        let ended = before - in_flight.len();
-        drop((tally, in_flight));
-        if ended > 0 {
-            connection.answered.set(true);
-            self.settle(ended);
-        }
-        match outcome {
-            _ if last => Err(Ended::Announced),
-            Ok(()) => Ok(()),
-            Err(error) => Err(Ended::Malformed(error)),
-        }
-    }
-
-    /// Counts an answer, and says whether it is valid.
-    #[inline]
-    fn judge(&self, tally: &mut Tally, answer: Answer) -> bool {
-        let class = usize::from(answer.status / 100);
-        tally.status[if class < 6 { class } else { 0 }] += 1;
-        if !self.job.expect.accepts(answer.status) {
-            tally.errors.add(ErrorClass::UnexpectedStatus, 1, || answer.status.to_string());
-            return false;
-        }
-        if !self.job.expect.same_length {
-            return true;
-        }
-        let first = match self.first_length.get() {
-            Some(first) => first,
-            None => {
-                let first = self.job.first_length(answer.body);
-                self.first_length.set(Some(first));
-                first
-            }
-        };
-        if answer.body != first {
-            let detail = || format!("{} bytes after a first response of {first}", answer.body);
-            tally.errors.add(ErrorClass::UnexpectedLength, 1, detail);
-        }
-        answer.body == first
-    }
-
-    /// Counts the body that the end of the connection completes, where there is one.
-    pub(super) fn receive_end(&self, connection: &Connection, reader: &mut ResponseReader) {
-        let Some(answer) = reader.finish() else { return };
-        let (mut tally, mut in_flight) = (self.tally.borrow_mut(), connection.in_flight.borrow_mut());
-        if in_flight.len() == 0 {
-            return;
-        }
-        let now = time::now();
-        if self.judge(&mut tally, answer) {
-            tally.complete(&mut in_flight, 1, now);
-        } else {
-            tally.fail(&mut in_flight, 1, now);
-        }
-        drop((tally, in_flight));
-        connection.answered.set(true);
-        self.settle(1);
-    }
-
-    /// Counts what was lost when a connection ended.
-    pub(super) fn connection_ended(&self, connection: &Connection, ended: &Ended) {
-        let now = time::now();
-        let (mut tally, mut in_flight) = (self.tally.borrow_mut(), connection.in_flight.borrow_mut());
-        let lost = in_flight.len();
-        match ended {
-            Ended::Closed | Ended::Announced => {
-                if lost > 0 {
-                    let detail = || format!("with {lost} requests unanswered");
-                    tally.errors.add(ErrorClass::EarlyClose, lost, detail);
-                }
-            }
-            Ended::Reset(error) => tally.errors.add(ErrorClass::Reset, lost.max(1), || error.to_string()),
-            Ended::Malformed(error) => {
-                tally.errors.add(ErrorClass::Malformed, lost.max(1), || error.to_string());
-            }
-            Ended::TimedOut => {
-                let detail = || format!("no answer within {:?}", self.job.timeout);
-                tally.errors.add(ErrorClass::Timeout, lost, detail);
-                tally.time_out(&mut in_flight, now);
-            }
-        }
-        tally.fail(&mut in_flight, u64::MAX, now);
-        connection.leave(now);
-        drop((tally, in_flight));
-        self.settle(lost);
+    pub(super) fn now(&self) -> Instant {
+        time::now()
     }
 }

@@ -7,15 +7,33 @@ use serde::Serialize;
 
 /// Who decides when the next request is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[serde(tag = "model", rename_all = "lowercase")]
+#[serde(tag = "model", rename_all = "kebab-case")]
 pub enum LoopModel {
     /// Each connection sends when an answer has come; the server sets the pace.
     Closed,
-    /// Requests are due at constant intervals, whatever the server does.
+    /// Requests are due at times of their own, whatever the server does.
     Open {
-        /// Requests per second, over all generator cores.
+        /// Requests per second, over all generator cores; the mean where it changes.
         rate: f64,
     },
+    /// Sessions arrive whatever the server does; the requests of a session follow one another.
+    PartlyOpen {
+        /// Sessions per second, over all generator cores; the mean where it changes.
+        rate: f64,
+        /// Requests in a session.
+        requests: u64,
+    },
+}
+
+impl LoopModel {
+    /// Requests per second that the loop is to make; `None` where the server sets the pace.
+    pub fn rate(self) -> Option<f64> {
+        match self {
+            Self::Closed => None,
+            Self::Open { rate } => Some(rate),
+            Self::PartlyOpen { rate, requests } => Some(rate * requests as f64),
+        }
+    }
 }
 
 /// Under what conditions a run was made.
@@ -28,6 +46,18 @@ pub struct Conditions {
     /// Closed or open loop.
     #[serde(rename = "loop")]
     pub loop_model: LoopModel,
+    /// The pattern of arrivals of an open loop, and the stages of its rate where it changes.
+    pub arrivals: Option<String>,
+    /// The think time after an answer.
+    pub think: Option<String>,
+    /// Requests after which a connection is closed and opened again.
+    pub requests_per_connection: Option<u64>,
+    /// Kinds of requests in the mix.
+    pub kinds: usize,
+    /// What all that was random began with.
+    pub seed: u64,
+    /// Where connections led, when not to the URL's host and port.
+    pub connected_to: Option<String>,
     /// Connections, over all generator cores.
     pub connections: usize,
     /// Generator threads.

@@ -44,8 +44,11 @@ impl RunRecord {
         let mut guards = vec![self.responses(), self.oversubscription(), self.interference(), self.pauses()];
         match self.conditions.loop_model {
             LoopModel::Closed => guards.extend([self.closure(), self.saturation()]),
-            LoopModel::Open { rate } => guards.extend([self.punctuality(), self.overload(rate)]),
+            LoopModel::Open { .. } | LoopModel::PartlyOpen { .. } => {
+                guards.extend([self.open_closure(), self.saturation(), self.punctuality(), self.overload()]);
+            }
         }
+        guards.extend(self.guards_beside());
         guards
     }
 
@@ -154,8 +157,10 @@ impl RunRecord {
         Guard { name: "punctuality", outcome, detail }
     }
 
-    fn overload(&self, rate: f64) -> Guard {
-        let due = rate * self.elapsed.as_secs_f64();
+    fn overload(&self) -> Guard {
+        // What became due within the window was sent in it or waits at its end.
+        let due = (self.sent + self.queued_at_end) as f64;
+        let rate = self.conditions.loop_model.rate().unwrap_or(0.0);
         let growing = self.intervals.windows(2).filter(|pair| pair[1].backlog > pair[0].backlog).count();
         let overloaded = self.queued_at_end as f64 > 0.005 * due && growing * 2 >= self.intervals.len();
         let (outcome, detail) = if overloaded {

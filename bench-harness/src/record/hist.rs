@@ -48,6 +48,13 @@ impl Hist {
         self.overflow += other.overflow;
     }
 
+    /// Takes out what `gone` holds, all of which is here, and adds what `instead` holds.
+    pub fn replace(&mut self, gone: &Self, instead: &Self) {
+        // Where it is not, nothing is taken out, and the answers that came in pieces count twice.
+        let _ = self.values.subtract(&gone.values);
+        self.add(instead);
+    }
+
     /// Empties the histogram and keeps its memory.
     pub fn clear(&mut self) {
         self.values.reset();

@@ -3,21 +3,29 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Conditions, Errors, Hist, Interval, RunRecord};
+use super::{Conditions, Errors, Hist, Interval, LoopModel, Probes, RunRecord};
 
 /// One core's part of one second.
-#[derive(Debug)]
-pub(crate) struct CoreInterval {
+#[derive(Debug, Default)]
+pub struct CoreInterval {
+    /// Which generator core, from 0.
+    pub core: usize,
     /// Which second of the window, from 0.
-    pub(crate) index: usize,
+    pub index: usize,
     /// How long the core's second was.
-    pub(crate) length: Duration,
+    pub length: Duration,
     /// Validated responses in it.
-    pub(crate) completed: u64,
+    pub completed: u64,
     /// Requests due and unsent at its end.
-    pub(crate) backlog: u64,
+    pub backlog: u64,
     /// Response times in it, timeouts included.
-    pub(crate) response: Hist,
+    pub response: Hist,
+    /// Service times; `None` in a closed loop, where they are the response times.
+    pub service: Option<Hist>,
+    /// How late requests were sent; `None` where none has an intended time.
+    pub lateness: Option<Hist>,
+    /// The generator's own part of the lateness.
+    pub generator_lateness: Option<Hist>,
 }
 
 /// What one core counted in the measured window; the fields mean what they mean in [`RunRecord`].
@@ -40,14 +48,19 @@ pub(crate) struct CoreRecord {
     pub(crate) status: [u64; 6],
     pub(crate) errors: Errors,
     pub(crate) reconnects: u64,
+    pub(crate) opened: u64,
+    pub(crate) cut_off: u64,
+    /// How often the thread lost its CPU; `None` where the kernel does not tell.
+    pub(crate) preemptions: Option<u64>,
     pub(crate) service_sum: Duration,
+    /// The integral over time of the requests in flight, from their being sent and ended.
+    pub(crate) in_flight_sum: Duration,
     /// Slot time in which a connection was not open: connecting, or waiting to try again.
     pub(crate) away: Duration,
-    /// `None` in a closed loop, where it equals the response time.
-    pub(crate) service: Option<Hist>,
-    pub(crate) lateness: Option<Hist>,
-    pub(crate) generator_lateness: Option<Hist>,
     pub(crate) censored: Hist,
+    pub(crate) connect: Hist,
+    /// First-byte and service times of the answers that came in more than one piece.
+    pub(crate) split: Option<(Hist, Hist)>,
 }
 
 /// Takes intervals as cores hand them over, and gives out each second once all cores have.
@@ -56,13 +69,25 @@ pub(crate) struct Merger {
     cores: usize,
     open: BTreeMap<usize, Vec<CoreInterval>>,
     intervals: Vec<Interval>,
-    response: Hist,
+    /// Response times of each core.
+    workers: Vec<Hist>,
+    service: Option<Hist>,
+    lateness: Option<Hist>,
+    generator_lateness: Option<Hist>,
 }
 
 impl Merger {
     /// A merger for a run on this many cores.
     pub(crate) fn new(cores: usize) -> Self {
-        Self { cores, open: BTreeMap::new(), intervals: Vec::new(), response: Hist::new() }
+        Self {
+            cores,
+            open: BTreeMap::new(),
+            intervals: Vec::new(),
+            workers: Vec::new(),
+            service: None,
+            lateness: None,
+            generator_lateness: None,
+        }
     }
 
     /// Takes one core's part of a second; returns the second when that was its last part.
@@ -82,8 +107,14 @@ impl Merger {
         let mut response = Hist::new();
         for part in &parts {
             response.add(&part.response);
+            if self.workers.len() <= part.core {
+                self.workers.resize_with(part.core + 1, Hist::new);
+            }
+            self.workers[part.core].add(&part.response);
+            add(&mut self.service, part.service.as_ref());
+            add(&mut self.lateness, part.lateness.as_ref());
+            add(&mut self.generator_lateness, part.generator_lateness.as_ref());
         }
-        self.response.add(&response);
         self.intervals.push(Interval {
             start: Duration::from_secs(index as u64),
             length: parts.iter().map(|part| part.length).max().unwrap_or_default(),
@@ -112,8 +143,23 @@ impl Merger {
                 *total += count;
             }
         }
-        let service = merged(cores, |core| core.service.as_ref()).unwrap_or_else(|| self.response.clone());
-        let little_closure = closure(&conditions, cores);
+        let mut response = Hist::new();
+        for worker in &self.workers {
+            response.add(worker);
+        }
+        let service = self.service.unwrap_or_else(|| response.clone());
+        let mut connect = Hist::new();
+        let mut first_byte = service.clone();
+        for core in cores {
+            connect.add(&core.connect);
+            if let Some((first, whole)) = &core.split {
+                first_byte.replace(whole, first);
+            }
+        }
+        let little_closure = match conditions.loop_model {
+            LoopModel::Closed => closure(&conditions, cores),
+            LoopModel::Open { .. } | LoopModel::PartlyOpen { .. } => open_closure(cores),
+        };
         RunRecord {
             elapsed,
             sent: sum(|core| core.sent),
@@ -128,11 +174,20 @@ impl Merger {
             reconnects: sum(|core| core.reconnects),
             status,
             errors,
-            response: self.response,
+            opened: sum(|core| core.opened),
+            cut_off: sum(|core| core.cut_off),
+            preemptions: cores.iter().map(|core| core.preemptions).sum(),
+            slots_in_use: closure(&conditions, cores),
+            response,
             service,
-            lateness: merged(cores, |core| core.lateness.as_ref()),
-            generator_lateness: merged(cores, |core| core.generator_lateness.as_ref()),
+            first_byte,
+            connect,
+            workers: self.workers,
+            lateness: self.lateness,
+            generator_lateness: self.generator_lateness,
             censored,
+            platform: None,
+            probes: Probes::default(),
             generator_cpu: cores.iter().map(|core| core.cpu).sum(),
             busy: cores.iter().map(|core| ratio(core.cpu, core.elapsed)).collect(),
             waited: cores.iter().map(|core| ratio(core.waited, core.elapsed)).collect(),
@@ -144,12 +199,17 @@ impl Merger {
     }
 }
 
-fn merged(cores: &[CoreRecord], field: fn(&CoreRecord) -> Option<&Hist>) -> Option<Hist> {
-    let mut all: Option<Hist> = None;
-    for hist in cores.iter().filter_map(field) {
-        all.get_or_insert_with(Hist::new).add(hist);
+fn add(sum: &mut Option<Hist>, part: Option<&Hist>) {
+    if let Some(part) = part {
+        sum.get_or_insert_default().add(part);
     }
-    all
+}
+
+/// λ·W from the clocks of each request over the requests in flight from their count: 1 where no time escaped.
+fn open_closure(cores: &[CoreRecord]) -> f64 {
+    let sum = |field: fn(&CoreRecord) -> Duration| cores.iter().map(field).sum::<Duration>().as_secs_f64();
+    let in_flight = sum(|core| core.in_flight_sum);
+    if in_flight > 0.0 { sum(|core| core.service_sum) / in_flight } else { 1.0 }
 }
 
 /// λ·W/c with c as the slots that were open on average.

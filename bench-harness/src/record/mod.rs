@@ -7,9 +7,11 @@
 mod conditions;
 mod errors;
 mod guards;
+mod guards_beside;
 mod hist;
 mod json;
 mod merge;
+mod platform;
 mod text;
 
 use std::time::Duration;
@@ -19,7 +21,9 @@ pub use errors::{ErrorClass, Errors};
 pub use guards::{Guard, GuardOutcome};
 pub use hist::{Hist, MAX_NANOS};
 pub use json::SCHEMA;
-pub(crate) use merge::{CoreInterval, CoreRecord, Merger};
+pub use merge::CoreInterval;
+pub(crate) use merge::{CoreRecord, Merger};
+pub use platform::{Doubling, Kernel, Platform, Probes};
 
 /// The quantiles that are reported where the data bear them.
 pub const REPORTED_QUANTILES: [(f64, &str); 6] =
@@ -75,6 +79,10 @@ pub struct RunRecord {
     pub errors: Errors,
     /// Connections opened again after the server closed or broke them.
     pub reconnects: u64,
+    /// Connections opened within the window.
+    pub opened: u64,
+    /// How often a generator thread lost its CPU although it had work; `None` where the kernel does not tell.
+    pub preemptions: Option<u64>,
     /// Response time of completed requests, and of timed-out ones at the time they had waited (a lower bound).
     pub response: Hist,
     /// Service time, recorded like `response`.
@@ -83,8 +91,21 @@ pub struct RunRecord {
     pub lateness: Option<Hist>,
     /// The part of the lateness that is the generator's own: a connection was free and the request was sent late.
     pub generator_lateness: Option<Hist>,
-    /// Ages, from their intended start, of the requests in flight or queued when the window closed.
+    /// Time from the submission to the first byte of the answer, recorded like `service`.
+    pub first_byte: Hist,
+    /// Time that connections took to be opened, those before the window included.
+    pub connect: Hist,
+    /// The response times of each generator core.
+    pub workers: Vec<Hist>,
+    /// Ages, from their intended start, of the requests in flight or queued when the window closed, and of those whose
+    /// connection ended before they were answered: their response times are longer than that.
     pub censored: Hist,
+    /// Requests whose connection ended before they were answered.
+    pub cut_off: u64,
+    /// What the machine did meanwhile; `None` where it was not watched.
+    pub platform: Option<Platform>,
+    /// What was measured beside the run, in order to judge it.
+    pub probes: Probes,
     /// CPU time of all generator threads within the window.
     pub generator_cpu: Duration,
     /// CPU time over wall time of each generator thread.
@@ -97,9 +118,11 @@ pub struct RunRecord {
     pub longest_pause: Duration,
     /// The window second by second.
     pub intervals: Vec<Interval>,
-    /// λ·W over the slots that were open: 1 when no time of a closed loop escaped the measurement; in an open
-    /// loop, the mean part of the slots that was in use.
+    /// Little's law: 1 when no time escaped the measurement. In a closed loop λ·W over the slots that were open; in an
+    /// open one λ·W, from the clocks of each request, over the mean number in flight, from their count.
     pub little_closure: f64,
+    /// The mean part of the slots that was in use.
+    pub slots_in_use: f64,
 }
 
 impl RunRecord {

@@ -6,6 +6,12 @@ fn conditions(loop_model: LoopModel) -> Conditions {
         url: "http://127.0.0.1:1/".to_owned(),
         method: "GET".to_owned(),
         loop_model,
+        arrivals: None,
+        think: None,
+        requests_per_connection: None,
+        kinds: 1,
+        seed: 1,
+        connected_to: None,
         connections: 4,
         threads: 2,
         pipeline: 1,
@@ -24,15 +30,16 @@ fn conditions(loop_model: LoopModel) -> Conditions {
 fn record(loop_model: LoopModel, completed: u64, latency: Duration) -> RunRecord {
     let mut merger = Merger::new(2);
     for index in 0..2 {
-        for _core in 0..2 {
+        for core in 0..2 {
             let mut response = Hist::new();
             response.record(latency, completed / 2);
             merger.add(CoreInterval {
+                core,
                 index,
                 length: Duration::from_secs(1),
                 completed: completed / 2,
-                backlog: 0,
                 response,
+                ..CoreInterval::default()
             });
         }
     }
@@ -42,6 +49,7 @@ fn record(loop_model: LoopModel, completed: u64, latency: Duration) -> RunRecord
         sent: completed,
         completed,
         service_sum: latency * u32::try_from(completed).unwrap(),
+        in_flight_sum: latency * u32::try_from(completed).unwrap(),
         ..CoreRecord::default()
     };
     merger.finish(conditions(loop_model), &[core(), core()])
@@ -79,13 +87,7 @@ fn time_that_escapes_the_measurement_makes_a_run_invalid() {
 #[test]
 fn time_without_a_connection_does_not_count_against_closure() {
     let mut merger = Merger::new(1);
-    merger.add(CoreInterval {
-        index: 0,
-        length: Duration::from_secs(1),
-        completed: 0,
-        backlog: 0,
-        response: Hist::new(),
-    });
+    merger.add(CoreInterval { length: Duration::from_secs(1), ..CoreInterval::default() });
     let core = CoreRecord {
         elapsed: Duration::from_secs(1),
         completed: 1000,
@@ -147,6 +149,98 @@ fn a_growing_backlog_is_called_overload() {
 }
 
 #[test]
+fn an_open_run_closes_over_the_requests_in_flight() {
+    let mut record = record(LoopModel::Open { rate: 4000.0 }, 4000, Duration::from_millis(1));
+    assert_eq!(outcome(&record, "closure"), GuardOutcome::Passed);
+    record.little_closure = 0.9;
+    assert_eq!(outcome(&record, "closure"), GuardOutcome::Failed);
+}
+
+#[test]
+fn a_rate_that_the_null_responder_hardly_beats_is_the_generators() {
+    let mut record = record(LoopModel::Closed, 4000, Duration::from_millis(1));
+    record.busy = vec![0.99, 0.5];
+    for (ceiling, expected) in
+        [(8000.0, GuardOutcome::Passed), (5000.0, GuardOutcome::Warning), (4100.0, GuardOutcome::Failed)]
+    {
+        record.probes.ceiling = Some(ceiling);
+        assert_eq!(outcome(&record, "ceiling"), expected, "{ceiling}");
+    }
+    record.probes.doubling = Some(Doubling { cores: 1, rate: 4010.0 });
+    assert_eq!(outcome(&record, "doubling"), GuardOutcome::Passed);
+    assert_eq!(outcome(&record, "ceiling"), GuardOutcome::Warning, "half the cores made as many");
+    record.probes.doubling = Some(Doubling { cores: 4, rate: 6000.0 });
+    assert_eq!(outcome(&record, "doubling"), GuardOutcome::Failed);
+}
+
+#[test]
+fn what_the_load_waits_for_and_the_canary_does_not_is_told() {
+    let mut record = record(LoopModel::Closed, 4000, Duration::from_millis(10));
+    for (micros, expected) in
+        [(9000, GuardOutcome::Passed), (4000, GuardOutcome::Warning), (1000, GuardOutcome::Failed)]
+    {
+        let mut canary = Hist::new();
+        canary.record(Duration::from_micros(micros), 100);
+        record.probes.canary = Some(canary);
+        assert_eq!(outcome(&record, "canary"), expected, "{micros}");
+    }
+}
+
+#[test]
+fn what_the_kernel_did_to_the_run_is_told() {
+    let mut record = record(LoopModel::Closed, 40_000, Duration::from_millis(1));
+    let mut platform = Platform::default();
+    platform.hiccups.record(Duration::from_micros(80), 2000);
+    platform.kernel = Kernel {
+        throttled_periods: Some(0),
+        throttled: Some(Duration::ZERO),
+        listen_overflows: Some(0),
+        retransmits: Some(3),
+    };
+    record.platform = Some(platform.clone());
+    for name in ["hiccups", "throttling", "network"] {
+        assert_eq!(outcome(&record, name), GuardOutcome::Passed, "{name}");
+    }
+    platform.hiccups.record(Duration::from_millis(4), 20);
+    platform.kernel.throttled_periods = Some(2);
+    platform.kernel.throttled = Some(Duration::from_millis(500));
+    platform.kernel.listen_overflows = Some(1);
+    record.platform = Some(platform);
+    assert_eq!(outcome(&record, "hiccups"), GuardOutcome::Warning);
+    assert_eq!(outcome(&record, "throttling"), GuardOutcome::Failed);
+    assert_eq!(outcome(&record, "network"), GuardOutcome::Warning);
+    record.preemptions = Some(4000);
+    assert_eq!(outcome(&record, "preemption"), GuardOutcome::Warning);
+}
+
+#[test]
+fn a_generator_core_that_sees_other_latencies_is_named() {
+    let mut record = record(LoopModel::Closed, 4000, Duration::from_millis(1));
+    assert_eq!(outcome(&record, "workers"), GuardOutcome::Passed);
+    record.workers[1].clear();
+    record.workers[1].record(Duration::from_millis(3), 4000);
+    let guard = record.guards().into_iter().find(|guard| guard.name == "workers").unwrap();
+    assert!(guard.outcome == GuardOutcome::Warning && guard.detail.contains("core 1 p99 3.0ms"), "{guard:?}");
+}
+
+#[test]
+fn answers_in_pieces_have_an_earlier_first_byte() {
+    let mut merger = Merger::new(1);
+    let mut response = Hist::new();
+    response.record(Duration::from_millis(2), 90);
+    response.record(Duration::from_millis(9), 10);
+    merger.add(CoreInterval { length: Duration::from_secs(1), response, ..CoreInterval::default() });
+    let (mut first, mut whole) = (Hist::new(), Hist::new());
+    first.record(Duration::from_millis(1), 10);
+    whole.record(Duration::from_millis(9), 10);
+    let core = CoreRecord { split: Some((first, whole)), ..CoreRecord::default() };
+    let record = merger.finish(conditions(LoopModel::Closed), &[core]);
+    assert_eq!(record.first_byte.len(), 100);
+    assert!(record.first_byte.max() < 2_010_000 && record.first_byte.min() < 1_010_000);
+    assert!(record.to_text().contains("first byte  p50 2.00 ms"), "{}", record.to_text());
+}
+
+#[test]
 fn requests_without_an_end_widen_the_quantiles() {
     let mut record = record(LoopModel::Closed, 450, Duration::from_millis(1));
     record.censored.record(Duration::from_millis(500), 100);
@@ -191,7 +285,7 @@ proptest! {
                 let mut response = Hist::new();
                 response.record(Duration::from_nanos(nanos), 1);
                 let length = Duration::from_secs(1);
-                merger.add(CoreInterval { index, length, completed: 1, backlog: 0, response });
+                merger.add(CoreInterval { index, length, completed: 1, response, ..CoreInterval::default() });
             }
             merger.finish(conditions(LoopModel::Closed), &[])
         };
@@ -215,7 +309,7 @@ fn text_leads_with_rate_and_conditions_and_ends_with_the_verdict() {
     assert!(text.contains("p50 1.00 ms") && text.contains("p99 1.00 ms"), "{text}");
     assert!(!text.contains("p99.9 "), "eight requests do not bear p99.9:\n{text}");
     assert!(text.contains("Little closure 1.000"), "{text}");
-    assert!(text.ends_with("verdict     VALID (6 checks)\n"), "{text}");
+    assert!(text.ends_with("verdict     VALID (14 checks)\n"), "{text}");
 }
 
 #[test]

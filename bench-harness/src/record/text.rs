@@ -10,14 +10,28 @@ impl RunRecord {
     /// The result as lines of text: the headline with its conditions, what failed first, latencies as far as the
     /// data bear them, and whether the generator can be believed.
     pub fn to_text(&self) -> String {
+        self.to_text_for(false)
+    }
+
+    /// As [`RunRecord::to_text`]; where the run is invalid its percentiles are greyed, with colour for a terminal.
+    pub fn to_text_for(&self, terminal: bool) -> String {
         let mut lines = vec![self.headline(), self.conditions_line()];
         lines.extend(self.error_lines());
         lines.push(self.rate_line());
-        lines.extend(self.latency_lines());
+        lines.extend(self.latency_lines().into_iter().map(|line| self.greyed(line, terminal)));
         lines.extend(self.unfinished_line());
         lines.push(self.generator_line());
         lines.extend(self.guard_lines());
         lines.join("\n") + "\n"
+    }
+
+    /// Percentiles that prove nothing must not look like those that do.
+    fn greyed(&self, line: String, terminal: bool) -> String {
+        match (self.is_valid(), terminal) {
+            (true, _) => line,
+            (false, true) => format!("\x1b[2m{line}\x1b[0m"),
+            (false, false) => format!("{line}  (not reliable)"),
+        }
     }
 
     fn headline(&self) -> String {
@@ -26,6 +40,9 @@ impl RunRecord {
         let model = match conditions.loop_model {
             LoopModel::Closed => "closed loop".to_owned(),
             LoopModel::Open { rate } => format!("open loop at {}/s", si(rate)),
+            LoopModel::PartlyOpen { rate, requests } => {
+                format!("partly open loop of {} sessions/s with {requests} requests", si(rate))
+            }
         };
         format!(
             "{verdict}{} requests/s  {model}, {} connections, depth {}, {}, {} {}",
@@ -48,8 +65,20 @@ impl RunRecord {
             1 => "1 thread".to_owned(),
             count => format!("{count} threads"),
         };
+        let mut shape = String::new();
+        for (name, value) in [
+            ("arrivals", conditions.arrivals.clone()),
+            ("think time", conditions.think.clone()),
+            ("requests per connection", conditions.requests_per_connection.map(|n| n.to_string())),
+            ("kinds of requests", (conditions.kinds > 1).then(|| conditions.kinds.to_string())),
+            ("connected to", conditions.connected_to.clone()),
+        ] {
+            if let Some(value) = value {
+                let _ = write!(shape, "{name} {value}, ");
+            }
+        }
         format!(
-            "  conditions  generator CPU {} ({}), server {server}, warm-up {}, measured {}, one run, Linux {}, {}",
+            "  conditions  {shape}generator CPU {} ({}), server {server}, warm-up {}, measured {}, one run, Linux {}, {}",
             format_cpus(&conditions.generator_cpus),
             threads,
             time(conditions.warmup),
@@ -86,6 +115,9 @@ impl RunRecord {
             si(self.bytes_in as f64 / seconds),
             si(self.bytes_out as f64 / seconds)
         );
+        if self.conditions.requests_per_connection.is_some() {
+            let _ = write!(line, "; {} connections opened", self.opened);
+        }
         if self.reconnects > 0 {
             let _ = write!(line, "; {} connections opened again", self.reconnects);
         }
@@ -97,15 +129,16 @@ impl RunRecord {
             return Vec::new();
         }
         let mut lines = vec![format!("  latency     {}", self.quantiles(&self.response))];
-        match self.conditions.loop_model {
-            LoopModel::Closed => {}
-            LoopModel::Open { .. } => {
-                lines[0].push_str("  (from the intended start)");
-                lines.push(format!("  service     {}", self.quantiles(&self.service)));
-                if let Some(late) = &self.lateness {
-                    lines.push(format!("  lateness    {}", self.quantiles(late)));
-                }
-            }
+        if let Some(late) = &self.lateness {
+            lines[0].push_str("  (from the intended start)");
+            lines.push(format!("  service     {}", self.quantiles(&self.service)));
+            lines.push(format!("  lateness    {}", self.quantiles(late)));
+        }
+        if *self.first_byte != *self.service {
+            lines.push(format!("  first byte  {}", self.quantiles(&self.first_byte)));
+        }
+        if !self.connect.is_empty() {
+            lines.push(format!("  connect     {}", self.quantiles(&self.connect)));
         }
         if self.errors.timeout > 0 {
             lines.push(format!(
@@ -134,7 +167,7 @@ impl RunRecord {
     }
 
     fn unfinished_line(&self) -> Option<String> {
-        let waiting = self.in_flight_at_end + self.queued_at_end;
+        let waiting = self.in_flight_at_end + self.queued_at_end + self.cut_off;
         if waiting == 0 {
             return None;
         }
@@ -143,8 +176,12 @@ impl RunRecord {
             0 => String::new(),
             queued => format!(", {queued} due and not sent"),
         };
+        let cut_off = match self.cut_off {
+            0 => String::new(),
+            count => format!(", {count} cut off"),
+        };
         Some(format!(
-            "  unfinished  {} in flight at the end{queued}, the oldest waited {oldest}",
+            "  unfinished  {} in flight at the end{queued}{cut_off}, the oldest waited {oldest}",
             self.in_flight_at_end
         ))
     }
@@ -153,7 +190,9 @@ impl RunRecord {
         let busy: Vec<String> = self.busy.iter().map(|busy| format!("{:.0} %", busy * 100.0)).collect();
         let closure = match self.conditions.loop_model {
             LoopModel::Closed => format!("Little closure {:.3}", self.little_closure),
-            LoopModel::Open { .. } => format!("{:.1} % of the slots in use", self.little_closure * 100.0),
+            LoopModel::Open { .. } | LoopModel::PartlyOpen { .. } => {
+                format!("{:.1} % of the slots in use", self.slots_in_use * 100.0)
+            }
         };
         format!(
             "  generator   {:.2} us CPU per request, busy {}, {closure}",
@@ -166,13 +205,17 @@ impl RunRecord {
         let guards = self.guards();
         let mut lines: Vec<String> = guards
             .iter()
-            .filter(|guard| guard.outcome != GuardOutcome::Passed)
             .map(|guard| {
-                let word = if guard.outcome == GuardOutcome::Failed { "FAILED" } else { "warning" };
+                let word = match guard.outcome {
+                    GuardOutcome::Passed => "passed",
+                    GuardOutcome::Warning => "warning",
+                    GuardOutcome::Failed => "FAILED",
+                };
                 format!("  {word:<11} {}: {}", guard.name, guard.detail)
             })
             .collect();
-        let verdict = match (self.is_valid(), lines.is_empty()) {
+        let clean = guards.iter().all(|guard| guard.outcome == GuardOutcome::Passed);
+        let verdict = match (self.is_valid(), clean) {
             (false, _) => "INVALID: the numbers above prove nothing",
             (true, true) => "VALID",
             (true, false) => "VALID with warnings",

@@ -126,7 +126,8 @@ pub(crate) fn assert_accounts_close(record: &RunRecord) {
     );
     let timeouts = record.errors.timeout;
     assert_eq!(record.response.len(), record.completed + timeouts, "{}", record.to_text());
-    assert_eq!(record.censored.len(), record.in_flight_at_end + record.queued_at_end, "{}", record.to_text());
+    let censored = record.in_flight_at_end + record.queued_at_end + record.cut_off;
+    assert_eq!(record.censored.len(), censored, "{}", record.to_text());
     let interval_sum: u64 = record.intervals.iter().map(|interval| interval.completed).sum();
     assert_eq!(interval_sum, record.completed);
 }

@@ -1,0 +1,143 @@
+//! What the received bytes make of the requests in flight.
+
+use super::connection::{Connection, Ended};
+use super::reader::{Answer, ReadError, ResponseReader};
+use super::tally::Tally;
+use super::worker::Worker;
+use crate::record::ErrorClass;
+
+impl Worker {
+    /// Takes a received piece in.
+    #[inline]
+    pub(super) fn receive(
+        &self,
+        connection: &Connection,
+        reader: &mut ResponseReader,
+        bytes: &[u8],
+    ) -> Result<(), Ended> {
+        let now = self.now();
+        let (mut tally, mut in_flight) = (self.tally.borrow_mut(), connection.in_flight.borrow_mut());
+        tally.bytes_in += bytes.len() as u64;
+        let before = in_flight.len();
+        let begun = connection.first_byte.get().zip(in_flight.oldest());
+        let (mut valid, mut last) = (0, false);
+        let outcome = reader.read(bytes, &mut self.memo.borrow_mut(), self.job.traffic.method(), |answer| {
+            if last {
+                return Err(ReadError::Refused("a response after one that ends the connection"));
+            }
+            if in_flight.len() == valid {
+                return Err(ReadError::Refused("a response to no request"));
+            }
+            last = !answer.keep_alive;
+            let kind = if self.job.traffic.kinds() == 1 { 0 } else { in_flight.kind_at(valid).unwrap_or(0) };
+            if self.judge(&mut tally, kind, answer) {
+                valid += 1;
+            } else {
+                // Answers come in order, so the valid ones before this one leave first.
+                tally.complete(&mut in_flight, valid, now);
+                valid = 0;
+                tally.fail(&mut in_flight, 1, now);
+            }
+            Ok(())
+        });
+        tally.complete(&mut in_flight, valid, now);
+        let ended = before - in_flight.len();
+        if let Some((first, submitted)) = begun
+            && ended > 0
+        {
+            tally.record_split(submitted, first, now);
+        }
+        if !reader.is_inside() {
+            connection.first_byte.set(None);
+        } else if ended > 0 || begun.is_none() {
+            connection.first_byte.set(Some(now));
+        }
+        let idle = in_flight.len() == 0;
+        drop((tally, in_flight));
+        if ended > 0 {
+            connection.answered.set(true);
+            self.settle(now, ended);
+            if self.job.paced {
+                self.pause(connection, now);
+            }
+        }
+        match outcome {
+            _ if last => Err(Ended::Announced),
+            Ok(()) if idle && connection.left.get() == 0 => Err(Ended::Retired),
+            Ok(()) => Ok(()),
+            Err(error) => Err(Ended::Malformed(error)),
+        }
+    }
+
+    /// Counts an answer, and says whether it is valid.
+    #[inline]
+    fn judge(&self, tally: &mut Tally, kind: u16, answer: Answer) -> bool {
+        let class = usize::from(answer.status / 100);
+        tally.status[if class < 6 { class } else { 0 }] += 1;
+        if !self.job.expect.accepts(answer.status) {
+            tally.errors.add(ErrorClass::UnexpectedStatus, 1, || answer.status.to_string());
+            return false;
+        }
+        if !self.job.expect.same_length || !self.job.traffic.same_length(kind) {
+            return true;
+        }
+        let mut lengths = self.first_lengths.borrow_mut();
+        let first =
+            *lengths[usize::from(kind)].get_or_insert_with(|| self.job.first_length(kind, answer.body));
+        if answer.body != first {
+            let detail = || format!("{} bytes after a first response of {first}", answer.body);
+            tally.errors.add(ErrorClass::UnexpectedLength, 1, detail);
+        }
+        answer.body == first
+    }
+
+    /// Counts the body that the end of the connection completes, where there is one.
+    pub(super) fn receive_end(&self, connection: &Connection, reader: &mut ResponseReader) {
+        let Some(answer) = reader.finish() else { return };
+        let (mut tally, mut in_flight) = (self.tally.borrow_mut(), connection.in_flight.borrow_mut());
+        let (Some(submitted), Some(kind)) = (in_flight.oldest(), in_flight.kind_at(0)) else { return };
+        let now = self.now();
+        if self.judge(&mut tally, kind, answer) {
+            tally.complete(&mut in_flight, 1, now);
+        } else {
+            tally.fail(&mut in_flight, 1, now);
+        }
+        if let Some(first) = connection.first_byte.take() {
+            tally.record_split(submitted, first, now);
+        }
+        drop((tally, in_flight));
+        connection.answered.set(true);
+        self.settle(now, 1);
+        if self.job.paced {
+            self.pause(connection, now);
+        }
+    }
+
+    /// Counts what was lost when a connection ended.
+    pub(super) fn connection_ended(&self, connection: &Connection, ended: &Ended) {
+        let now = self.now();
+        let (mut tally, mut in_flight) = (self.tally.borrow_mut(), connection.in_flight.borrow_mut());
+        let lost = in_flight.len();
+        match ended {
+            Ended::Closed | Ended::Announced | Ended::Retired => {
+                if lost > 0 {
+                    let detail = || format!("with {lost} requests unanswered");
+                    tally.errors.add(ErrorClass::EarlyClose, lost, detail);
+                }
+            }
+            Ended::Reset(error) => tally.errors.add(ErrorClass::Reset, lost.max(1), || error.to_string()),
+            Ended::Malformed(error) => {
+                tally.errors.add(ErrorClass::Malformed, lost.max(1), || error.to_string());
+            }
+            Ended::TimedOut => {
+                let detail = || format!("no answer within {:?}", self.job.timeout);
+                tally.errors.add(ErrorClass::Timeout, lost, detail);
+                tally.time_out(&mut in_flight, now);
+            }
+        }
+        tally.cut_off(&mut in_flight, now);
+        connection.leave(now);
+        drop((tally, in_flight));
+        self.settle(now, lost);
+    }
+}
