@@ -22,6 +22,12 @@ pub enum ChildError {
     /// No port on 127.0.0.1 could be had.
     #[error("no free port on 127.0.0.1")]
     NoPort(#[source] io::Error),
+    /// Something that is not this child listens where it was to.
+    #[error("something accepts connections on {address} already: stop it, or load another address")]
+    Taken {
+        /// The address.
+        address: SocketAddr,
+    },
     /// The program could not be executed.
     #[error("{program} could not be started")]
     Spawn {
@@ -93,7 +99,22 @@ impl Child {
         patience: Duration,
     ) -> Result<Self, ChildError> {
         let port = free_port().map_err(ChildError::NoPort)?;
-        let mut command = command(port);
+        Self::start_at(command(port), SocketAddr::from((Ipv4Addr::LOCALHOST, port)), cpus, patience)
+    }
+
+    /// As [`Child::start`], with a command that listens on an address of its own.
+    ///
+    /// # Errors
+    /// As there, and when something accepts connections on the address already.
+    pub fn start_at(
+        mut command: Command,
+        address: SocketAddr,
+        cpus: Option<&[usize]>,
+        patience: Duration,
+    ) -> Result<Self, ChildError> {
+        if TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_ok() {
+            return Err(ChildError::Taken { address });
+        }
         let program = command.get_program().to_string_lossy().into_owned();
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         confine(&mut command, cpus);
@@ -103,7 +124,6 @@ impl Child {
         if let Some(pipe) = process.stderr.take() {
             stderr.follow(pipe);
         }
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut child = Self { process, program, address, stderr };
         child.await_accept(patience)?;
         Ok(child)
@@ -297,6 +317,15 @@ mod tests {
                 .expect_err("it never listens");
         assert!(matches!(error, ChildError::Silent { .. }), "{error}");
         assert!(error.to_string().ends_with(": waiting"), "{error}");
+    }
+
+    #[test]
+    fn an_address_in_use_is_not_taken_for_the_childs() {
+        let other = TcpListener::bind("127.0.0.1:0").expect("some port is free");
+        let address = other.local_addr().expect("it is bound");
+        let error = Child::start_at(shell("exec sleep 600"), address, None, Duration::from_secs(1))
+            .expect_err("another listens there");
+        assert!(matches!(error, ChildError::Taken { .. }), "{error}");
     }
 
     #[test]

@@ -3,40 +3,135 @@
 //! It counts the ends of request heads and answers each with the same bytes. It reads nothing else of a request, so
 //! a request with a body that holds an empty line is answered twice.
 
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
+use std::sync::mpsc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use covet_runtime::net::{TcpListener, TcpStream};
-use covet_runtime::{CoreSet, shutdown, spawn};
+use covet_runtime::{CoreSet, Runtime, shutdown, spawn, time};
 use memchr::memmem::Finder;
 
 use super::listen::{ListenError, Listening};
+use crate::clock::{Delay, Random};
 
 /// Answers that are kept in a row, so that a pipelined batch is answered in one send.
 const COPIES: u64 = 128;
 /// What ends the head of a request.
 const END: [u8; 4] = *b"\r\n\r\n";
 
-/// Starts the responder on each core; every answer is a 200 with `body` bytes.
+/// What the responder answers, and when.
+#[derive(Debug, Clone)]
+pub struct NullOptions {
+    /// Bytes in the body of every answer.
+    pub body: usize,
+    /// How long each answer is held back, one after another on a connection; not at all where it is `None`.
+    pub delay: Option<Delay>,
+    /// What random delays begin with.
+    pub seed: u64,
+}
+
+impl Default for NullOptions {
+    fn default() -> Self {
+        Self { body: 13, delay: None, seed: 1 }
+    }
+}
+
+impl NullOptions {
+    fn answer(&self) -> Vec<u8> {
+        let mut answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", self.body).into_bytes();
+        answer.resize(answer.len() + self.body, b'.');
+        answer
+    }
+}
+
+/// Starts the responder on each core; every answer is a 200.
 ///
 /// # Errors
 /// When the address is taken or not ours, a core does not exist, or its ring cannot be made.
-pub fn start(listen: SocketAddr, cores: CoreSet, body: usize) -> Result<Listening, ListenError> {
-    let mut answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {body}\r\n\r\n").into_bytes();
-    answer.resize(answer.len() + body, b'.');
-    Listening::start(listen, cores, "null", move |listener| serve(listener, answer.clone()))
+pub fn start(listen: SocketAddr, cores: CoreSet, options: NullOptions) -> Result<Listening, ListenError> {
+    Listening::start(listen, cores, "null", move |listener| {
+        let options = options.clone();
+        async move { serve(listener, &options, 0).await }
+    })
 }
 
-async fn serve(listener: TcpListener, answer: Vec<u8>) {
+/// A responder within this process, without its signals; dropping it stops it.
+#[derive(Debug)]
+pub struct Embedded {
+    runtime: Option<Runtime>,
+    address: SocketAddr,
+}
+
+impl Embedded {
+    /// Starts the responder on each core, on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// When a core does not exist or cannot be started, or there is no port.
+    pub fn start(cores: CoreSet, options: &NullOptions) -> io::Result<Self> {
+        let claim = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = claim.local_addr()?;
+        drop(claim);
+        let count = cores.resolve().map_err(io::Error::other)?.len();
+        let (report, reports) = mpsc::channel();
+        let answers = options.clone();
+        let runtime = Runtime::builder()
+            .cores(cores)
+            .thread_name("null")
+            .start(move |core| {
+                let (report, options, core) = (report.clone(), answers.clone(), core.index());
+                async move {
+                    let listener = TcpListener::bind(address);
+                    let bound = listener.as_ref().map(drop).map_err(io::Error::kind);
+                    let _ = report.send(bound);
+                    drop(report);
+                    if let Ok(listener) = listener {
+                        serve(listener, &options, core as u64).await;
+                    }
+                }
+            })
+            .map_err(io::Error::other)?;
+        let embedded = Self { runtime: Some(runtime), address };
+        for outcome in reports.iter().take(count) {
+            outcome?;
+        }
+        Ok(embedded)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown(Duration::ZERO);
+            // How its cores ended is nobody's affair any more.
+            let _ = runtime.join();
+        }
+    }
+}
+
+async fn serve(listener: TcpListener, options: &NullOptions, core: u64) {
+    let answer = options.answer();
+    let late = options
+        .delay
+        .map(|delay| Late { delay, random: Rc::new(RefCell::new(Random::new(options.seed, core))) });
     let answers = Rc::new(Answers { one: answer.len(), row: answer.repeat(COPIES as usize).into() });
     let accept = async {
         loop {
             match listener.accept().await {
-                Ok(stream) => spawn(respond(stream, answers.clone())).detach(),
+                Ok(stream) => match &late {
+                    None => spawn(respond(stream, answers.clone())).detach(),
+                    Some(late) => spawn(respond_late(stream, answers.clone(), late.clone())).detach(),
+                },
                 // The runtime has waited already where descriptors were short; what is left ends the listener.
                 Err(error) => return eprintln!("covet-bench null: accept failed: {error}"),
             }
@@ -49,6 +144,31 @@ async fn serve(listener: TcpListener, answer: Vec<u8>) {
         Poll::Pending => accept.as_mut().poll(cx),
     })
     .await;
+}
+
+/// How answers are held back.
+#[derive(Clone)]
+struct Late {
+    delay: Delay,
+    random: Rc<RefCell<Random>>,
+}
+
+/// Answers one request after another, each when its delay is over.
+async fn respond_late(stream: TcpStream, answers: Rc<Answers>, late: Late) {
+    let mut heads = HeadEnds::new();
+    loop {
+        let Ok(bytes) = stream.recv().await else { return };
+        if bytes.is_empty() {
+            return;
+        }
+        for _ in 0..heads.count(&bytes) {
+            let delay = late.delay.sample(&mut late.random.borrow_mut());
+            time::sleep(delay).await;
+            if stream.write_all(answers.row.slice(..answers.one)).await.0.is_err() {
+                return;
+            }
+        }
+    }
 }
 
 struct Answers {
