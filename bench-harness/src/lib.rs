@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod clock;
+pub mod experiment;
 pub mod load;
 pub mod record;
 pub mod report;
@@ -16,3 +17,8 @@ pub mod verdict;
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// The examples of the guide to loading, likewise.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/bench/load.md")]
+struct LoadGuide;

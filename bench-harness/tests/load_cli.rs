@@ -85,11 +85,10 @@ fn text_names_the_conditions_and_the_proof() {
 }
 
 #[test]
-fn more_threads_than_cpus_exit_with_97() {
-    let null = Null::start(&[]);
-    let output = bench(&["run", &null.url, "-n", "1k", "-t", "2", "--cpus", "0"]);
-    assert_eq!(output.status.code(), Some(97), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(String::from_utf8_lossy(&output.stdout).starts_with("INVALID  "));
+fn more_threads_than_cpus_are_refused() {
+    let line = error_line(&["run", "http://127.0.0.1:9/", "-t", "2", "--cpus", "0"], 2);
+    assert!(line.contains("2 generator threads cannot share 1 CPU(s)"), "{line}");
+    assert!(line.contains("Write --threads 1 or fewer"), "{line}");
 }
 
 #[test]

@@ -2,11 +2,16 @@
 //!
 //! Without a subcommand `covet-bench` does its main job ([`main_job`]).
 
+pub mod ab;
+pub mod compat;
 pub mod exit;
+pub mod load_args;
 pub mod main_job;
 pub mod null;
 pub mod peers;
 pub mod run;
+pub mod search;
+pub mod selfcheck;
 pub mod serve;
 pub mod tls;
 pub mod values;
@@ -50,7 +55,17 @@ pub enum Command {
     /// Serve a do-nothing responder: the ceiling that a generator is checked against
     Null(null::NullArgs),
     /// Load an HTTP/1.1 server, closed loop, or open loop with --rate
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
+    /// Compare two servers in interleaved pairs of runs
+    Ab(Box<ab::AbArgs>),
+    /// Find the highest rate at which objectives such as p99<5ms hold
+    Max(Box<search::MaxArgs>),
+    /// Load a server at several rates: latency over rate, and its knee
+    Rate(Box<search::RateArgs>),
+    /// Check the instrument itself against what is known beforehand
+    Selfcheck(selfcheck::SelfcheckArgs),
+    /// Run a command line of wrk, oha, hey or ab
+    Compat(compat::CompatArgs),
     /// Measure peer servers and Covet side by side, interleaved
     Peers(peers::PeersArgs),
     /// Judge a claim file: the main job with the verdict as the exit status
@@ -64,7 +79,12 @@ pub fn main() -> ExitCode {
         None => main_job::main_job(cli.main_job),
         Some(Command::Serve(args)) => serve::serve(args),
         Some(Command::Null(args)) => null::null(args),
-        Some(Command::Run(args)) => run::run(args),
+        Some(Command::Run(args)) => run::run(*args),
+        Some(Command::Ab(args)) => ab::ab(*args),
+        Some(Command::Max(args)) => search::max(*args),
+        Some(Command::Rate(args)) => search::rate(*args),
+        Some(Command::Selfcheck(args)) => selfcheck::selfcheck(args),
+        Some(Command::Compat(args)) => compat::compat(args),
         Some(Command::Peers(args)) => peers::peers(args),
         Some(Command::Verify(args)) => main_job::verify(args),
     };

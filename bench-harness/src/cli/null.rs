@@ -7,8 +7,10 @@ use clap::Args;
 use covet_runtime::CoreSet;
 
 use super::exit::{Advise, Exit};
+use super::values;
+use crate::clock::Delay;
 use crate::load::format_cpus;
-use crate::target::null as responder;
+use crate::target::null::{self as responder, NullOptions};
 
 /// Options of `covet-bench null`.
 #[derive(Debug, Clone, Args)]
@@ -22,6 +24,12 @@ pub struct NullArgs {
     /// Bytes in the body of every answer
     #[arg(long, value_name = "BYTES", default_value_t = 13)]
     pub body: usize,
+    /// Hold each answer back, such as 5ms, exp:5ms, uniform:1ms..9ms or two:1ms..50ms@0.02
+    #[arg(long, value_name = "DELAY", value_parser = |text: &str| Delay::parse(text, values::duration))]
+    pub delay: Option<Delay>,
+    /// What random delays begin with
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
 }
 
 /// Answers every request with the same bytes until SIGINT or SIGTERM; prints one line with the address once it
@@ -34,7 +42,11 @@ pub fn null(args: NullArgs) -> anyhow::Result<Exit> {
         .cores
         .parse()
         .advise_usage("--cores cannot be used", "Write all, physical, or a list such as 0,2-5")?;
-    let server = responder::start(args.listen, cores, args.body)?;
+    let server = responder::start(
+        args.listen,
+        cores,
+        NullOptions { body: args.body, delay: args.delay, seed: args.seed },
+    )?;
     super::serve::note_driver();
     let line = format!("listening on http://{} on core {}\n", server.address(), format_cpus(server.cpus()));
     // Whoever started this may not want the line; that is no reason to stop serving.

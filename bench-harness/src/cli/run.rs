@@ -4,71 +4,49 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use covet_http::Method;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::exit::{Advice, Advise, Exit};
-use super::values;
-use crate::load::{
-    self, Expectation, Extent, LoadError, LoadPlan, NoProgress, Progress, RequestOptions, TargetUrl,
-    parse_cpus, parse_field, place,
-};
-use crate::record::{Interval, LoopModel, RunRecord};
+use super::load_args::LoadArgs;
+use crate::experiment::{Series, ServerCommand, repeat};
+use crate::load::{LoadError, LoadPlan, NoProgress, Progress};
+use crate::record::Interval;
+
+/// Runs shorter than this are not worth the time of the probes.
+const SHORTEST_PROBED: Duration = Duration::from_secs(3);
 
 /// Options of `covet-bench run`.
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
     /// What to load, such as http://127.0.0.1:8080/plaintext
     pub url: String,
-    /// Connections, kept open
-    #[arg(short = 'c', long, default_value_t = 64)]
-    pub connections: usize,
-    /// Generator threads, each pinned to a CPU [default: one for each CPU of --cpus]
-    #[arg(short = 't', long)]
-    pub threads: Option<usize>,
-    /// CPUs of the generator, such as 1,3-5 [default: those of this process, without the lower half when the
-    /// server is on this machine]
-    #[arg(long, value_name = "LIST")]
-    pub cpus: Option<String>,
-    /// CPUs of the server, for the record
-    #[arg(long, value_name = "LIST")]
-    pub server_cpus: Option<String>,
-    /// Measured time, after the warm-up [default: 10s, or no end with --requests]
-    #[arg(short = 'd', long, value_parser = values::duration)]
-    pub duration: Option<Duration>,
-    /// Requests to measure, such as 1m; with --duration, whichever is reached first
-    #[arg(short = 'n', long, value_parser = values::rate)]
-    pub requests: Option<f64>,
-    /// Open loop: total requests per second, such as 50k; latency counts from the intended start
-    #[arg(short = 'R', long, value_parser = values::rate)]
-    pub rate: Option<f64>,
-    /// Requests in flight on each connection
-    #[arg(long, default_value_t = 1)]
-    pub pipeline: usize,
-    /// Time before the measured window, not recorded
-    #[arg(long, default_value = "1s", value_parser = values::duration)]
-    pub warmup: Duration,
-    /// A request without an answer for this long counts as timed out
-    #[arg(short = 'T', long, default_value = "2s", value_parser = values::duration)]
-    pub timeout: Duration,
-    /// Request method
-    #[arg(short = 'X', long, default_value = "GET")]
-    pub method: String,
-    /// Request field, as 'Name: value'; may be repeated
-    #[arg(short = 'H', long = "header", value_name = "FIELD", value_parser = parse_field)]
-    pub headers: Vec<(String, String)>,
-    /// Request body
-    #[arg(long, default_value = "")]
-    pub body: String,
-    /// The one status that is valid [default: any 2xx]
-    #[arg(long, value_name = "STATUS", value_parser = clap::value_parser!(u16).range(100..1000))]
-    pub expect_status: Option<u16>,
-    /// Accept bodies whose length differs from the first one's
-    #[arg(long)]
-    pub no_validate_length: bool,
+    /// The load.
+    #[command(flatten)]
+    pub load: LoadArgs,
+    /// Make the run so often, and give the interval of the mean over the runs
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub repeats: u16,
+    /// Shell command that starts the server at the URL's address, anew for each run; `{cpus}` stands for --server-cpus
+    #[arg(long, value_name = "COMMAND")]
+    pub server_cmd: Option<String>,
+    /// Measure the null responder's ceiling, another number of generator cores, and a connection apart, beside the run
+    /// [auto: for runs of three seconds and more]
+    #[arg(long, value_enum, default_value_t = Switch::Auto)]
+    pub probes: Switch,
     /// Form of the result on standard output
     #[arg(long, value_enum, default_value_t = OutputFormat::Text)]
     pub output_format: OutputFormat,
+}
+
+/// Whether something is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// When it makes sense.
+    Auto,
+    /// In any case.
+    On,
+    /// Not at all.
+    Off,
 }
 
 /// Form of a result on standard output.
@@ -85,64 +63,52 @@ pub enum OutputFormat {
 /// # Errors
 /// When the URL or another argument makes no sense, or the server cannot be reached.
 pub fn run(args: RunArgs) -> anyhow::Result<Exit> {
-    let plan = plan(&args)?;
-    let record = if io::stderr().is_terminal() {
-        load::run(&plan, &Bar::new(&plan))
-    } else {
-        load::run(&plan, &NoProgress)
+    let mut plan = args.load.plan(&args.url)?;
+    let probes = match args.probes {
+        Switch::On => true,
+        Switch::Off => false,
+        Switch::Auto => plan.extent.duration.is_some_and(|length| length >= SHORTEST_PROBED),
     };
-    let record = record.map_err(explain)?;
-    print(&record, args.output_format)?;
-    Ok(if record.is_valid() { Exit::Success } else { Exit::Invalid })
+    plan.canary = probes;
+    let server = args.server_cmd.as_ref().map(|command| ServerCommand {
+        command: command.replace("{cpus}", args.load.server_cpus.as_deref().unwrap_or("all")),
+        cpus: plan.server_cpus.clone(),
+    });
+    let bar = io::stderr().is_terminal().then(|| Bar::new(&plan));
+    let progress: &dyn Progress = bar.as_ref().map_or(&NoProgress, |bar| bar);
+    let series =
+        repeat(&plan, usize::from(args.repeats), server.as_ref(), probes, progress).map_err(explain)?;
+    print(&series, args.output_format)?;
+    Ok(if series.is_valid() { Exit::Success } else { Exit::Invalid })
 }
 
-fn plan(args: &RunArgs) -> anyhow::Result<LoadPlan> {
-    let usage = |error: &dyn std::error::Error| Advice::error(Exit::Usage, error.to_string(), "See --help");
-    let url = TargetUrl::parse(&args.url).map_err(|error| usage(&error))?;
-    let cpus =
-        |text: &Option<String>| text.as_deref().map(parse_cpus).transpose().map_err(|error| usage(&error));
-    // The resolver's own failure is told later, by the run.
-    let local =
-        url.resolve().is_ok_and(|addresses| addresses.iter().all(|address| address.ip().is_loopback()));
-    let cpus_given = cpus(&args.cpus)?;
-    let placed = place(cpus_given.as_deref(), args.threads, local).map_err(|error| usage(&error))?;
-    let threads =
-        if args.threads.is_some() { placed.len() } else { placed.len().min(args.connections.max(1)) };
-    let method = Method::from_bytes(args.method.as_bytes())
-        .advise_usage(format!("`{}` is not a method", args.method), "Write a token such as GET or POST")?;
-    let duration = args.duration.or(args.requests.is_none().then_some(Duration::from_secs(10)));
-    Ok(LoadPlan {
-        request: RequestOptions {
-            method,
-            fields: args.headers.clone(),
-            body: args.body.clone().into_bytes(),
-        },
-        loop_model: args.rate.map_or(LoopModel::Closed, |rate| LoopModel::Open { rate }),
-        connections: args.connections,
-        pipeline: args.pipeline,
-        warmup: args.warmup,
-        extent: Extent { duration, requests: args.requests.map(|requests| requests.round() as u64) },
-        timeout: args.timeout,
-        expect: Expectation { status: args.expect_status, same_length: !args.no_validate_length },
-        server_cpus: cpus(&args.server_cpus)?,
-        ..LoadPlan::closed(url, placed[..threads].to_vec())
-    })
-}
-
-fn explain(error: LoadError) -> anyhow::Error {
-    match error {
-        LoadError::Plan(_) | LoadError::Request(_) | LoadError::Placement(_) => {
-            Advice::error(Exit::Usage, error.to_string(), "See --help")
+/// A usage error where the plan is at fault, and the error as it is elsewhere.
+pub(super) fn explain(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast_ref::<LoadError>() {
+        Some(LoadError::Plan(_) | LoadError::Url(_) | LoadError::Request(_) | LoadError::Placement(_)) => {
+            Advice::error(Exit::Usage, format!("{error:#}"), "See --help")
         }
-        other => other.into(),
+        _ => error,
     }
 }
 
-fn print(record: &RunRecord, format: OutputFormat) -> anyhow::Result<()> {
-    let text = match format {
-        OutputFormat::Text => record.to_text(),
-        OutputFormat::Json => format!("{:#}\n", record.to_json()),
+fn print(series: &Series, format: OutputFormat) -> anyhow::Result<()> {
+    let text = match (format, &series.runs[..]) {
+        (OutputFormat::Text, runs) => {
+            let dim = io::stdout().is_terminal();
+            let mut text: String = runs.iter().map(|run| run.to_text_for(dim) + "\n").collect();
+            text.pop();
+            let summary = series.to_text();
+            if summary.is_empty() { text } else { format!("{text}\n{summary}") }
+        }
+        (OutputFormat::Json, [run]) => format!("{:#}\n", run.to_json()),
+        (OutputFormat::Json, _) => format!("{:#}\n", series.to_json()),
     };
+    write_out(&text)
+}
+
+/// Writes a result to standard output.
+pub(super) fn write_out(text: &str) -> anyhow::Result<()> {
     match io::stdout().lock().write_all(text.as_bytes()) {
         // A reader such as `head` has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

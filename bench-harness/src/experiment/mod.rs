@@ -1,0 +1,12 @@
+//! What is made of runs: repeats, comparisons, searches, and the instrument's checks of itself.
+
+pub mod ab;
+pub mod probes;
+pub mod repeats;
+pub mod search;
+pub mod selfcheck;
+pub mod slo;
+pub mod sweep;
+
+pub use probes::probe;
+pub use repeats::{Series, ServerCommand, Summary, repeat};

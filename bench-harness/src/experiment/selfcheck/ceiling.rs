@@ -1,0 +1,81 @@
+use std::time::Duration;
+
+use covet_runtime::CoreSet;
+
+use super::{Bench, Finding};
+use crate::clock::Delay;
+use crate::load::{self, Extent, LoadPlan, NoProgress, TargetUrl};
+use crate::record::{LoopModel, RunRecord};
+use crate::target::null::{Embedded, NullOptions};
+
+/// What waking the responder and the generator adds to each delay, at most, on a busy machine.
+const SLACK: Duration = Duration::from_millis(1);
+
+/// A responder of a known capacity and known delays is measured as what it is.
+pub(super) fn check(bench: &Bench) -> anyhow::Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    let ms = Duration::from_millis;
+    let delays = [
+        Delay::Constant(ms(20)),
+        Delay::Exponential(ms(20)),
+        Delay::Uniform(ms(10), ms(50)),
+        Delay::Two(ms(10), ms(100), 0.05),
+    ];
+    for delay in delays {
+        let record = measure(bench, delay, LoopModel::Open { rate: 400.0 }, 64)?;
+        for (q, name) in [(0.5, "p50"), (0.9, "p90"), (0.98, "p98")] {
+            let (truth, seen) = (delay.quantile(q), record.service.quantile(q));
+            // Four standard errors of the quantile of an exponential distribution, the widest of these, as a bound.
+            let n = record.service.len().max(1) as f64;
+            let chance = 4.0 * (q / (1.0 - q) / n).sqrt() * delay.mean().as_secs_f64();
+            let tolerance = truth.mul_f64(0.02) + SLACK + Duration::from_secs_f64(chance);
+            findings.push(Finding::new(
+                format!("{delay}: service {name}"),
+                format!("{truth:.1?} ± {tolerance:.1?}"),
+                format!("{seen:.2?}"),
+                seen.abs_diff(truth) <= tolerance,
+            ));
+        }
+    }
+    // Four connections that each wait 20 ms answer 200 requests per second, and no more.
+    let (delay, connections) = (Delay::Constant(ms(20)), 4);
+    let capacity = connections as f64 / 0.020;
+    let record = measure(bench, delay, LoopModel::Closed, connections)?;
+    findings.push(capacity_finding("closed loop", capacity, &record));
+    let record = measure(bench, delay, LoopModel::Open { rate: 3.0 * capacity }, connections)?;
+    findings.push(capacity_finding("open loop at three times the capacity", capacity, &record));
+    let overload = record.guards().into_iter().find(|guard| guard.name == "overload");
+    let told = overload.is_some_and(|guard| guard.detail.contains("were sustained"));
+    let found = if told { "told" } else { "not told" };
+    findings.push(Finding::new("open loop at three times the capacity: overload", "told", found, told));
+    Ok(findings)
+}
+
+fn capacity_finding(what: &str, capacity: f64, record: &RunRecord) -> Finding {
+    let seen = record.rate();
+    // A delay is never short, and as late as the slack.
+    let agrees = seen < capacity * 1.01 && seen > capacity * 0.93;
+    Finding::new(format!("{what}: capacity"), format!("{capacity:.0}/s"), format!("{seen:.1}/s"), agrees)
+}
+
+fn measure(
+    bench: &Bench,
+    delay: Delay,
+    loop_model: LoopModel,
+    connections: usize,
+) -> anyhow::Result<RunRecord> {
+    let options = NullOptions { delay: Some(delay), ..NullOptions::default() };
+    let null = Embedded::start(CoreSet::list(bench.server.iter().copied()), &options)?;
+    let url = TargetUrl::parse(&format!("http://{}/", null.address()))?;
+    let plan = LoadPlan {
+        loop_model,
+        connections,
+        warmup: Duration::from_millis(300),
+        extent: Extent {
+            duration: Some(Duration::from_secs(if bench.short { 2 } else { 6 })),
+            requests: None,
+        },
+        ..LoadPlan::closed(url, bench.generator[..1].to_vec())
+    };
+    Ok(load::run(&plan, &NoProgress)?)
+}
