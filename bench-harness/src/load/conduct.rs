@@ -143,7 +143,7 @@ fn conduct(
             Event::Failed(error) => return Err(error),
             Event::Interval(part) => {
                 progress.part(&part);
-                if let Some(interval) = merger.add(part) {
+                if let Some(interval) = merger.add(*part) {
                     progress.interval(interval);
                 }
             }

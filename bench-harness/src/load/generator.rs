@@ -71,7 +71,7 @@ pub(super) async fn generate(job: Arc<Job>, core: usize, events: Sender<Event>) 
     let now = time::now();
     let backlog = worker.backlog(now);
     let last = worker.tally.borrow_mut().cut_interval(now, core, backlog);
-    let _ = events.send(Event::Interval(last));
+    let _ = events.send(Event::Interval(Box::new(last)));
     let record = CoreRecord { cpu, waited, preemptions, in_flight_at_start, ..close(&worker, now) };
     let _ = events.send(Event::Done(Box::new(record)));
 }
@@ -144,7 +144,7 @@ async fn measure(worker: &Rc<Worker>, core: usize, window: Instant, events: &Sen
         let now = time::now();
         let backlog = worker.backlog(now);
         let interval = worker.tally.borrow_mut().cut_interval(now, core, backlog);
-        let _ = events.send(Event::Interval(interval));
+        let _ = events.send(Event::Interval(Box::new(interval)));
 
         let ended = worker.tally.borrow().completed + worker.tally.borrow().failed;
         if ended != ended_before.0 {

@@ -89,8 +89,8 @@ mod tests {
             }
             for limit in limits {
                 prop_assert_eq!(in_flight.oldest(), expected.front().map(|front| front.0));
-                for position in 0..expected.len() {
-                    prop_assert_eq!(in_flight.kind_at(position as u64), Some(expected[position].1));
+                for (position, (_, kind)) in expected.iter().enumerate() {
+                    prop_assert_eq!(in_flight.kind_at(position as u64), Some(*kind));
                 }
                 let Some(batch) = in_flight.pop(limit) else { break };
                 prop_assert!(batch.count >= 1 && batch.count <= limit);

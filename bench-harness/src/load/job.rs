@@ -107,7 +107,7 @@ pub(super) enum Event {
     /// The core cannot take part.
     Failed(LoadError),
     /// The core finished a second of the window.
-    Interval(CoreInterval),
+    Interval(Box<CoreInterval>),
     /// The core finished the run.
     Done(Box<CoreRecord>),
 }
