@@ -9,7 +9,7 @@ use clap::Args;
 use covet_http::Method;
 
 use super::exit::{Advice, Advise, Exit};
-use super::values;
+use super::{scenario, values};
 use crate::clock::{Arrivals, Delay, Stage, parse_stages};
 use crate::load::{
     Body, Expectation, Extent, LoadPlan, Reach, RequestOptions, Target, TargetUrl, parse_cpus, parse_field,
@@ -91,6 +91,9 @@ pub struct LoadArgs {
     /// File with a URL of the same server on each line, after its weight where it has one: `3 http://host/path`
     #[arg(long, value_name = "FILE")]
     pub urls: Option<PathBuf>,
+    /// File with a session, whose requests follow one another on a connection: docs/bench/load.md has the form
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["urls", "body", "body_file", "body_lines", "method", "session"])]
+    pub scenario: Option<PathBuf>,
     /// Fill in {{seq}}, {{random:1..1000}}, {{hex:16}}, {{uuid}} and {{line:FILE}} in URLs, fields and bodies
     #[arg(long)]
     pub template: bool,
@@ -143,19 +146,24 @@ impl LoadArgs {
         };
         let duration = self.length(&arrivals, &stages);
         let rate = self.mean_rate(&arrivals, &stages);
-        let loop_model = match (rate, self.session) {
+        let mix = match (&self.urls, &self.scenario) {
+            (Some(path), _) => mix(path, &request)?,
+            (None, Some(path)) => scenario::read(path, &url, &request)?,
+            (None, None) => Vec::new(),
+        };
+        let session = self.session.or(self.scenario.as_ref().map(|_| mix.len() as u64));
+        let loop_model = match (rate, session) {
+            // Without a rate, sessions follow one another.
+            (None, Some(_)) if self.scenario.is_some() => LoopModel::Closed,
             (None, None) => LoopModel::Closed,
             (None, Some(_)) => return Err(usage("--session needs the --rate at which sessions arrive")),
             (Some(rate), None) => LoopModel::Open { rate },
             (Some(rate), Some(requests)) => LoopModel::PartlyOpen { rate, requests },
         };
-        let mix = match &self.urls {
-            Some(path) => mix(path, &request)?,
-            None => Vec::new(),
-        };
         Ok(LoadPlan {
             request,
             mix,
+            scenario: self.scenario.is_some(),
             loop_model,
             arrivals,
             stages,
@@ -260,7 +268,7 @@ fn mix(path: &Path, request: &RequestOptions) -> anyhow::Result<Vec<Target>> {
         let at = format!("line {} of {}", index + 1, path.display());
         let weight = weight.ok_or_else(|| usage(format!("{at} is not a weight and a URL: `{line}`")))?;
         let url = TargetUrl::parse(url).map_err(|error| usage(format!("{at}: {error}")))?;
-        targets.push(Target { weight, url, request: request.clone() });
+        targets.push(Target { weight, url, request: request.clone(), extract: Vec::new() });
     }
     if targets.is_empty() {
         return Err(usage(format!("{} has no URL", path.display())));

@@ -10,6 +10,7 @@ pub mod main_job;
 pub mod null;
 pub mod peers;
 pub mod run;
+pub mod scenario;
 pub mod search;
 pub mod selfcheck;
 pub mod serve;

@@ -60,9 +60,22 @@ pub(super) struct Connection {
     pub(super) resume_at: Cell<Option<Instant>>,
     /// When the first byte of an answer came whose last has not.
     pub(super) first_byte: Cell<Option<Instant>>,
+    /// Its session, where the run is a scenario.
+    pub(super) session: RefCell<Session>,
     expired: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     away_since: Cell<Option<Instant>>,
+}
+
+/// Where a session is in its scenario.
+#[derive(Debug, Default)]
+pub(super) struct Session {
+    /// The next step.
+    pub(super) step: u16,
+    /// What it took out of its answers.
+    pub(super) values: Vec<Vec<u8>>,
+    /// The beginning of the answer that is being received, where something is to be taken out of it.
+    pub(super) capture: Vec<u8>,
 }
 
 impl Connection {
@@ -77,6 +90,7 @@ impl Connection {
             session_left: Cell::default(),
             resume_at: Cell::default(),
             first_byte: Cell::default(),
+            session: RefCell::default(),
             expired: Cell::default(),
             waker: RefCell::default(),
             away_since: Cell::default(),

@@ -49,6 +49,7 @@ const UNKNOWN_LENGTH: u64 = u64::MAX;
 impl Job {
     pub(super) fn new(plan: &LoadPlan, endpoint: Endpoint, traffic: Traffic) -> Self {
         let session = match plan.loop_model {
+            LoopModel::PartlyOpen { .. } if plan.scenario => plan.mix.len() as u64,
             LoopModel::PartlyOpen { requests, .. } => requests,
             LoopModel::Closed | LoopModel::Open { .. } => 1,
         };

@@ -60,6 +60,8 @@ pub struct LoadPlan {
     pub request: RequestOptions,
     /// Several kinds of requests, in the place of the one that `url` and `request` make.
     pub mix: Vec<Target>,
+    /// Whether the mix is a session, whose requests follow one another in this order on a connection, instead.
+    pub scenario: bool,
     /// Closed or open loop.
     pub loop_model: LoopModel,
     /// In which pattern the requests of an open loop, or the sessions of a partly open one, arrive.
@@ -105,6 +107,7 @@ impl LoadPlan {
             url,
             request: RequestOptions::default(),
             mix: Vec::new(),
+            scenario: false,
             loop_model: LoopModel::Closed,
             arrivals: Arrivals::Constant,
             stages: Vec::new(),
@@ -147,6 +150,9 @@ impl LoadPlan {
         if self.extent.requests == Some(0) {
             return invalid("a run of 0 requests measures nothing: write --requests 1 or more");
         }
+        if self.scenario && self.mix.is_empty() {
+            return invalid("a scenario needs a step");
+        }
         if self.requests_per_connection == Some(0) {
             return invalid("a connection without a request loads nothing: write 1 or more");
         }
@@ -174,7 +180,7 @@ impl LoadPlan {
 
     /// Whether connections wait by themselves between requests.
     pub(super) fn is_paced(&self) -> bool {
-        self.think.is_some() || matches!(self.loop_model, LoopModel::PartlyOpen { .. })
+        self.scenario || self.think.is_some() || matches!(self.loop_model, LoopModel::PartlyOpen { .. })
     }
 
     /// When requests, or sessions, are due; `None` in a closed loop.

@@ -1,6 +1,7 @@
 //! What the received bytes make of the requests in flight.
 
 use super::connection::{Connection, Ended};
+use super::extract::{CAPTURE_LIMIT, Captured};
 use super::reader::{Answer, ReadError, ResponseReader};
 use super::tally::Tally;
 use super::worker::Worker;
@@ -37,6 +38,10 @@ impl Worker {
                 tally.complete(&mut in_flight, valid, now);
                 valid = 0;
                 tally.fail(&mut in_flight, 1, now);
+                if self.job.traffic.is_scenario() {
+                    connection.session.borrow_mut().step = 0;
+                    connection.session_left.set(0);
+                }
             }
             Ok(())
         });
@@ -53,6 +58,9 @@ impl Worker {
             connection.first_byte.set(Some(now));
         }
         let idle = in_flight.len() == 0;
+        if self.job.traffic.values() > 0 {
+            self.capture(connection, &mut tally, bytes, ended > 0 && valid > 0);
+        }
         drop((tally, in_flight));
         if ended > 0 {
             connection.answered.set(true);
@@ -67,6 +75,37 @@ impl Worker {
             Ok(()) => Ok(()),
             Err(error) => Err(Ended::Malformed(error)),
         }
+    }
+
+    /// Keeps the bytes of an answer that values are to be taken out of, and takes them out when it is whole.
+    ///
+    /// A session whose answer lacks a value, or was not valid, has nothing to go on with: it begins again.
+    #[cold]
+    fn capture(&self, connection: &Connection, tally: &mut Tally, bytes: &[u8], whole: bool) {
+        let mut session = connection.session.borrow_mut();
+        let steps = self.job.traffic.kinds() as u16;
+        let answered = (session.step + steps - 1) % steps;
+        let extract = self.job.traffic.extract(answered);
+        if extract.is_empty() {
+            return;
+        }
+        let room = CAPTURE_LIMIT.saturating_sub(session.capture.len()).min(bytes.len());
+        session.capture.extend_from_slice(&bytes[..room]);
+        if !whole {
+            return;
+        }
+        let captured = Captured::parse(&session.capture);
+        for (place, extraction) in extract {
+            match captured.as_ref().and_then(|answer| extraction.find(answer)) {
+                Some(value) => session.values[*place] = value,
+                None => {
+                    tally.errors.add(ErrorClass::MissingValue, 1, || format!("`{}`", extraction.name));
+                    session.step = 0;
+                    connection.session_left.set(0);
+                }
+            }
+        }
+        session.capture.clear();
     }
 
     /// Counts an answer, and says whether it is valid.
@@ -134,6 +173,10 @@ impl Worker {
                 tally.errors.add(ErrorClass::Timeout, lost, detail);
                 tally.time_out(&mut in_flight, now);
             }
+        }
+        if self.job.traffic.is_scenario() && lost > 0 {
+            connection.session.borrow_mut().step = 0;
+            connection.session_left.set(0);
         }
         tally.cut_off(&mut in_flight, now);
         connection.leave(now);

@@ -81,6 +81,9 @@ pub enum RequestError {
         /// The stranger.
         url: String,
     },
+    /// A mix has a place for each kind.
+    #[error("{0} kinds of requests are too many: there is room for 65,536")]
+    Kinds(usize),
     /// A weight must say how often.
     #[error("the weight of {url} is not above zero")]
     Weight {
@@ -96,6 +99,7 @@ pub enum RequestError {
 pub(super) fn render_template(
     url: &TargetUrl,
     options: &RequestOptions,
+    values: &[String],
 ) -> Result<(Template, Template), RequestError> {
     if options.method == Method::CONNECT {
         return Err(RequestError::Connect);
@@ -122,9 +126,9 @@ pub(super) fn render_template(
         _ => format!("Content-Length: {BODY_LENGTH}\r\n"),
     };
     let head = |length: &str| format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n{fields}{length}\r\n");
-    let body = body_template(&options.body, options.template)?;
+    let body = body_template(&options.body, options.template, values)?;
     let head = match (options.template, &options.body) {
-        (true, _) => Template::parse(head(&length).as_bytes())?,
+        (true, _) => Template::parse(head(&length).as_bytes(), values)?,
         // Braces that are not a template's stay as they are.
         (false, Body::Lines(_)) => Template::literal(head("").into_bytes()).with_length(),
         (false, Body::Bytes(_)) => Template::literal(head(&length).into_bytes()),
@@ -148,10 +152,10 @@ mod tests {
 
     fn rendered(options: &RequestOptions) -> Result<String, RequestError> {
         let url = TargetUrl::parse("http://h:81/p?q").unwrap();
-        let (head, body) = render_template(&url, options)?;
+        let (head, body) = render_template(&url, options, &[])?;
         let (mut bytes, mut random) = (Vec::new(), crate::clock::Random::new(0, 0));
-        head.render(&mut bytes, 0, 0, &mut random);
-        body.render(&mut bytes, 0, 0, &mut random);
+        head.render(&mut bytes, 0, 0, &mut random, &[]);
+        body.render(&mut bytes, 0, 0, &mut random, &[]);
         Ok(String::from_utf8(bytes).unwrap())
     }
 

@@ -30,7 +30,7 @@ impl Worker {
     ) -> io::Result<()> {
         let left = connection.left.get();
         let bytes = if self.requests.is_empty() || left == count {
-            self.write(count, left == count)
+            self.write(connection, count, left == count)
         } else {
             self.requests.slice(..self.requests.len() / self.job.depth as usize * count as usize)
         };
@@ -47,7 +47,7 @@ impl Worker {
 
     /// Writes requests that are not all the same, the last of them with a field that ends the connection.
     #[cold]
-    fn write(&self, count: u64, closing: bool) -> Bytes {
+    fn write(&self, connection: &Connection, count: u64, closing: bool) -> Bytes {
         let (traffic, mut source) = (&self.job.traffic, self.source.borrow_mut());
         let (mut out, mut kinds) = (Vec::new(), self.kinds.borrow_mut());
         kinds.clear();
@@ -57,6 +57,15 @@ impl Worker {
                 Some(request) => {
                     out.extend_from_slice(request);
                     kinds.push(0);
+                }
+                None if traffic.is_scenario() => {
+                    let mut session = connection.session.borrow_mut();
+                    session.values.resize(traffic.values(), Vec::new());
+                    let step = session.step;
+                    source.append_kind(traffic, step, &session.values, &mut out);
+                    kinds.push(step);
+                    session.step = (step + 1) % traffic.kinds() as u16;
+                    session.capture.clear();
                 }
                 None => kinds.push(source.append(traffic, &mut out)),
             }

@@ -30,6 +30,11 @@ pub enum TemplateError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// No step before this one takes out such a value.
+    #[error(
+        "`{{{{value:{0}}}}}` is taken out of no answer: add it to the `extract` of a step of the scenario"
+    )]
+    Value(String),
     /// The file has no line.
     #[error("{0} has no line to send")]
     NoLines(PathBuf),
@@ -57,6 +62,8 @@ enum Part {
     Uuid,
     /// A line of a file, in the order of the requests.
     Line(Arc<Vec<Bytes>>),
+    /// What the session took out of an earlier answer, by its place among the values.
+    Value(usize),
     /// The length of the body.
     BodyLength,
 }
@@ -82,8 +89,8 @@ impl Template {
         self
     }
 
-    /// Finds the fields in a text.
-    pub(super) fn parse(text: &[u8]) -> Result<Self, TemplateError> {
+    /// Finds the fields in a text, in which `values` can be named.
+    pub(super) fn parse(text: &[u8], values: &[String]) -> Result<Self, TemplateError> {
         let (mut parts, mut rest) = (Vec::new(), text);
         while let Some(open) = memchr::memmem::find(rest, b"{{") {
             if open > 0 {
@@ -91,7 +98,7 @@ impl Template {
             }
             let after = &rest[open + 2..];
             let close = memchr::memmem::find(after, b"}}").ok_or(TemplateError::Unclosed)?;
-            parts.push(Part::parse(&String::from_utf8_lossy(&after[..close]))?);
+            parts.push(Part::parse(&String::from_utf8_lossy(&after[..close]), values)?);
             rest = &after[close + 2..];
         }
         if !rest.is_empty() {
@@ -111,7 +118,14 @@ impl Template {
     }
 
     /// Appends the text for request number `sequence`, with a body of `body` bytes.
-    pub(super) fn render(&self, out: &mut Vec<u8>, sequence: u64, body: usize, random: &mut Random) {
+    pub(super) fn render(
+        &self,
+        out: &mut Vec<u8>,
+        sequence: u64,
+        body: usize,
+        random: &mut Random,
+        values: &[Vec<u8>],
+    ) {
         for part in &self.parts {
             match part {
                 Part::Literal(text) => out.extend_from_slice(text),
@@ -122,6 +136,7 @@ impl Template {
                 Part::Line(lines) => {
                     out.extend_from_slice(&lines[(sequence % lines.len() as u64) as usize]);
                 }
+                Part::Value(place) => out.extend_from_slice(values.get(*place).map_or(&[], Vec::as_slice)),
                 Part::BodyLength => decimal(out, body as u64),
             }
         }
@@ -129,7 +144,7 @@ impl Template {
 }
 
 impl Part {
-    fn parse(field: &str) -> Result<Self, TemplateError> {
+    fn parse(field: &str, values: &[String]) -> Result<Self, TemplateError> {
         let bad = || TemplateError::Field(field.to_owned());
         match field.split_once(':') {
             None => match field.trim() {
@@ -149,6 +164,10 @@ impl Part {
                 Ok(digits @ 1..=4096) => Ok(Self::Hex(digits)),
                 _ => Err(bad()),
             },
+            Some(("value", name)) => {
+                let place = values.iter().position(|value| value == name.trim());
+                place.map(Self::Value).ok_or_else(|| TemplateError::Value(name.trim().to_owned()))
+            }
             Some(("line", path)) => read_lines(Path::new(path.trim())).map(Self::Line),
             Some(_) => Err(bad()),
         }
@@ -216,7 +235,13 @@ mod tests {
 
     fn rendered(text: &str, sequence: u64) -> String {
         let mut out = Vec::new();
-        Template::parse(text.as_bytes()).unwrap().render(&mut out, sequence, 7, &mut Random::new(3, 0));
+        Template::parse(text.as_bytes(), &[]).unwrap().render(
+            &mut out,
+            sequence,
+            7,
+            &mut Random::new(3, 0),
+            &[],
+        );
         String::from_utf8(out).unwrap()
     }
 
@@ -253,9 +278,9 @@ mod tests {
     #[test]
     fn what_is_no_field_is_named() {
         for text in ["{{x}}", "{{random:5..1}}", "{{random:1}}", "{{hex:0}}", "{{hex:x}}", "{{a:b}}"] {
-            let error = Template::parse(text.as_bytes()).unwrap_err().to_string();
+            let error = Template::parse(text.as_bytes(), &[]).unwrap_err().to_string();
             assert!(error.starts_with(&format!("`{text}` is not a field")), "{error}");
         }
-        assert!(matches!(Template::parse(b"{{seq"), Err(TemplateError::Unclosed)));
+        assert!(matches!(Template::parse(b"{{seq", &[]), Err(TemplateError::Unclosed)));
     }
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use covet_http::Method;
 
+use super::extract::Extraction;
 use super::plan::LoadPlan;
 use super::request::{Body, RequestError, render_template};
 use super::template::Template;
@@ -18,6 +19,8 @@ pub struct Target {
     pub url: TargetUrl,
     /// How to ask.
     pub request: RequestOptions,
+    /// In a scenario: what to take out of the answer, for the steps after this one.
+    pub extract: Vec<Extraction>,
 }
 
 /// The requests of a run, ready to be sent.
@@ -29,6 +32,10 @@ pub(super) struct Traffic {
     /// The one request, where nothing changes.
     fixed: Option<Bytes>,
     method: Method,
+    /// Whether the kinds are the steps of a session, in order.
+    scenario: bool,
+    /// How many values a session takes out of its answers.
+    values: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -37,13 +44,20 @@ struct Kind {
     body: Template,
     /// Whether answers to it may be expected to have one length.
     same_length: bool,
+    /// What to take out of the answer, each with its place among the values.
+    extract: Vec<(usize, Extraction)>,
 }
 
 impl Traffic {
     pub(super) fn new(plan: &LoadPlan) -> Result<Self, LoadError> {
-        let own = Target { weight: 1.0, url: plan.url.clone(), request: plan.request.clone() };
+        let own =
+            Target { weight: 1.0, url: plan.url.clone(), request: plan.request.clone(), extract: Vec::new() };
         let targets = if plan.mix.is_empty() { std::slice::from_ref(&own) } else { &plan.mix[..] };
         let method = targets[0].request.method.clone();
+        if targets.len() > usize::from(u16::MAX) + 1 {
+            return Err(RequestError::Kinds(targets.len()).into());
+        }
+        let mut names: Vec<String> = Vec::new();
         let mut kinds = Vec::with_capacity(targets.len());
         let (mut cumulative, mut sum) = (Vec::with_capacity(targets.len()), 0.0);
         for target in targets {
@@ -56,19 +70,29 @@ impl Traffic {
             if !(target.weight > 0.0 && target.weight.is_finite()) {
                 return Err(RequestError::Weight { url: target.url.to_string() }.into());
             }
-            let (head, body) = render_template(&target.url, &target.request)?;
+            let (head, body) = render_template(&target.url, &target.request, &names)?;
             let same_length = head.is_constant() && body.is_constant();
-            kinds.push(Kind { head, body, same_length });
+            let mut extract = Vec::with_capacity(target.extract.len());
+            for extraction in &target.extract {
+                let known = names.iter().position(|name| *name == extraction.name);
+                let place = known.unwrap_or_else(|| {
+                    names.push(extraction.name.clone());
+                    names.len() - 1
+                });
+                extract.push((place, extraction.clone()));
+            }
+            kinds.push(Kind { head, body, same_length, extract });
             sum += target.weight;
             cumulative.push(sum);
         }
         for share in &mut cumulative {
             *share /= sum;
         }
-        let mut traffic = Self { kinds, cumulative, fixed: None, method };
-        if traffic.kinds.len() == 1 && traffic.kinds[0].same_length {
+        let (scenario, values) = (plan.scenario, names.len());
+        let mut traffic = Self { kinds, cumulative, fixed: None, method, scenario, values };
+        if traffic.kinds.len() == 1 && traffic.kinds[0].same_length && !plan.scenario {
             let mut bytes = Vec::new();
-            traffic.append(&mut bytes, 0, 0, &mut Random::new(0, 0), &mut Vec::new());
+            traffic.append(&mut bytes, 0, 0, &mut Random::new(0, 0), &mut Vec::new(), &[]);
             traffic.fixed = Some(bytes.into());
         }
         Ok(traffic)
@@ -94,11 +118,34 @@ impl Traffic {
         self.kinds[usize::from(kind)].same_length
     }
 
-    fn append(&self, out: &mut Vec<u8>, kind: u16, sequence: u64, random: &mut Random, body: &mut Vec<u8>) {
+    /// Whether the kinds are the steps of a session.
+    pub(super) fn is_scenario(&self) -> bool {
+        self.scenario
+    }
+
+    /// How many values a session takes out of its answers.
+    pub(super) fn values(&self) -> usize {
+        self.values
+    }
+
+    /// What to take out of the answers to a kind.
+    pub(super) fn extract(&self, kind: u16) -> &[(usize, Extraction)] {
+        &self.kinds[usize::from(kind)].extract
+    }
+
+    fn append(
+        &self,
+        out: &mut Vec<u8>,
+        kind: u16,
+        sequence: u64,
+        random: &mut Random,
+        body: &mut Vec<u8>,
+        values: &[Vec<u8>],
+    ) {
         let kind = &self.kinds[usize::from(kind)];
         body.clear();
-        kind.body.render(body, sequence, 0, random);
-        kind.head.render(out, sequence, body.len(), random);
+        kind.body.render(body, sequence, 0, random, values);
+        kind.head.render(out, sequence, body.len(), random, values);
         out.extend_from_slice(body);
     }
 }
@@ -137,16 +184,27 @@ impl Source {
                 traffic.cumulative.partition_point(|&share| share <= drawn).min(kinds - 1) as u16
             }
         };
-        traffic.append(out, kind, self.next, &mut self.random, &mut self.body);
-        self.next += self.step;
+        self.append_kind(traffic, kind, &[], out);
         kind
+    }
+
+    /// Appends a request of this kind, with what the session has taken out of its answers.
+    pub(super) fn append_kind(
+        &mut self,
+        traffic: &Traffic,
+        kind: u16,
+        values: &[Vec<u8>],
+        out: &mut Vec<u8>,
+    ) {
+        traffic.append(out, kind, self.next, &mut self.random, &mut self.body, values);
+        self.next += self.step;
     }
 }
 
 /// The template of a body.
-pub(super) fn body_template(body: &Body, expand: bool) -> Result<Template, RequestError> {
+pub(super) fn body_template(body: &Body, expand: bool, values: &[String]) -> Result<Template, RequestError> {
     Ok(match body {
-        Body::Bytes(bytes) if expand => Template::parse(bytes).map_err(RequestError::from)?,
+        Body::Bytes(bytes) if expand => Template::parse(bytes, values).map_err(RequestError::from)?,
         Body::Bytes(bytes) => Template::literal(bytes.clone()),
         Body::Lines(path) => Template::lines(path)?,
     })
@@ -158,7 +216,8 @@ mod tests {
 
     fn target(weight: f64, path: &str) -> Target {
         let url = TargetUrl::parse(&format!("http://h:81{path}")).unwrap();
-        Target { weight, url, request: RequestOptions { template: true, ..RequestOptions::default() } }
+        let request = RequestOptions { template: true, ..RequestOptions::default() };
+        Target { weight, url, request, extract: Vec::new() }
     }
 
     fn plan(mix: Vec<Target>) -> LoadPlan {

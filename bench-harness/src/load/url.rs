@@ -98,6 +98,17 @@ impl TargetUrl {
         (&self.host, self.port) == (&other.host, other.port)
     }
 
+    /// Another path and query on the same server.
+    ///
+    /// # Errors
+    /// When it does not begin with a slash, or has a character that must be percent-encoded.
+    pub fn at(&self, target: &str) -> Result<Self, UrlError> {
+        match target.chars().next() {
+            Some('/') => Ok(Self { target: parse_target(target)?, ..self.clone() }),
+            other => Err(UrlError::Path { character: other.unwrap_or(' '), at: 0 }),
+        }
+    }
+
     /// Path and query, as they are sent.
     pub fn target(&self) -> &str {
         &self.target

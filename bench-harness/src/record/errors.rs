@@ -21,11 +21,13 @@ pub enum ErrorClass {
     UnexpectedStatus,
     /// A valid answer whose body differs in length from the first one's.
     UnexpectedLength,
+    /// A valid answer without a value that the session was to take out of it.
+    MissingValue,
 }
 
 impl ErrorClass {
     /// All classes, in the order in which they are reported.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Connect,
         Self::Reset,
         Self::EarlyClose,
@@ -33,6 +35,7 @@ impl ErrorClass {
         Self::Malformed,
         Self::UnexpectedStatus,
         Self::UnexpectedLength,
+        Self::MissingValue,
     ];
 }
 
@@ -46,6 +49,7 @@ impl fmt::Display for ErrorClass {
             Self::Malformed => "malformed",
             Self::UnexpectedStatus => "unexpected status",
             Self::UnexpectedLength => "unexpected length",
+            Self::MissingValue => "missing value",
         })
     }
 }
@@ -70,6 +74,8 @@ pub struct Errors {
     pub unexpected_status: u64,
     /// See [`ErrorClass::UnexpectedLength`].
     pub unexpected_length: u64,
+    /// See [`ErrorClass::MissingValue`].
+    pub missing_value: u64,
     /// The first error seen, in words.
     pub first: Option<String>,
 }
@@ -85,6 +91,7 @@ impl Errors {
             ErrorClass::Malformed => self.malformed,
             ErrorClass::UnexpectedStatus => self.unexpected_status,
             ErrorClass::UnexpectedLength => self.unexpected_length,
+            ErrorClass::MissingValue => self.missing_value,
         }
     }
 
@@ -97,6 +104,7 @@ impl Errors {
             ErrorClass::Malformed => &mut self.malformed,
             ErrorClass::UnexpectedStatus => &mut self.unexpected_status,
             ErrorClass::UnexpectedLength => &mut self.unexpected_length,
+            ErrorClass::MissingValue => &mut self.missing_value,
         }
     }
 
@@ -135,13 +143,13 @@ mod tests {
             errors.add(class, index as u64 + 1, || format!("number {index}"));
             assert_eq!(errors.count(class), index as u64 + 1);
         }
-        assert_eq!(errors.total(), 28);
+        assert_eq!(errors.total(), 36);
         assert_eq!(errors.first.as_deref(), Some("connect: number 0"));
 
         let mut sum = Errors::default();
         sum.merge(&errors);
         sum.merge(&errors);
-        assert_eq!(sum.total(), 56);
+        assert_eq!(sum.total(), 72);
         assert_eq!(sum.first, errors.first);
     }
 }
