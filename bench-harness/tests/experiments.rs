@@ -199,7 +199,7 @@ fn other_tools_lines_are_translated() {
 #[test]
 fn bad_shapes_are_told_in_one_line() {
     let url = "http://127.0.0.1:9/";
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 11] = [
         (&["--arrivals", "odd", "-R", "5"], "not an arrival process"),
         (&["--arrivals", "trace:/nowhere"], "trace /nowhere cannot be read"),
         (&["--stages", "5s:x"], "is not a stage"),
@@ -208,6 +208,8 @@ fn bad_shapes_are_told_in_one_line() {
         (&["--urls", "/nowhere"], "URLs /nowhere cannot be read"),
         (&["-H", "X: {{what}}", "--template"], "is not a field"),
         (&["--requests-per-connection", "0"], "without a request"),
+        (&["--think", "5ms", "-R", "100"], "closed loop"),
+        (&["--scenario", "/nowhere"], "scenario /nowhere cannot be read"),
         (&["--think", "5ms", "--pipeline", "2"], "one request at a time"),
     ];
     for (arguments, part) in cases {
@@ -216,4 +218,7 @@ fn bad_shapes_are_told_in_one_line() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
         assert!(text.contains(part) && text.trim_end().lines().count() == 1, "{arguments:?}: {text}");
     }
+    let output = bench(&["max", url, "--slo", "p99<1s", "-R", "5"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--rate does not go with"), "{output:?}");
 }

@@ -132,6 +132,8 @@ impl Bar {
 
 impl Progress for Bar {
     fn started(&self, plan: &LoadPlan) {
+        // A series has the line anew for each of its runs.
+        self.0.reset();
         self.0.set_message(format!("warming up for {:?}", plan.warmup));
     }
 

@@ -56,6 +56,25 @@ pub struct RateArgs {
     pub output_format: OutputFormat,
 }
 
+/// The rate is what these commands vary.
+fn refuse_other_rates(load: &LoadArgs) -> anyhow::Result<()> {
+    let given = [
+        ("--rate", load.rate.is_some()),
+        ("--stages", load.stages.is_some()),
+        ("--session", load.session.is_some()),
+        ("--scenario", load.scenario.is_some()),
+        ("--think", load.think.is_some()),
+    ];
+    match given.iter().find(|(_, given)| *given) {
+        Some((option, _)) => {
+            let what =
+                format!("{option} does not go with a command that tries one constant rate after another");
+            Err(Advice::error(Exit::Usage, what, "Leave it out"))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Searches for the highest rate that keeps the objectives; exits with [`Exit::Refuted`] where none does, and with
 /// [`Exit::Invalid`] where the generator was at fault.
 ///
@@ -130,6 +149,7 @@ fn max_text(found: &Found, slo: &Slo) -> String {
 /// # Errors
 /// When an argument makes no sense or the server cannot be reached.
 pub fn rate(args: RateArgs) -> anyhow::Result<Exit> {
+    refuse_other_rates(&args.load)?;
     let load = LoadArgs {
         duration: args.load.duration.or(Some(Duration::from_secs(5))),
         rate: args.rates.first().copied(),

@@ -167,6 +167,11 @@ impl LoadPlan {
         {
             return invalid("arrivals and stages are of an open loop: give a --rate as well");
         }
+        if matches!(self.loop_model, LoopModel::Open { .. }) && self.think.is_some() {
+            return invalid(
+                "think time is of a closed loop, or within sessions: leave --rate out, or give a --session",
+            );
+        }
         match self.loop_model {
             LoopModel::PartlyOpen { requests: 0, .. } => invalid("a session needs a request"),
             LoopModel::Open { rate } | LoopModel::PartlyOpen { rate, .. }

@@ -25,6 +25,8 @@ pub enum GuardOutcome {
     Warning,
     /// The numbers prove nothing: the run is invalid.
     Failed,
+    /// The check was not made, and nothing follows.
+    NotMeasured,
 }
 
 /// One check of a run.
@@ -79,7 +81,7 @@ impl RunRecord {
         let cpus: BTreeSet<usize> = self.conditions.generator_cpus.iter().copied().collect();
         let threads = self.conditions.threads;
         let outcome = if threads > cpus.len() { GuardOutcome::Failed } else { GuardOutcome::Passed };
-        let detail = format!("{threads} generator threads on {} CPUs", cpus.len());
+        let detail = format!("{threads} generator thread(s) on {} CPU(s)", cpus.len());
         Guard { name: "oversubscription", outcome, detail }
     }
 

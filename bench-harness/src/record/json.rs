@@ -23,6 +23,7 @@ impl RunRecord {
                     GuardOutcome::Passed => "passed",
                     GuardOutcome::Warning => "warning",
                     GuardOutcome::Failed => "failed",
+                    GuardOutcome::NotMeasured => "not measured",
                 };
                 json!({ "name": guard.name, "outcome": outcome, "detail": guard.detail })
             })

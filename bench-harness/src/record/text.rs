@@ -210,17 +210,19 @@ impl RunRecord {
                     GuardOutcome::Passed => "passed",
                     GuardOutcome::Warning => "warning",
                     GuardOutcome::Failed => "FAILED",
+                    GuardOutcome::NotMeasured => "not made",
                 };
                 format!("  {word:<11} {}: {}", guard.name, guard.detail)
             })
             .collect();
-        let clean = guards.iter().all(|guard| guard.outcome == GuardOutcome::Passed);
+        let clean = guards.iter().all(|guard| guard.outcome != GuardOutcome::Warning);
+        let made = guards.iter().filter(|guard| guard.outcome != GuardOutcome::NotMeasured).count();
         let verdict = match (self.is_valid(), clean) {
             (false, _) => "INVALID: the numbers above prove nothing",
             (true, true) => "VALID",
             (true, false) => "VALID with warnings",
         };
-        lines.push(format!("  verdict     {verdict} ({} checks)", guards.len()));
+        lines.push(format!("  verdict     {verdict} ({made} of {} checks)", guards.len()));
         lines
     }
 }

@@ -251,6 +251,7 @@ fn guards(records: &[&RunRecord]) -> Vec<Check> {
             GuardOutcome::Passed => Outcome::Passed,
             GuardOutcome::Warning => Outcome::Warning,
             GuardOutcome::Failed => Outcome::Failed,
+            GuardOutcome::NotMeasured => continue,
         };
         let check = Check { name: guard.name.to_owned(), outcome, detail: guard.detail };
         match checks.iter_mut().find(|(known, _)| known.name == check.name) {
