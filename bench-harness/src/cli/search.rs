@@ -86,6 +86,7 @@ pub fn max(args: MaxArgs) -> anyhow::Result<Exit> {
     if args.min > args.max || args.precision <= 0.0 {
         return Err(usage("--min is above --max, or --precision is zero".to_owned()));
     }
+    refuse_other_rates(&args.load)?;
     let load =
         LoadArgs { duration: args.load.duration.or(Some(Duration::from_secs(3))), ..args.load.clone() };
     let plan = load.plan(&args.url)?;
