@@ -13,6 +13,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_core::Stream;
+use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 
 pub use error::{BodyError, BoxError};
@@ -34,8 +35,13 @@ enum Inner {
     Static(&'static [u8]),
     Bytes(Bytes),
     Vec(Vec<u8>),
-    Incoming { source: Rc<dyn BodySource>, length: Option<u64> },
+    Incoming {
+        source: Rc<dyn BodySource>,
+        length: Option<u64>,
+    },
     Stream(Box<StreamBody>),
+    /// All bytes were read; these fields came behind them.
+    Ended(Box<HeaderMap>),
     Taken,
 }
 
@@ -71,6 +77,11 @@ pub trait BodySource {
 
     /// The number of bytes still to come, where the framing tells it.
     fn remaining(&self) -> Option<u64>;
+
+    /// The trailer fields, asked for once, when [`BodySource::poll_chunk`] has told the end.
+    fn take_trailers(&self) -> Option<HeaderMap> {
+        None
+    }
 }
 
 impl Body {
@@ -94,7 +105,7 @@ impl Body {
     where
         S: Stream<Item = Result<Bytes, BoxError>> + 'static,
     {
-        Self { inner: Inner::Stream(Box::new(StreamBody::new(Box::pin(stream), None))) }
+        Self { inner: Inner::Stream(Box::new(StreamBody::new(stream, None))) }
     }
 
     /// A body of exactly `length` bytes, fed by a stream.
@@ -104,7 +115,23 @@ impl Body {
     where
         S: Stream<Item = Result<Bytes, BoxError>> + 'static,
     {
-        Self { inner: Inner::Stream(Box::new(StreamBody::new(Box::pin(stream), Some(length)))) }
+        Self { inner: Inner::Stream(Box::new(StreamBody::new(stream, Some(length)))) }
+    }
+
+    /// A body made of any other implementation of [`http_body::Body`], such as those of `http-body-util`.
+    ///
+    /// It is read only as fast as it is sent. If its size hint is exact it is held to that length, as by
+    /// [`Body::sized_stream`]. Its trailers are sent behind chunked framing to clients that say `TE: trailers`; with
+    /// a known length there is no place for them, and they are dropped (RFC 9110 section 6.5).
+    pub fn from_http_body<B>(body: B) -> Self
+    where
+        B: http_body::Body + 'static,
+        B::Error: Into<BoxError>,
+    {
+        if body.is_end_stream() {
+            return Self::empty();
+        }
+        Self { inner: Inner::Stream(Box::new(StreamBody::foreign(body))) }
     }
 
     /// A body that a connection is still receiving, of `length` bytes if its framing tells.
@@ -115,7 +142,7 @@ impl Body {
     /// The number of bytes still to be read, where it is known.
     pub fn exact_length(&self) -> Option<u64> {
         match &self.inner {
-            Inner::Empty => Some(0),
+            Inner::Empty | Inner::Ended(_) => Some(0),
             // Nothing is known of it but that reading fails.
             Inner::Taken => None,
             Inner::Static(bytes) => Some(bytes.len() as u64),
@@ -139,7 +166,7 @@ impl Body {
     /// The whole body, if its bytes are already there.
     pub fn as_fixed(&self) -> Option<&[u8]> {
         match &self.inner {
-            Inner::Empty => Some(&[]),
+            Inner::Empty | Inner::Ended(_) => Some(&[]),
             Inner::Static(bytes) => Some(bytes),
             Inner::Bytes(bytes) => Some(bytes),
             Inner::Vec(bytes) => Some(bytes),
@@ -150,7 +177,7 @@ impl Body {
     /// The whole body by value, if its bytes are already there; otherwise the body itself.
     pub fn into_fixed(self) -> Result<FixedBody, Self> {
         match self.inner {
-            Inner::Empty => Ok(FixedBody::Static(&[])),
+            Inner::Empty | Inner::Ended(_) => Ok(FixedBody::Static(&[])),
             Inner::Static(bytes) => Ok(FixedBody::Static(bytes)),
             Inner::Bytes(bytes) => Ok(FixedBody::Bytes(bytes)),
             Inner::Vec(bytes) => Ok(FixedBody::Vec(bytes)),
@@ -175,12 +202,37 @@ impl Body {
                 Poll::Ready(item) => item,
             },
             Inner::Taken => Some(Err(BodyError::Taken)),
+            Inner::Ended(_) => return Poll::Ready(None),
             _ => return Poll::Ready(self.take_fixed().map(Ok)),
         };
         if !matches!(item, Some(Ok(_))) {
-            self.inner = Inner::Empty;
+            self.end(item.is_none());
         }
         Poll::Ready(item)
+    }
+
+    /// Keeps nothing of what was read to its end, or failed, but the trailers.
+    fn end(&mut self, in_order: bool) {
+        let trailers = match &mut self.inner {
+            Inner::Incoming { source, .. } if in_order => source.take_trailers().map(Box::new),
+            Inner::Stream(stream) if in_order => stream.take_trailers(),
+            _ => None,
+        };
+        self.inner = trailers.map_or(Inner::Empty, Inner::Ended);
+    }
+
+    /// The trailer fields of a body that was read to its end, if it had any; the next call has none.
+    ///
+    /// They are what the sender said behind the content, and mean nothing that a field of the head means: not the
+    /// length, the host or who the sender is (RFC 9110 section 6.5.1).
+    pub fn take_trailers(&mut self) -> Option<HeaderMap> {
+        match std::mem::replace(&mut self.inner, Inner::Empty) {
+            Inner::Ended(trailers) => Some(*trailers),
+            other => {
+                self.inner = other;
+                None
+            }
+        }
     }
 
     /// The next non-empty piece of the body; `None` at its end.
@@ -244,6 +296,7 @@ impl fmt::Debug for Body {
             Inner::Static(_) | Inner::Bytes(_) | Inner::Vec(_) => "Fixed",
             Inner::Incoming { .. } => "Incoming",
             Inner::Stream(_) => "Stream",
+            Inner::Ended(_) => "Ended",
             Inner::Taken => "Taken",
         };
         f.debug_struct("Body").field("kind", &kind).field("length", &self.exact_length()).finish()
@@ -304,12 +357,15 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.poll_chunk(cx).map(|item| item.map(|chunk| chunk.map(Frame::data)))
+        self.poll_chunk(cx).map(|item| match item {
+            Some(chunk) => Some(chunk.map(Frame::data)),
+            None => self.take_trailers().map(|trailers| Ok(Frame::trailers(trailers))),
+        })
     }
 
     fn is_end_stream(&self) -> bool {
         // An incoming body with nothing left may still have to report a fault in what follows the data.
-        self.as_fixed().is_some_and(<[u8]>::is_empty)
+        !matches!(self.inner, Inner::Ended(_)) && self.as_fixed().is_some_and(<[u8]>::is_empty)
     }
 
     fn size_hint(&self) -> SizeHint {

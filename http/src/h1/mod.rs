@@ -17,6 +17,7 @@ mod request_line;
 pub mod response;
 mod scan;
 mod target;
+pub mod trailers;
 
 pub use chunked::{ChunkError, ChunkEvent, ChunkedDecoder};
 pub use date::DateCache;

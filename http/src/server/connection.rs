@@ -86,6 +86,16 @@ impl Progress {
         Step::Refuse
     }
 
+    /// Whether the client of the present exchange keeps trailers (RFC 9110 section 10.1.4).
+    #[cold]
+    pub(super) fn accepts_trailers(&self) -> bool {
+        let fields = self.head.iter().flat_map(|head| head.fields());
+        let mut options = fields
+            .filter(|(name, _)| name.eq_ignore_ascii_case("te"))
+            .flat_map(|(_, value)| value.split(|&byte| byte == b','));
+        options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+    }
+
     /// Gives the memory back that a connection needs only while it is busy.
     fn rest(&mut self, link: &Link) {
         self.peer = None;

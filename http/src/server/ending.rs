@@ -41,7 +41,9 @@ pub(super) async fn finish(link: &Rc<Link>, progress: &mut Progress) -> Option<E
     }
     link.shared.refresh_date();
     let encoded = link.answer(&response, exchange);
-    match link.send_body((*response).into_body(), encoded.framing).await {
+    let body = (*response).into_body();
+    let trailers = body.as_fixed().is_none() && progress.accepts_trailers();
+    match link.send_body(body, encoded.framing, trailers).await {
         Ok(()) => {}
         Err(SendFailure::Connection) => return Some(End::Reset),
         Err(SendFailure::Body(error)) => {

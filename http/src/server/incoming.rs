@@ -2,10 +2,11 @@
 
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use covet_runtime::time;
+use http::HeaderMap;
 
 use super::link::{Link, Received};
 use crate::h1::{ChunkEvent, ChunkedDecoder, Framing, encode};
@@ -17,7 +18,10 @@ pub(super) struct BodyState {
     /// The client waits for a 100 response before it sends the body.
     expects_continue: bool,
     read: u64,
-    begun: Instant,
+    /// For how long the client was waited for; what the application takes its time over is no fault of the client's.
+    waited: Duration,
+    waiting_since: Option<Instant>,
+    trailers: Option<HeaderMap>,
 }
 
 enum Decoder {
@@ -60,6 +64,13 @@ impl BodySource for IncomingBody {
     fn remaining(&self) -> Option<u64> {
         self.link.body.borrow().as_ref().and_then(|body| body.remaining())
     }
+
+    fn take_trailers(&self) -> Option<HeaderMap> {
+        if self.link.exchange.get() != self.exchange {
+            return None;
+        }
+        self.link.body.borrow_mut().as_mut().and_then(|body| body.trailers.take())
+    }
 }
 
 impl Link {
@@ -70,9 +81,9 @@ impl Link {
             Framing::Length(length) => Decoder::Length(length),
             Framing::Chunked => Decoder::Chunked(Box::new(ChunkedDecoder::new(&self.shared.config.limits))),
         };
-        let state = BodyState { decoder, expects_continue, read: 0, begun: time::now() };
+        let (waited, waiting_since, trailers) = (Duration::ZERO, None, None);
+        let state = BodyState { decoder, expects_continue, read: 0, waited, waiting_since, trailers };
         *self.body.borrow_mut() = Some(Box::new(state));
-        self.set_timer(self.shared.config.timeouts.body);
         Rc::new(IncomingBody { link: self.clone(), exchange: self.exchange.get() })
     }
 
@@ -119,12 +130,12 @@ impl Link {
                 return self.fail_body(BodyError::Incomplete);
             }
             self.send_continue();
+            self.start_clock();
             match self.poll_receive(cx) {
                 Poll::Ready(Received::More) => {
                     if self.is_too_slow() {
                         return self.fail_body(BodyError::TimedOut);
                     }
-                    self.set_timer(self.shared.config.timeouts.body);
                 }
                 Poll::Ready(Received::TimedOut) => return self.fail_body(BodyError::TimedOut),
                 Poll::Ready(Received::Failed(error)) => return self.fail_body(BodyError::Io(error)),
@@ -170,7 +181,10 @@ impl Link {
                         (Some(range), end, false)
                     }
                     ChunkEvent::NeedMore => (None, bytes.len(), false),
-                    ChunkEvent::Done(end) => (None, end, true),
+                    ChunkEvent::Done(end) => {
+                        body.trailers = decoder.take_trailers();
+                        (None, end, true)
+                    }
                 },
             };
             // A client that sends waits no longer (RFC 9110 section 10.1.1).
@@ -193,11 +207,25 @@ impl Link {
         }
     }
 
+    /// Begins to wait for the client, if that has not begun yet.
+    fn start_clock(&self) {
+        if let Some(body) = self.body.borrow_mut().as_mut()
+            && body.waiting_since.is_none()
+        {
+            body.waiting_since = Some(time::now());
+            self.set_timer(self.shared.config.timeouts.body);
+        }
+    }
+
+    /// Ends a wait, and tells whether all of them together were too long for what they brought.
     fn is_too_slow(&self) -> bool {
         let timeouts = &self.shared.config.timeouts;
-        self.body.borrow().as_ref().is_some_and(|body| {
-            let elapsed = time::now().saturating_duration_since(body.begun);
-            elapsed > timeouts.body && (body.read as f64) < timeouts.body_rate as f64 * elapsed.as_secs_f64()
+        self.body.borrow_mut().as_mut().is_some_and(|body| {
+            if let Some(since) = body.waiting_since.take() {
+                body.waited += time::now().saturating_duration_since(since);
+            }
+            let waited = body.waited;
+            waited > timeouts.body && (body.read as f64) < timeouts.body_rate as f64 * waited.as_secs_f64()
         })
     }
 }

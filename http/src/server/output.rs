@@ -10,6 +10,7 @@ use covet_runtime::buf::SendBuf;
 use super::link::Link;
 use crate::h1::encode;
 use crate::h1::response::ResponseFraming;
+use crate::h1::trailers::encode_trailers;
 use crate::{Body, BodyError, FixedBody};
 
 /// Answers up to this size are copied behind their head: one send costs more than copying this much.
@@ -71,7 +72,12 @@ impl Link {
 
     /// Queues or sends the body that follows an encoded head.
     #[inline]
-    pub(super) async fn send_body(&self, body: Body, framing: ResponseFraming) -> Result<(), SendFailure> {
+    pub(super) async fn send_body(
+        &self,
+        body: Body,
+        framing: ResponseFraming,
+        trailers: bool,
+    ) -> Result<(), SendFailure> {
         if framing == ResponseFraming::None {
             return Ok(());
         }
@@ -84,7 +90,7 @@ impl Link {
                 Ok(())
             }
             Ok(fixed) => Ok(Box::pin(self.send_large(into_bytes(fixed))).await?),
-            Err(body) => Box::pin(self.send_stream(body, framing)).await,
+            Err(body) => Box::pin(self.send_stream(body, framing, trailers)).await,
         }
     }
 
@@ -101,7 +107,12 @@ impl Link {
         Ok(())
     }
 
-    async fn send_stream(&self, mut body: Body, framing: ResponseFraming) -> Result<(), SendFailure> {
+    async fn send_stream(
+        &self,
+        mut body: Body,
+        framing: ResponseFraming,
+        trailers: bool,
+    ) -> Result<(), SendFailure> {
         let chunked = framing == ResponseFraming::Chunked;
         loop {
             let ready = poll_fn(|cx| {
@@ -144,7 +155,10 @@ impl Link {
             }
         }
         if chunked {
-            self.with_output(|output| output.extend_from_slice(encode::LAST_CHUNK));
+            self.with_output(|output| match body.take_trailers() {
+                Some(fields) if trailers => encode_trailers(&fields, output),
+                _ => output.extend_from_slice(encode::LAST_CHUNK),
+            });
         }
         Ok(())
     }

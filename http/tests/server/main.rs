@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod backpressure;
 mod bodies;
 mod conformance;
 mod harness;
 mod limits;
 mod shutdown;
+mod trailers;
 
 use covet_http::{Body, ContentType, Method, Request, Response, StatusCode};
 use harness::{Client, Server};
