@@ -9,6 +9,7 @@
 
 pub mod body;
 pub mod h1;
+pub mod multipart;
 pub mod ranges;
 pub mod request;
 pub mod response;

@@ -40,6 +40,7 @@ mod serving;
 mod state;
 pub mod test_client;
 
+pub use covet_http::multipart::Multipart;
 pub use error::{BoxError, Error, Result};
 pub use extract::{Extension, Form, FromRequest, Path, Query, State};
 pub use handler::Handler;

@@ -6,6 +6,7 @@
 //! | [`Query<T>`](Query) | the query, deserialised | 400 |
 //! | [`Json<T>`](crate::Json) | the body, deserialised | 400, 413, 415, 422 |
 //! | [`Form<T>`](Form) | a URL-encoded body, deserialised | 400, 413, 415, 422 |
+//! | [`Multipart`](covet_http::multipart::Multipart) | a form with files, part by part | 400, 413, 415 |
 //! | [`Bytes`](bytes::Bytes), [`String`] | the gathered body | 400, 413 |
 //! | [`Body`](covet_http::Body) | the body, as a stream | |
 //! | [`Request`] | the whole request with its body | |
@@ -20,6 +21,7 @@ mod decode;
 mod extension;
 mod form;
 mod json;
+mod multipart;
 mod path;
 mod path_error;
 mod query;
@@ -35,7 +37,7 @@ use crate::error::Result;
 use crate::state::RouteContext;
 
 pub use extension::Extension;
-pub use form::Form;
+pub use form::{Form, FormLimits};
 pub use path::Path;
 pub use query::Query;
 pub(crate) use request::without_body;
