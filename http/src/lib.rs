@@ -8,6 +8,7 @@
 //! [`HeaderMap`] is built when [`Request::headers`] is first called, and not before.
 
 pub mod body;
+pub mod compress;
 pub mod h1;
 pub mod multipart;
 pub mod ranges;

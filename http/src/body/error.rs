@@ -4,6 +4,8 @@ use std::io;
 
 use http::StatusCode;
 
+use crate::compress::DecodeError;
+
 /// An error of any type, as a streaming body's producer reports it.
 ///
 /// It is `Send + Sync`, as the crates around `http-body` expect.
@@ -45,6 +47,9 @@ pub enum BodyError {
     /// The connection failed.
     #[error("connection failed while the body was read: {0}")]
     Io(#[from] io::Error),
+    /// The content codings could not be taken off.
+    #[error("body could not be decoded: {0}")]
+    Encoded(#[from] DecodeError),
     /// The stream behind the body failed.
     #[error("source of the body failed: {0}")]
     Source(#[source] BoxError),
@@ -58,6 +63,7 @@ impl BodyError {
             Self::Incomplete | Self::Malformed(_) | Self::Io(_) => StatusCode::BAD_REQUEST,
             Self::TrailersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::TimedOut => StatusCode::REQUEST_TIMEOUT,
+            Self::Encoded(error) => error.status(),
             Self::Taken | Self::LengthMismatch { .. } | Self::Source(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

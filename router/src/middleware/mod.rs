@@ -50,6 +50,8 @@
 //! }
 //! ```
 
+mod decompress;
+
 use std::rc::Rc;
 
 use covet_http::{Body, Request, Response};
@@ -58,6 +60,8 @@ use crate::endpoint::Endpoint;
 use crate::error::{ErrorHook, Result};
 use crate::extract::without_body;
 use crate::state::Settings;
+
+pub use decompress::decompress;
 
 /// The rest of the way to the handler: the inner layers and the handler itself.
 #[derive(Clone)]
