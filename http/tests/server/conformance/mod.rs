@@ -2,6 +2,7 @@
 //!
 //! `docs/http-conformance.md` names these tests requirement by requirement.
 
+mod burned;
 mod connection;
 mod fields;
 mod framing;
