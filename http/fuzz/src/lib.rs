@@ -4,9 +4,12 @@
 
 pub mod chunked;
 pub mod connection;
+pub mod content;
 pub mod differential;
 pub mod head;
+pub mod multipart;
 mod peer;
+pub mod ranges;
 pub mod server;
 mod splits;
 
@@ -18,12 +21,15 @@ pub type Signature = u64;
 /// A target by its name, which is that of its corpus, too.
 pub type Target = (&'static str, fn(&[u8]) -> Signature);
 
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 8] = [
     ("head", head::check),
     ("chunked", chunked::check),
     ("connection", connection::check),
     ("differential", differential::check),
     ("server", server::check),
+    ("multipart", multipart::check),
+    ("content", content::check),
+    ("ranges", ranges::check),
 ];
 
 fn signature(outcome: impl Hash) -> Signature {

@@ -20,7 +20,7 @@ impl Random {
 }
 
 /// What HTTP is made of.
-const WORDS: [&[u8]; 78] = [
+const WORDS: [&[u8]; 88] = [
     b"GET ",
     b"HEAD ",
     b"POST ",
@@ -99,6 +99,16 @@ const WORDS: [&[u8]; 78] = [
     b"GET / HTTP/1.1\r\nHost: h\r\n\r\n",
     b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab",
     b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n",
+    b"--XbX\r\n",
+    b"\r\n--XbX",
+    b"--XbX--",
+    b"Content-Disposition: form-data; name=a\r\n",
+    b"; filename=\"f\"",
+    b"boundary=",
+    b"bytes=",
+    b"0-",
+    b"-5",
+    b"18446744073709551615-",
 ];
 
 /// Inputs do not grow beyond this.
