@@ -268,6 +268,14 @@ fn options_are_set_on_every_kind_of_socket() {
         client.write_all("x").await.0.unwrap();
         assert_eq!(&server.recv().await.unwrap()[..], b"x");
         assert!(server.options().incoming_cpu().unwrap().is_some());
+        // The peer may take its time for that, and its SYN counts as well.
+        for _ in 0..1000 {
+            if options.bytes_acked().unwrap() >= 2 {
+                break;
+            }
+            covet_runtime::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(options.bytes_acked().unwrap(), 2);
         assert!(options.set_device(Some("no such interface")).is_err());
         if let Err(error) = options.set_mark(1) {
             assert!(error.to_string().contains("CAP_NET_ADMIN"), "{error}");

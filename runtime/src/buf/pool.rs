@@ -7,8 +7,9 @@ use crate::cores::context;
 /// A new buffer holds a small answer. Buffers of a batch are written and sent together, so small ones close to each
 /// other stay in the processor's caches; those that serve bursts grow once and come back grown.
 const CAPACITY: usize = 512;
-/// A buffer that grew beyond this goes back to the allocator, so that one large answer does not stay in memory.
-const KEEP_CAPACITY: usize = 64 * 1024;
+/// A buffer that grew beyond this goes back to the allocator, so that one large answer does not stay in memory. It is 64 KiB
+/// and what TLS records add to them.
+const KEEP_CAPACITY: usize = 65 * 1024;
 /// Bytes of free buffers that a core keeps.
 const KEEP: usize = 4 * 1024 * 1024;
 /// Bytes of free aligned memory that a core keeps: enough for the blocks of a few files that are read ahead.

@@ -163,6 +163,14 @@ impl<'a> SocketOptions<'a> {
         let cpu = self.with(|socket| sockopt::get_int(&*socket, libc::SOL_SOCKET, libc::SO_INCOMING_CPU))?;
         Ok(usize::try_from(cpu).ok())
     }
+
+    /// Bytes that the peer of a TCP connection has acknowledged so far (TCP_INFO, Linux 4.1).
+    ///
+    /// # Errors
+    /// See [`SocketOptions`].
+    pub fn bytes_acked(self) -> io::Result<u64> {
+        self.with(|socket| sockopt::bytes_acked(&*socket))
+    }
 }
 
 fn needs(option: &str, capability: &str, error: io::Error) -> io::Error {

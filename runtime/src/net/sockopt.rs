@@ -35,6 +35,12 @@ pub(super) fn peer_credentials(socket: &impl AsRawFd) -> io::Result<libc::ucred>
     get(socket, libc::SOL_SOCKET, libc::SO_PEERCRED)
 }
 
+/// The field `tcpi_bytes_acked` of `struct tcp_info`, which libc's lacks: the sixteenth group of eight bytes.
+pub(super) fn bytes_acked(socket: &impl AsRawFd) -> io::Result<u64> {
+    let [.., acked] = get::<[u64; 16]>(socket, libc::IPPROTO_TCP, libc::TCP_INFO)?;
+    Ok(acked)
+}
+
 pub(super) fn peer_process(socket: &impl AsRawFd) -> io::Result<OwnedFd> {
     let descriptor = get_int(socket, libc::SOL_SOCKET, libc::SO_PEERPIDFD)?;
     // SAFETY: the kernel has just made this descriptor for the caller, close-on-exec, and nobody else has it.

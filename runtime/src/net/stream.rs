@@ -92,6 +92,17 @@ impl StreamSocket {
         f(SockRef::from(&socket))
     }
 
+    /// Runs a system call on the descriptor for which there is no method here. It must not wait, and not close the
+    /// descriptor; mind that the ring may be sending and receiving on it.
+    ///
+    /// # Errors
+    /// Those of the call, and when the core has shut down.
+    pub fn with_descriptor<T>(&self, call: impl FnOnce(BorrowedFd<'_>) -> io::Result<T>) -> io::Result<T> {
+        let descriptor = self.descriptor()?;
+        // SAFETY: the driver keeps the socket open for as long as this handle lives.
+        call(unsafe { BorrowedFd::borrow_raw(descriptor) })
+    }
+
     /// Waits for bytes; an empty buffer means that the peer has finished sending. Cancel-safe: nothing is lost,
     /// the bytes are returned by the next call.
     ///

@@ -29,6 +29,8 @@ pub(super) struct StreamSlot {
     pub(super) send_error: Option<i32>,
     pub(super) sending: Option<SendBuf>,
     pub(super) sent: usize,
+    /// MSG_WAITALL, which makes the kernel itself go on after a short send, or 0 where the socket does not take it.
+    pub(super) wait_all: i32,
     pub(super) waiting_bytes: u32,
     /// From how many bytes on a send is made without a copy.
     pub(super) zero_copy_from: u32,
@@ -130,6 +132,7 @@ impl Driver {
             send_error: None,
             sending: None,
             sent: 0,
+            wait_all: libc::MSG_WAITALL,
             waiting_bytes: 0,
             zero_copy_from: self.zero_copy_from,
             lent: 0,
