@@ -33,9 +33,9 @@ pub(super) struct Shared {
     /// Wakes the accept loop when a connection has ended and it waits for that.
     room: Cell<Option<Waker>>,
     heads: RefCell<Vec<Rc<Head>>>,
-    /// What connections speak below HTTP, and how long their handshake may take.
+    /// What connections speak below HTTP.
     #[cfg(feature = "tls")]
-    pub(super) tls: Option<(std::sync::Arc<rustls::ServerConfig>, Duration)>,
+    pub(super) tls: Option<crate::tls::ForCore>,
 }
 
 impl Shared {
@@ -117,12 +117,23 @@ impl Drop for Place {
 ///
 /// # Panics
 /// Outside a core.
-pub async fn serve<S: Service>(listener: TcpListener, service: Rc<S>, config: Config) {
+pub async fn serve<S: Service>(
+    listener: TcpListener,
+    service: Rc<S>,
+    #[cfg_attr(not(feature = "tls"), expect(unused_mut, reason = "only TLS bounds it"))] mut config: Config,
+) {
     let most = config.connections.unwrap_or_else(default_connections).max(1);
+    #[cfg(feature = "tls")]
+    let tls = config.tls.as_ref().map(crate::tls::Config::for_core);
+    #[cfg(feature = "tls")]
+    if tls.as_ref().is_some_and(|tls| tls.kernel.is_any()) {
+        // A key is good for so many records, and few answers take more than two.
+        config.requests_per_connection = config.requests_per_connection.min(crate::tls::MOST_RECORDS / 2);
+    }
     let shared = Rc::new(Shared {
         encoder: RefCell::new(ResponseEncoder::new(config.server_name.as_ref())),
         #[cfg(feature = "tls")]
-        tls: config.tls.as_ref().map(|tls| (tls.for_core(), tls.handshake_timeout())),
+        tls,
         config,
         next_second: Cell::new(time::now()),
         closing: Cell::new(false),

@@ -54,7 +54,7 @@ pub struct Timeouts {
     pub body: Duration,
     /// Bytes per second that a body must bring on average once `body` has passed. Default 256.
     pub body_rate: u64,
-    /// For the client to take a piece of at most 64 KiB of an answer; beyond, the connection is reset.
+    /// For the client to take 64 KiB of an answer, or what is left of it; beyond, the connection is reset.
     /// Default 30 s.
     pub write: Duration,
     /// How long a connection without a request is kept once the shutdown has begun: a request that was on its way

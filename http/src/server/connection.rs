@@ -41,9 +41,16 @@ pub(super) enum End {
 /// The future is kept small, as every idle connection has one: what only some exchanges need is boxed.
 pub(super) async fn run<S: Service>(place: Place, service: Rc<S>) {
     place.register().await;
-    match exchanges(&place.link, &*service).await {
+    #[cfg(feature = "tls")]
+    let end = match place.link.stream.may_leave_to_kernel() {
+        Some(_) if Box::pin(super::handover::hand_over(&place.link)).await.is_err() => End::Close,
+        _ => exchanges(&place.link, &*service).await,
+    };
+    #[cfg(not(feature = "tls"))]
+    let end = exchanges(&place.link, &*service).await;
+    match end {
         // Without the announcement, an end looks as if somebody had cut the connection.
-        End::Close if place.link.stream.announces_end() => Box::pin(linger(&place.link)).await,
+        End::Close if place.link.is_secure() => Box::pin(linger(&place.link)).await,
         End::Close => {}
         End::Linger => Box::pin(linger(&place.link)).await,
         End::Reset => place.link.stream.reset_on_close(),

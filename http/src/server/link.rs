@@ -28,6 +28,8 @@ pub(super) struct Link {
     pub(super) exchange: Cell<u32>,
     timer: RefCell<Sleep>,
     timer_is_for_rest: Cell<bool>,
+    /// The last send is longer than usual.
+    pub(super) sends_large_piece: Cell<bool>,
 }
 
 /// How waiting for bytes ended.
@@ -48,10 +50,10 @@ impl Link {
         #[cfg(feature = "tls")]
         let (stream, first) = match &shared.tls {
             None => (stream.into(), first),
-            Some((tls, handshake_timeout)) => {
+            Some(tls) => {
                 let mut stream = stream.into();
-                stream.begin_tls(tls.clone());
-                (stream, *handshake_timeout)
+                stream.begin_tls(tls);
+                (stream, tls.handshake_timeout)
             }
         };
         let now = time::now();
@@ -65,6 +67,7 @@ impl Link {
             exchange: Cell::new(0),
             timer: RefCell::new(timer),
             timer_is_for_rest: Cell::new(false),
+            sends_large_piece: Cell::new(false),
         }
     }
 
@@ -110,7 +113,7 @@ impl Link {
     /// Whether nobody between the client and us can read or change what is sent.
     #[inline]
     pub(super) fn is_secure(&self) -> bool {
-        false
+        self.stream.is_secure()
     }
 
     /// Runs `write` on the output buffer, taking one from the pool if there is none.

@@ -21,6 +21,8 @@ mod accept;
 mod config;
 mod connection;
 mod ending;
+#[cfg(feature = "tls")]
+mod handover;
 mod incoming;
 mod input;
 mod link;

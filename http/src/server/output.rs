@@ -15,9 +15,11 @@ use crate::{Body, BodyError, FixedBody};
 
 /// Answers up to this size are copied behind their head: one send costs more than copying this much.
 pub(super) const COPY: usize = 32 * 1024;
-/// Output that has reached this size is sent before more is made, and large bodies go out in pieces of it, so that
-/// the write time limit also bounds how slowly a client may read.
+/// Output that has reached this size is sent before more is made, and a client has the write time limit for so much,
+/// which bounds how slowly it may read.
 pub(super) const PIECE: usize = 64 * 1024;
+/// Bytes that go out as they are, without a copy, are sent in pieces of this size: each costs a turn and a wake-up.
+const LARGE_PIECE: usize = 256 * 1024;
 
 /// Why an answer could not be sent whole; the connection is of no further use.
 #[derive(Debug)]
@@ -60,7 +62,27 @@ impl Link {
     /// Waits until the kernel has taken the last send, at most as long as a client may take to read.
     pub(super) async fn sent(&self) -> io::Result<()> {
         self.set_timer(self.shared.config.timeouts.write);
+        if self.sends_large_piece.take() {
+            return self.large_piece_sent().await;
+        }
         poll_fn(|cx| self.poll_sent_in_time(cx)).await
+    }
+
+    /// The client has the time for each part of it that is as large as a usual piece.
+    async fn large_piece_sent(&self) -> io::Result<()> {
+        let mut taken = self.stream.bytes_acked();
+        loop {
+            let outcome = poll_fn(|cx| self.poll_sent_in_time(cx)).await;
+            let now = match &outcome {
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => self.stream.bytes_acked(),
+                _ => return outcome,
+            };
+            if now < taken + PIECE as u64 {
+                return outcome;
+            }
+            taken = now;
+            self.set_timer(self.shared.config.timeouts.write);
+        }
     }
 
     fn poll_sent_in_time(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -97,11 +119,13 @@ impl Link {
     /// Sends bytes without copying them, a piece at a time.
     async fn send_large(&self, mut bytes: Bytes) -> io::Result<()> {
         self.send_output().await?;
+        let most = if self.stream.takes_large_pieces() { LARGE_PIECE } else { PIECE };
         while !bytes.is_empty() {
-            let piece = bytes.split_to(bytes.len().min(PIECE));
+            let piece = bytes.split_to(bytes.len().min(most));
             if self.stream.is_sending() {
                 self.sent().await?;
             }
+            self.sends_large_piece.set(piece.len() > PIECE);
             self.stream.submit_send(SendBuf::Bytes(piece))?;
         }
         Ok(())

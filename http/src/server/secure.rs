@@ -3,51 +3,113 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use covet_runtime::buf::{PoolBuf, SendBuf};
 use covet_runtime::net::StreamSocket;
 
 use super::input::Input;
-use crate::tls::{ConnectionInfo, Session};
+use crate::tls::{
+    ConnectionInfo, Control, ForCore, MOST_RECORDS, Session, Support, attach, receive_control,
+    send_close_notify,
+};
 
 /// The answer to a client that speaks HTTP without TLS: that much it understands.
 const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: 46\r\n\r\n\
     This port speaks HTTPS: use an https:// URL.\r\n";
+/// What a record carries at most (RFC 8446 section 5.1).
+const RECORD: usize = 16 * 1024;
 
 /// The TLS session of one connection, and what it wants sent.
 pub(super) struct Secure {
-    session: RefCell<Session>,
+    records: RefCell<Records>,
     /// Ciphertext that waits for the end of the send under way.
     wire: RefCell<Option<PoolBuf>>,
     info: OnceCell<Rc<ConnectionInfo>>,
     /// The end of the handshake has been told.
     established: Cell<bool>,
+    kernel: Support,
+}
+
+/// Who makes and reads the records.
+enum Records {
+    Process(Box<Session>),
+    /// The socket takes and gives plaintext. With one key it may send so many records more.
+    Kernel {
+        left: u64,
+    },
 }
 
 impl Secure {
-    pub(super) fn new(config: Arc<rustls::ServerConfig>) -> Secure {
-        let session = Session::new(config).expect("a session was made when the configuration was built");
+    /// The kernel has TLS for TCP only.
+    pub(super) fn new(config: &ForCore, is_tcp: bool) -> Secure {
+        let session =
+            Session::new(config.server.clone()).expect("a session was made when the configuration was built");
         Secure {
-            session: RefCell::new(session),
+            records: RefCell::new(Records::Process(Box::new(session))),
             wire: RefCell::default(),
             info: OnceCell::new(),
             established: Cell::new(false),
+            kernel: if is_tcp { config.kernel } else { Support::default() },
         }
+    }
+
+    /// Whether the kernel can take connections over, and this one may be such.
+    #[inline]
+    pub(super) fn wants_kernel(&self) -> bool {
+        self.kernel.is_any()
+    }
+
+    pub(super) fn is_handshaking(&self) -> bool {
+        match &*self.records.borrow() {
+            Records::Process(session) => session.is_handshaking(),
+            Records::Kernel { .. } => false,
+        }
+    }
+
+    pub(super) fn is_left_to_kernel(&self) -> bool {
+        matches!(*self.records.borrow(), Records::Kernel { .. })
     }
 
     /// Whether the handshake has ended since the last call.
     pub(super) fn take_established(&self) -> bool {
         !self.established.get() && {
-            self.established.set(!self.session.borrow().is_handshaking());
+            self.established.set(!self.is_handshaking());
             self.established.get()
         }
     }
 
     /// What the handshake agreed on, made when it is first asked for.
     pub(super) fn info(&self) -> &Rc<ConnectionInfo> {
-        self.info.get_or_init(|| Rc::new(self.session.borrow().info()))
+        self.info.get_or_init(|| match &*self.records.borrow() {
+            Records::Process(session) => Rc::new(session.info()),
+            Records::Kernel { .. } => unreachable!("it is asked for before the session ends"),
+        })
+    }
+
+    /// Gives the keys to the kernel. Returns whether it is settled who makes the records from here on; it is not while
+    /// the rest of a record has to be read.
+    pub(super) fn leave_to_kernel(&self, socket: &StreamSocket) -> io::Result<bool> {
+        let mut records = self.records.borrow_mut();
+        let Records::Process(session) = &*records else { return Ok(true) };
+        if session.peer_closed() || !session.suits(self.kernel) {
+            return Ok(true);
+        }
+        if !session.is_between_records() {
+            return Ok(false);
+        }
+        if let Err(error) = socket.with_descriptor(attach) {
+            tracing::debug!(%error, "the kernel does not take a connection's TLS over");
+            return Ok(true);
+        }
+        let info = Rc::new(session.info());
+        let before = std::mem::replace(&mut *records, Records::Kernel { left: MOST_RECORDS });
+        if let Records::Process(session) = before {
+            let keys = session.into_keys().map_err(invalid)?;
+            socket.with_descriptor(|socket| keys.install(socket))?;
+        }
+        self.info.get_or_init(|| info);
+        Ok(true)
     }
 
     pub(super) fn poll_receive(
@@ -62,9 +124,16 @@ impl Secure {
             return Poll::Ready(Err(error));
         }
         loop {
-            let received = ready!(socket.poll_recv(cx))?;
+            let received = match ready!(socket.poll_recv(cx)) {
+                Ok(received) => received,
+                Err(error) => return Poll::Ready(self.not_received(error, socket, input)),
+            };
             if received.is_empty() {
                 return Poll::Ready(Err(self.truncated()));
+            }
+            if self.is_left_to_kernel() {
+                input.borrow_mut().add(received);
+                return Poll::Ready(Ok(()));
             }
             let mut plain = PoolBuf::take();
             let outcome = self.receive(&received, &mut plain);
@@ -74,25 +143,35 @@ impl Secure {
                 socket.submit_send(wire)?;
             }
             outcome?;
-            // The first request may come with the end of the handshake, and then its time has begun already.
-            let peer_closed = self.session.borrow().peer_closed();
-            let mut input = input.borrow_mut();
-            if peer_closed {
-                input.end();
+            if self.deliver(plain, input) {
+                return Poll::Ready(Ok(()));
             }
-            if !plain.is_empty() {
-                self.established.set(true);
-                input.add_decrypted(plain);
-            } else if !peer_closed {
-                continue;
-            }
-            return Poll::Ready(Ok(()));
         }
     }
 
-    fn receive(&self, received: &[u8], plain: &mut Vec<u8>) -> io::Result<()> {
+    /// Gives what was decrypted to the codec, and the end if it has come. Returns whether there was any of it.
+    pub(super) fn deliver(&self, plain: PoolBuf, input: &RefCell<Input>) -> bool {
+        let peer_closed = match &*self.records.borrow() {
+            Records::Process(session) => session.peer_closed(),
+            Records::Kernel { .. } => false,
+        };
+        let mut input = input.borrow_mut();
+        if peer_closed {
+            input.end();
+        }
+        if plain.is_empty() {
+            return peer_closed;
+        }
+        // The first request may come with the end of the handshake, and then its time has begun already.
+        self.established.set(true);
+        input.add_decrypted(plain);
+        true
+    }
+
+    pub(super) fn receive(&self, received: &[u8], plain: &mut Vec<u8>) -> io::Result<()> {
         let mut wire = self.wire.take().unwrap_or_else(PoolBuf::take);
-        let mut session = self.session.borrow_mut();
+        let mut records = self.records.borrow_mut();
+        let Records::Process(session) = &mut *records else { return Ok(()) };
         let handshaking = session.is_handshaking();
         let outcome = session.receive(received, plain, &mut wire);
         if let Err(error) = &outcome {
@@ -108,9 +187,29 @@ impl Secure {
         outcome.map_err(invalid)
     }
 
+    /// A receive fails with EIO where the kernel has a record that is not application data.
     #[cold]
-    fn truncated(&self) -> io::Error {
-        let text = match self.session.borrow().is_handshaking() {
+    fn not_received(
+        &self,
+        error: io::Error,
+        socket: &StreamSocket,
+        input: &RefCell<Input>,
+    ) -> io::Result<()> {
+        if !self.is_left_to_kernel() || error.raw_os_error() != Some(libc::EIO) {
+            return Err(error);
+        }
+        let control = socket.with_descriptor(receive_control)?;
+        if control == Control::CloseNotify {
+            input.borrow_mut().end();
+            return Ok(());
+        }
+        tracing::debug!(?control, "a client's TLS ended; its connection is closed");
+        Err(io::Error::new(io::ErrorKind::InvalidData, "a TLS record that the connection can't go on after"))
+    }
+
+    #[cold]
+    pub(super) fn truncated(&self) -> io::Error {
+        let text = match self.is_handshaking() {
             true => "the connection ended within the TLS handshake",
             false => "the connection ended without a TLS close_notify",
         };
@@ -118,11 +217,26 @@ impl Secure {
         io::Error::new(io::ErrorKind::UnexpectedEof, text)
     }
 
-    /// Encrypts a buffer behind what waits already, and sends all of it.
-    pub(super) fn submit_send(&self, socket: &StreamSocket, buffer: &SendBuf) -> io::Result<()> {
-        let mut wire = self.wire.take().unwrap_or_else(PoolBuf::take);
-        self.session.borrow_mut().send(buffer.as_ref(), &mut wire).map_err(invalid)?;
-        socket.submit_send(wire)
+    /// Sends all of a buffer, encrypted behind what waits already.
+    pub(super) fn submit_send(&self, socket: &StreamSocket, buffer: SendBuf) -> io::Result<()> {
+        match &mut *self.records.borrow_mut() {
+            Records::Process(session) => {
+                let mut wire = self.wire.take().unwrap_or_else(PoolBuf::take);
+                session.send(buffer.as_ref(), &mut wire).map_err(invalid)?;
+                socket.submit_send(wire)
+            }
+            Records::Kernel { left } => {
+                *left = left
+                    .checked_sub(buffer.len().div_ceil(RECORD) as u64)
+                    .ok_or_else(|| io::Error::other("the connection's TLS key is used up"))?;
+                socket.submit_send(buffer)
+            }
+        }
+    }
+
+    /// What is to be sent and waits.
+    pub(super) fn take_wire(&self) -> Option<PoolBuf> {
+        self.wire.take()
     }
 
     /// Ready when nothing waits and nothing is on its way.
@@ -138,10 +252,19 @@ impl Secure {
 
     /// Puts the announcement of the end behind everything else.
     pub(super) fn close(&self) {
+        let Records::Process(session) = &mut *self.records.borrow_mut() else { return };
         let mut wire = self.wire.take().unwrap_or_else(PoolBuf::take);
-        self.session.borrow_mut().close(&mut wire);
+        session.close(&mut wire);
         if !wire.is_empty() {
             *self.wire.borrow_mut() = Some(wire);
+        }
+    }
+
+    /// Everything is sent: if the records are the kernel's, so is the announcement of the end.
+    pub(super) fn closed(&self, socket: &StreamSocket) {
+        if self.is_left_to_kernel() {
+            // An end that can't be announced is a truncation to the peer, which is what it then is.
+            let _ = socket.with_descriptor(send_close_notify);
         }
     }
 }

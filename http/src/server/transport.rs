@@ -49,8 +49,15 @@ impl Transport {
 
     /// Speaks TLS from here on.
     #[cfg(feature = "tls")]
-    pub(super) fn begin_tls(&mut self, config: std::sync::Arc<rustls::ServerConfig>) {
-        self.secure = Some(Box::new(Secure::new(config)));
+    pub(super) fn begin_tls(&mut self, config: &crate::tls::ForCore) {
+        self.secure = Some(Box::new(Secure::new(config, self.is_ip)));
+    }
+
+    /// The socket and what is between it and the codec, if the kernel may take that over once a handshake is done.
+    #[cfg(feature = "tls")]
+    #[inline]
+    pub(super) fn may_leave_to_kernel(&self) -> Option<(&StreamSocket, &Secure)> {
+        self.secure.as_deref().filter(|secure| secure.wants_kernel()).map(|secure| (&self.socket, secure))
     }
 
     /// What the TLS handshake agreed on, once it is done; `None` on a plain connection.
@@ -60,9 +67,9 @@ impl Transport {
         self.secure.as_deref().map(Secure::info)
     }
 
-    /// Whether the client must be told before the connection is closed in order.
+    /// Whether nobody between the client and us can read or change what is sent.
     #[inline]
-    pub(super) fn announces_end(&self) -> bool {
+    pub(super) fn is_secure(&self) -> bool {
         #[cfg(feature = "tls")]
         return self.secure.is_some();
         #[cfg(not(feature = "tls"))]
@@ -101,9 +108,23 @@ impl Transport {
     pub(super) fn submit_send(&self, buffer: impl Into<SendBuf>) -> io::Result<()> {
         #[cfg(feature = "tls")]
         if let Some(secure) = &self.secure {
-            return secure.submit_send(&self.socket, &buffer.into());
+            return secure.submit_send(&self.socket, buffer.into());
         }
         self.socket.submit_send(buffer)
+    }
+
+    /// Whether buffers go out as they are, on a socket that tells how much of them the client has.
+    pub(super) fn takes_large_pieces(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if self.secure.as_ref().is_some_and(|secure| !secure.is_left_to_kernel()) {
+            return false;
+        }
+        self.is_ip
+    }
+
+    /// Bytes that the client has acknowledged, where the kernel counts them.
+    pub(super) fn bytes_acked(&self) -> u64 {
+        self.socket.options().bytes_acked().unwrap_or(0)
     }
 
     /// Whether the last buffer is still on its way into the kernel.
@@ -128,6 +149,7 @@ impl Transport {
         if let Some(secure) = &self.secure {
             secure.close();
             std::future::poll_fn(|cx| secure.poll_sent(&self.socket, cx)).await?;
+            secure.closed(&self.socket);
         }
         self.socket.shutdown(Shutdown::Write).await
     }

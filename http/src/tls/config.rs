@@ -2,15 +2,20 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::server::{NoServerSessionStorage, ServerConfig, WebPkiClientVerifier};
+use rustls::server::{
+    NoServerSessionStorage, ServerConfig, ServerSessionMemoryCache, StoresServerSessions,
+    WebPkiClientVerifier,
+};
 use rustls::sign::CertifiedKey;
 use rustls::{KeyLogFile, RootCertStore};
 
 use super::certificate::{self, Certificate};
+use super::kernel::Support;
 use super::resolver::{Names, Resolver};
+use super::tickets::{self, Tickets};
 use super::{Error, Session, Version};
 
 /// How long a handshake may take unless set otherwise.
@@ -20,9 +25,10 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 ///
 /// Make one for a process and give every core a clone, all of which are the same configuration: a session that began
 /// on one core is then resumed on any other, and [`Config::reload`] reaches all of them. Tickets are
-/// encrypted with keys that live in this configuration alone and change every six hours, the one before being
-/// accepted as well; two configurations do not take each other's, so that a client can't carry a session past the
-/// client certificates that the other asks for.
+/// encrypted with keys that live in this configuration alone and change every six hours (see
+/// [`ConfigBuilder::ticket_lifetime`]), the one before being accepted as well; two configurations do not take each
+/// other's, so that a client can't carry a session past the client certificates that the other asks for. Nor is a session
+/// resumed under another server name than it began with.
 ///
 /// ```no_run
 /// use covet_http::{server, tls};
@@ -46,6 +52,17 @@ struct Shared {
     /// What the next reload reads.
     sources: Mutex<Vec<Certificate>>,
     handshake_timeout: Duration,
+    kernel: Support,
+}
+
+/// What one core needs of a configuration.
+#[derive(Clone)]
+pub(crate) struct ForCore {
+    /// A copy whose reference count belongs to the core; tickets, certificates and verifier are those of all.
+    pub(crate) server: Arc<ServerConfig>,
+    pub(crate) handshake_timeout: Duration,
+    /// What is left to the kernel.
+    pub(crate) kernel: Support,
 }
 
 impl Config {
@@ -57,6 +74,9 @@ impl Config {
             oldest: Version::Tls12,
             key_log: false,
             handshake_timeout: HANDSHAKE,
+            ticket_lifetime: tickets::LONGEST,
+            session_cache: 0,
+            kernel_tls: true,
         }
     }
 
@@ -86,31 +106,17 @@ impl Config {
         self.shared.sources.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A copy whose reference count belongs to one core; tickets, certificates and verifier are those of all.
-    pub(crate) fn for_core(&self) -> Arc<ServerConfig> {
-        Arc::new(self.shared.server.clone())
-    }
-
-    pub(crate) fn handshake_timeout(&self) -> Duration {
-        self.shared.handshake_timeout
+    pub(crate) fn for_core(&self) -> ForCore {
+        ForCore {
+            server: Arc::new(self.shared.server.clone()),
+            handshake_timeout: self.shared.handshake_timeout,
+            kernel: self.shared.kernel,
+        }
     }
 }
 
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
-}
-
-/// Says whether the kernel could make the records, which is not made use of.
-fn note_kernel_tls() {
-    // It lists `tls` when the module is loaded (tls(4) is what TCP_ULP attaches).
-    let available = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_available_ulp")
-        .is_ok_and(|names| names.split_whitespace().any(|name| name == "tls"));
-    match available {
-        true => {
-            tracing::debug!("the kernel has TLS (kTLS), which is not used: records are made in the process")
-        }
-        false => tracing::debug!("the kernel has no TLS (kTLS): records are made in the process"),
-    }
 }
 
 fn load(sources: &[Certificate]) -> Result<Names, Error> {
@@ -129,6 +135,9 @@ pub struct ConfigBuilder {
     oldest: Version,
     key_log: bool,
     handshake_timeout: Duration,
+    ticket_lifetime: Duration,
+    session_cache: usize,
+    kernel_tls: bool,
 }
 
 impl ConfigBuilder {
@@ -166,6 +175,29 @@ impl ConfigBuilder {
         self
     }
 
+    /// How long one key makes session tickets; they are taken for as long again, and no longer. A resumed session keeps
+    /// the client certificate of its first handshake, so this bounds how long one that has expired may still be used.
+    /// From 1 s to 6 h, which is the default.
+    pub fn ticket_lifetime(mut self, time: Duration) -> ConfigBuilder {
+        self.ticket_lifetime = time;
+        self
+    }
+
+    /// How many sessions the process remembers for clients of TLS 1.2 that take no tickets; the oldest are forgotten
+    /// first. All cores share it. Default 0: such clients make full handshakes.
+    pub fn session_cache(mut self, sessions: usize) -> ConfigBuilder {
+        self.session_cache = sessions;
+        self
+    }
+
+    /// Whether the kernel makes and reads the records of connections whose cipher it has (kTLS, tls(4)), if it has TLS at
+    /// all. Nothing else changes, but that such a connection ends when the client wants to change keys in the middle of
+    /// it (RFC 8446 section 4.6.3), and after 4 million requests, as most kernels can't change keys. Default: yes.
+    pub fn kernel_tls(mut self, on: bool) -> ConfigBuilder {
+        self.kernel_tls = on;
+        self
+    }
+
     /// Reads and checks everything. It reads files, so do it before the cores start.
     ///
     /// # Errors
@@ -188,18 +220,23 @@ impl ConfigBuilder {
         server.alpn_protocols = vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()];
         // Clients use one at a time, and each is made with the core's time.
         server.send_tls13_tickets = 1;
-        server.ticketer = aws_lc_rs::Ticketer::new()
+        let tickets = Tickets::new(self.ticket_lifetime, Instant::now())
             .map_err(|source| Error::Refused { what: "no key for session tickets could be made", source })?;
-        server.session_storage = Arc::new(NoServerSessionStorage {});
+        server.ticketer = Arc::new(tickets);
+        server.session_storage = match self.session_cache {
+            0 => Arc::new(NoServerSessionStorage {}) as Arc<dyn StoresServerSessions>,
+            sessions => ServerSessionMemoryCache::new(sessions),
+        };
         if self.key_log {
             tracing::warn!("the keys of TLS connections are written to SSLKEYLOGFILE");
             server.key_log = Arc::new(KeyLogFile::new());
         }
+        let kernel = if self.kernel_tls { Support::of_this_kernel() } else { Support::default() };
+        server.enable_secret_extraction = kernel.is_any();
         Session::new(Arc::new(server.clone()))
             .map_err(|source| Error::Refused { what: "no session can be made of this", source })?;
-        note_kernel_tls();
         let sources = Mutex::new(self.certificates);
-        let shared = Shared { server, resolver, sources, handshake_timeout: self.handshake_timeout };
+        let shared = Shared { server, resolver, sources, handshake_timeout: self.handshake_timeout, kernel };
         Ok(Config { shared: Arc::new(shared) })
     }
 }

@@ -9,20 +9,29 @@
 //! The cryptography is that of AWS-LC.
 //!
 //! Only `http/1.1` and `http/1.0` are agreed on by ALPN; a client that offers neither is refused (RFC 7301
-//! section 3.2). Early data (0-RTT) is not accepted, as it can be replayed. The kernel's own TLS (kTLS) is not used: when
-//! it is there, a debug line says so.
+//! section 3.2). Early data (0-RTT) is not accepted, as it can be replayed.
+//!
+//! Where the kernel has TLS (kTLS, tls(4)) and the cipher that was agreed on, it makes and reads the records once the
+//! handshake is done; [`ConfigBuilder::kernel_tls`] says more. A line in the log tells which of the two it is.
+//!
+//! A hostile client can pin at most 96 KiB of ciphertext per connection, the longest handshake message that is
+//! waited for, besides the state of its handshake; and that for [`ConfigBuilder::handshake_timeout`].
 
 mod certificate;
 mod config;
 mod error;
 mod info;
+mod kernel;
 mod resolver;
 mod session;
+mod tickets;
 mod validity;
 
 pub use certificate::Certificate;
+pub(crate) use config::ForCore;
 pub use config::{ClientCertificates, Config, ConfigBuilder};
 pub use error::Error;
 pub use info::{ConnectionInfo, Version};
+pub(crate) use kernel::{Control, MOST_RECORDS, Support, attach, receive_control, send_close_notify};
 pub use rustls::pki_types::CertificateDer;
 pub(crate) use session::Session;

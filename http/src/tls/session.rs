@@ -8,6 +8,7 @@ use rustls::unbuffered::{
     ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus, WriteTraffic,
 };
 
+use super::kernel::{Keys, Support};
 use super::{ConnectionInfo, resolver};
 
 /// A record carries up to this much (RFC 8446 section 5.1).
@@ -54,6 +55,24 @@ impl Session {
     /// Whether the peer has ended its side in order; an end without that is a truncation.
     pub(crate) fn peer_closed(&self) -> bool {
         self.state == State::PeerClosed
+    }
+
+    /// Whether the kernel can make and read the records of this connection, whose handshake is done.
+    pub(crate) fn suits(&self, kernel: Support) -> bool {
+        let suite = self.connection.negotiated_cipher_suite();
+        suite.is_some_and(|suite| kernel.has_suite(self.info().version(), suite.suite()))
+    }
+
+    /// Whether everything received so far is decrypted: no part of a record waits for its rest.
+    pub(crate) fn is_between_records(&self) -> bool {
+        self.state == State::Open && self.pending.is_none()
+    }
+
+    /// The keys for records from here on, which somebody else makes.
+    pub(crate) fn into_keys(self) -> Result<Keys, rustls::Error> {
+        let version = self.info().version();
+        let (secrets, _) = self.connection.dangerous_into_kernel_connection()?;
+        Ok(Keys { version, secrets })
     }
 
     pub(crate) fn info(&self) -> ConnectionInfo {

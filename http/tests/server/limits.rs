@@ -1,8 +1,12 @@
 //! What a client may not do, and how long it may take.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use covet_http::server::Config;
+use covet_http::Response;
+use covet_http::server::{Config, Timeouts};
+use rustix::net::sockopt;
 
 use super::harness::{Client, Server, config};
 use super::{server, service};
@@ -118,6 +122,28 @@ fn a_client_that_does_not_read_is_reset() {
     std::thread::sleep(Duration::from_millis(1500));
     assert!(client.is_reset());
     assert_eq!(Client::connect(&server).get("/plain").status, 200);
+}
+
+#[test]
+fn a_client_that_reads_slowly_but_steadily_is_served() {
+    let timeouts = Timeouts { write: Duration::from_secs(1), ..config().timeouts };
+    let server = Server::with(Config { timeouts, ..config() }, async |_| Response::new(vec![b'x'; 1 << 20]));
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    sockopt::set_socket_recv_buffer_size(&stream, 16 * 1024).unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").unwrap();
+    let (mut part, mut received) = (vec![0; 64 * 1024], 0);
+    loop {
+        // It takes 64 KiB in less than a second, and no more than 256 KiB in one.
+        std::thread::sleep(Duration::from_millis(300));
+        match stream.read_exact(&mut part) {
+            Ok(()) => received += part.len(),
+            Err(error) => {
+                assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof, "after {received} bytes");
+                break;
+            }
+        }
+    }
+    assert!(received >= 1 << 20);
 }
 
 #[test]

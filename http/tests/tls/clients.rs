@@ -20,7 +20,7 @@ fn config(authority: &Authority, version: usize, pair: Option<&Pair>) -> ClientC
     }
 }
 
-fn start(authority: &Authority, clients: ClientCertificates) -> Server {
+pub(crate) fn start(authority: &Authority, clients: ClientCertificates) -> Server {
     let pair = authority.issue("local", &["localhost"]);
     Server::start(
         &tls::Config::builder().certificate(pair.files()).client_certificates(clients).build().unwrap(),
@@ -48,6 +48,8 @@ fn a_required_certificate_must_be_shown_and_good() {
         let mut client = Client::of(&server, config(&authority, version, Some(&good)), "localhost");
         let facts = client.get("/facts");
         assert!(facts.ends_with(" false 1"), "{facts}");
+        client.send(b"GET /who HTTP/1.1\r\nHost: h\r\n\r\n");
+        assert!(client.answer().unwrap() == *good.der, "the handler sees another certificate");
         let alert = refusal(&server, config(&authority, version, None));
         assert!(alert.contains("CertificateRequired") || alert.contains("HandshakeFailure"), "{alert}");
         let alert = refusal(&server, config(&authority, version, Some(&strange)));

@@ -25,9 +25,15 @@ fn facts(request: &Request) -> String {
     format!("{:?} {name} {alpn} {} {}", tls.version(), tls.is_resumed(), tls.peer_certificates().len())
 }
 
+/// The client's certificate.
+fn identity(request: &Request) -> Vec<u8> {
+    request.tls().and_then(|tls| tls.peer_certificates().first()).map(|der| der.to_vec()).unwrap_or_default()
+}
+
 async fn service(mut request: Request) -> Response {
     match (request.method().clone(), request.path()) {
         (_, "/facts") => Response::new(facts(&request)),
+        (_, "/who") => Response::new(identity(&request)),
         (_, "/big") => Response::new(vec![b'x'; 3 << 20]),
         (Method::POST, "/echo") => Response::new(request.take_body()),
         (Method::POST, "/collect") => match request.body_mut().collect(8 << 20).await {

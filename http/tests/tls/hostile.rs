@@ -76,6 +76,60 @@ fn a_handshake_may_come_byte_by_byte_but_not_for_ever() {
 }
 
 #[test]
+fn a_handshake_that_drips_has_one_time_for_all_of_it() {
+    let authority = Authority::new();
+    let pair = authority.issue("local", &["localhost"]);
+    let builder = tls::Config::builder().certificate(pair.files());
+    let server = Server::start(&builder.handshake_timeout(Duration::from_millis(300)).build().unwrap());
+    let hello = hello(&authority);
+    let begun = Instant::now();
+    let mut slow = server.connect();
+    slow.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    let ended = hello.iter().any(|byte| {
+        let is_open = |error: &std::io::Error| {
+            matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut)
+        };
+        slow.write_all(&[*byte]).is_err() || !slow.read(&mut [0]).is_err_and(|error| is_open(&error))
+    });
+    assert!(ended && begun.elapsed() < Duration::from_secs(8), "{ended} {:?}", begun.elapsed());
+}
+
+/// What the server says to such bytes before it ends the connection, which it must do long before any time is up.
+fn answer_to(server: &Server, bytes: &[u8]) -> Vec<u8> {
+    let begun = Instant::now();
+    let mut stream = server.connect();
+    // It may end while this is being written.
+    let _ = stream.write_all(bytes);
+    let answer = rest(&mut stream);
+    // The time for a handshake is 10 s.
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    answer
+}
+
+#[test]
+fn records_and_messages_that_are_too_long_are_not_waited_for() {
+    let (authority, server) = local();
+    let record = |kind: u8, content: &[u8]| {
+        let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+        [&[kind, 3, 1], &length[..], content].concat()
+    };
+    let too_long = answer_to(&server, b"\x16\x03\x01\xff\xffx");
+    assert_eq!((too_long[0], too_long.len()), (21, 7), "one alert record: {too_long:?}");
+    // A ClientHello of 16 MiB, as its first bytes say.
+    let mut endless = record(22, b"\x01\xff\xff\xff");
+    for _ in 0..512 {
+        endless.extend_from_slice(&record(22, &[0; 1 << 14]));
+    }
+    answer_to(&server, &endless);
+    // Records that cost their sender next to nothing.
+    answer_to(&server, &record(20, b"\x01").repeat(10_000));
+    answer_to(&server, &record(22, b"").repeat(10_000));
+    answer_to(&server, &record(21, b"\x01\x5a").repeat(10_000));
+    let mut client = Client::of(&server, client_config(authority.roots()), "localhost");
+    assert_eq!(client.get("/later"), "later");
+}
+
+#[test]
 fn what_is_no_tls_gets_an_alert_and_plain_http_an_explanation() {
     let (_authority, server) = local();
     let mut garbage = server.connect();

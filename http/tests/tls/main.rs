@@ -41,6 +41,13 @@ fn a_handler_knows_what_was_agreed_on() {
 }
 
 #[test]
+fn a_target_may_say_https() {
+    let (authority, server) = local();
+    let mut client = Client::of(&server, client_config(authority.roots()), "localhost");
+    assert_eq!(client.get("https://localhost/facts"), "Tls13 localhost  false 0");
+}
+
+#[test]
 fn a_client_that_offers_only_other_protocols_is_refused() {
     let (authority, server) = local();
     let mut config = client_config(authority.roots());

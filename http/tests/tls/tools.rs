@@ -4,11 +4,11 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use covet_http::tls;
+use covet_http::tls::{self, ClientCertificates};
 
 use crate::authority::Authority;
 use crate::harness::{Client, Server, client_config};
-use crate::local;
+use crate::{clients, local};
 
 /// Runs a program with this input; says so and returns nothing where it is not installed.
 fn run(program: &str, arguments: &[&str], input: &[u8]) -> Option<Output> {
@@ -59,6 +59,76 @@ fn openssl_speaks_both_versions_and_resumes() {
     }
     let Some(said) = openssl(&server, &authority, &["-tls1_1"], LAST) else { return };
     assert!(!said.contains("HTTP/1.1 200"), "{said}");
+}
+
+#[test]
+fn sessions_without_tickets_are_resumed_if_they_are_remembered() {
+    let authority = Authority::new();
+    let pair = authority.issue("local", &["localhost"]);
+    let session = authority.folder().join("session");
+    let session = session.to_str().unwrap();
+    for remembered in [0, 16] {
+        let builder = tls::Config::builder().certificate(pair.files());
+        let server = Server::start(&builder.session_cache(remembered).build().unwrap());
+        let first = ["-tls1_2", "-no_ticket", "-sess_out", session];
+        let Some(said) = openssl(&server, &authority, &first, LAST) else { return };
+        assert!(said.contains("Tls12 localhost  false 0"), "{said}");
+        // OpenSSL writes no file when the server has given it nothing to resume.
+        assert_eq!(Path::new(session).exists(), remembered > 0);
+        if remembered > 0 {
+            let again = ["-tls1_2", "-no_ticket", "-sess_in", session];
+            let said = openssl(&server, &authority, &again, LAST).unwrap();
+            assert!(said.contains("Tls12 localhost  true 0"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_session_does_not_carry_a_client_certificate_to_another_name() {
+    let authority = Authority::new();
+    let server = clients::start(&authority, ClientCertificates::required(&authority.root_file));
+    let client = authority.issue("client", &["client.test"]);
+    let (certificate, key) = (client.certificate.to_str().unwrap(), client.key.to_str().unwrap());
+    let session = authority.folder().join("session");
+    let session = session.to_str().unwrap();
+    for (option, version) in [("-tls1_2", "Tls12"), ("-tls1_3", "Tls13")] {
+        let first = [option, "-cert", certificate, "-key", key, "-sess_out", session];
+        let Some(said) = openssl(&server, &authority, &first, LAST) else { return };
+        // OpenSSL sends the root behind the certificate.
+        assert!(said.contains(&format!("{version} localhost  false 2")), "{said}");
+        let same = [option, "-sess_in", session];
+        let said = openssl(&server, &authority, &same, LAST).unwrap();
+        assert!(said.contains(&format!("{version} localhost  true 2")), "{said}");
+        let other = [option, "-sess_in", session, "-servername", "other.test"];
+        let said = openssl(&server, &authority, &other, LAST).unwrap();
+        assert!(!said.contains("HTTP/1.1 200"), "{said}");
+        assert!(said.contains("certificate required") || said.contains("handshake failure"), "{said}");
+    }
+}
+
+#[test]
+fn renegotiation_is_refused() {
+    let (authority, server) = local();
+    let address = format!("127.0.0.1:{}", server.port());
+    let started = Command::new("openssl")
+        .args(["s_client", "-connect", &address, "-servername", "localhost", "-tls1_2"])
+        .args(["-legacy_renegotiation", "-CAfile", authority.root_file.to_str().unwrap()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut child) = started else {
+        return eprintln!("SKIPPED: openssl can't be run");
+    };
+    // Its input stays open, or it would not wait for the answer.
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"R\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("RENEGOTIATING") && said.contains("no renegotiation"), "{said}");
+    let mut client = Client::of(&server, client_config(authority.roots()), "localhost");
+    assert_eq!(client.get("/later"), "later");
 }
 
 #[test]

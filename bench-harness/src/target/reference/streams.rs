@@ -7,7 +7,7 @@ use bytes::Bytes;
 use covet_http::{Body, BodyError, BoxError};
 use futures_core::Stream;
 
-const BLOCK: usize = 64 * 1024;
+const BLOCK: usize = 256 * 1024;
 
 /// A block of bytes that any number of bodies share.
 #[derive(Clone)]
@@ -16,7 +16,7 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// 64 KiB of zeros in the program's image.
+    /// 256 KiB of zeros in the program's image, which the server sends in one piece.
     pub(super) fn zeros() -> Self {
         static ZEROS: [u8; BLOCK] = [0; BLOCK];
         Self { bytes: Bytes::from_static(&ZEROS) }
