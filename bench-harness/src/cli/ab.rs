@@ -128,19 +128,14 @@ fn text(args: &AbArgs, pairs: &Pairs, comparisons: &[Comparison]) -> String {
     );
     for comparison in comparisons {
         let ratio = comparison.ratio;
-        let word = match comparison.finding {
-            Finding::Equivalent => "equivalent",
-            Finding::Better => "better",
-            Finding::Worse => "WORSE",
-            Finding::Inconclusive => "inconclusive",
-        };
         let _ = writeln!(
             text,
-            "  {:<6} x{:.4} [{:.4}, {:.4}]  {word}; pairs differ by up to {:.1} %",
+            "  {:<6} x{:.4} [{:.4}, {:.4}]  {}; pairs differ by up to {:.1} %",
             comparison.metric,
             ratio.estimate,
             ratio.lower,
             ratio.upper,
+            comparison.finding,
             comparison.spread * 100.0
         );
     }

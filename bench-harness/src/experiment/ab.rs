@@ -1,5 +1,6 @@
 //! Two servers side by side, in pairs of runs.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -59,6 +60,17 @@ pub enum Finding {
     Worse,
     /// The interval decides nothing.
     Inconclusive,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Equivalent => "equivalent",
+            Self::Better => "better",
+            Self::Worse => "WORSE",
+            Self::Inconclusive => "inconclusive",
+        })
+    }
 }
 
 /// A metric of B over that of A.

@@ -1,6 +1,7 @@
 //! What is made of runs: repeats, comparisons, searches, and the instrument's checks of itself.
 
 pub mod ab;
+pub mod bench;
 pub mod probes;
 pub mod repeats;
 pub mod search;
@@ -8,5 +9,6 @@ pub mod selfcheck;
 pub mod slo;
 pub mod sweep;
 
+pub use bench::{Bench, Outcome};
 pub use probes::probe;
 pub use repeats::{Series, ServerCommand, Summary, repeat};

@@ -6,7 +6,7 @@ use covet_runtime::CoreSet;
 
 use crate::load::{self, Extent, LoadPlan, NoProgress, Reach, allowed_cpus};
 use crate::record::{Doubling, LoopModel, RunRecord};
-use crate::target::null::{Embedded, NullOptions};
+use crate::target::null::{self, NullOptions};
 
 const LENGTH: Duration = Duration::from_secs(1);
 const WARMUP: Duration = Duration::from_millis(300);
@@ -54,7 +54,8 @@ fn ceiling(plan: &LoadPlan, record: &RunRecord) -> Option<f64> {
         return None;
     }
     let body = (record.bytes_in / record.completed.max(1)).min(LONGEST_BODY) as usize;
-    let null = Embedded::start(CoreSet::list(cpus), &NullOptions { body, ..NullOptions::default() }).ok()?;
+    let options = NullOptions { body, ..NullOptions::default() };
+    let null = null::embed(CoreSet::list(cpus), options).ok()?;
     let address = null.address();
     let plan = LoadPlan {
         reach: Reach { connect_to: Some((address.ip().to_string(), address.port())), ..Reach::default() },

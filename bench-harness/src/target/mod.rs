@@ -2,6 +2,7 @@
 
 pub mod accounting;
 pub mod child;
+pub mod embedded;
 pub mod listen;
 pub mod null;
 pub mod peers;

@@ -6,17 +6,16 @@
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::mpsc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use covet_runtime::net::{TcpListener, TcpStream};
-use covet_runtime::{CoreSet, Runtime, shutdown, spawn, time};
+use covet_runtime::{CoreSet, shutdown, spawn, time};
 use memchr::memmem::Finder;
 
+use super::embedded::Embedded;
 use super::listen::{ListenError, Listening};
 use crate::clock::{Delay, Random};
 
@@ -61,62 +60,15 @@ pub fn start(listen: SocketAddr, cores: CoreSet, options: NullOptions) -> Result
     })
 }
 
-/// A responder within this process, without its signals; dropping it stops it.
-#[derive(Debug)]
-pub struct Embedded {
-    runtime: Option<Runtime>,
-    address: SocketAddr,
-}
-
-impl Embedded {
-    /// Starts the responder on each core, on a free port of 127.0.0.1.
-    ///
-    /// # Errors
-    /// When a core does not exist or cannot be started, or there is no port.
-    pub fn start(cores: CoreSet, options: &NullOptions) -> io::Result<Self> {
-        let claim = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let address = claim.local_addr()?;
-        drop(claim);
-        let count = cores.resolve().map_err(io::Error::other)?.len();
-        let (report, reports) = mpsc::channel();
-        let answers = options.clone();
-        let runtime = Runtime::builder()
-            .cores(cores)
-            .thread_name("null")
-            .start(move |core| {
-                let (report, options, core) = (report.clone(), answers.clone(), core.index());
-                async move {
-                    let listener = TcpListener::bind(address);
-                    let bound = listener.as_ref().map(drop).map_err(io::Error::kind);
-                    let _ = report.send(bound);
-                    drop(report);
-                    if let Ok(listener) = listener {
-                        serve(listener, &options, core as u64).await;
-                    }
-                }
-            })
-            .map_err(io::Error::other)?;
-        let embedded = Self { runtime: Some(runtime), address };
-        for outcome in reports.iter().take(count) {
-            outcome?;
-        }
-        Ok(embedded)
-    }
-
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-}
-
-impl Drop for Embedded {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown(Duration::ZERO);
-            // How its cores ended is nobody's affair any more.
-            let _ = runtime.join();
-        }
-    }
+/// Starts the responder within this process, on each core, on a free port of 127.0.0.1.
+///
+/// # Errors
+/// When a core does not exist or cannot be started, or there is no port.
+pub fn embed(cores: CoreSet, options: NullOptions) -> io::Result<Embedded> {
+    Embedded::start(cores, "null", move |listener, core| {
+        let options = options.clone();
+        async move { serve(listener, &options, core as u64).await }
+    })
 }
 
 async fn serve(listener: TcpListener, options: &NullOptions, core: u64) {

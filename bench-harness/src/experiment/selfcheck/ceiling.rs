@@ -6,7 +6,7 @@ use super::{Bench, Finding};
 use crate::clock::Delay;
 use crate::load::{self, Extent, LoadPlan, NoProgress, TargetUrl};
 use crate::record::{LoopModel, RunRecord};
-use crate::target::null::{Embedded, NullOptions};
+use crate::target::null::{self, NullOptions};
 
 /// What waking the responder and the generator adds to each delay, at most, on a busy machine.
 const SLACK: Duration = Duration::from_millis(1);
@@ -25,9 +25,7 @@ pub(super) fn check(bench: &Bench) -> anyhow::Result<Vec<Finding>> {
         let record = measure(bench, delay, LoopModel::Open { rate: 400.0 }, 64)?;
         for (q, name) in [(0.5, "p50"), (0.9, "p90"), (0.98, "p98")] {
             let (truth, seen) = (delay.quantile(q), record.service.quantile(q));
-            // Four standard errors of the quantile of an exponential distribution, the widest of these, as a bound.
-            let n = record.service.len().max(1) as f64;
-            let chance = 4.0 * (q / (1.0 - q) / n).sqrt() * delay.mean().as_secs_f64();
+            let chance = 4.0 * standard_error(delay, q, record.service.len());
             let tolerance = truth.mul_f64(0.02) + SLACK + Duration::from_secs_f64(chance);
             findings.push(Finding::new(
                 format!("{delay}: service {name}"),
@@ -51,6 +49,17 @@ pub(super) fn check(bench: &Bench) -> anyhow::Result<Vec<Finding>> {
     Ok(findings)
 }
 
+/// The standard error of a quantile of `n` independent samples, √(q(1-q)/n) over the density there, in seconds.
+fn standard_error(delay: Delay, q: f64, n: u64) -> f64 {
+    let spread = (q * (1.0 - q) / n.max(1) as f64).sqrt();
+    match delay {
+        Delay::Exponential(mean) => spread * mean.as_secs_f64() / (1.0 - q),
+        Delay::Uniform(low, high) => spread * (high - low).as_secs_f64(),
+        // All the mass is at points, and the quantiles looked at are well inside them.
+        Delay::Constant(_) | Delay::Two(..) => 0.0,
+    }
+}
+
 fn capacity_finding(what: &str, capacity: f64, record: &RunRecord) -> Finding {
     let seen = record.rate();
     // A delay is never short, and as late as the slack.
@@ -65,7 +74,7 @@ fn measure(
     connections: usize,
 ) -> anyhow::Result<RunRecord> {
     let options = NullOptions { delay: Some(delay), ..NullOptions::default() };
-    let null = Embedded::start(CoreSet::list(bench.server.iter().copied()), &options)?;
+    let null = null::embed(CoreSet::list(bench.server.iter().copied()), options)?;
     let url = TargetUrl::parse(&format!("http://{}/", null.address()))?;
     let plan = LoadPlan {
         loop_model,

@@ -6,7 +6,7 @@ use super::{Bench, Finding};
 use crate::clock::Arrivals;
 use crate::load::{self, Extent, LoadPlan, NoProgress, TargetUrl};
 use crate::record::LoopModel;
-use crate::target::null::{Embedded, NullOptions};
+use crate::target::null::{self, NullOptions};
 
 /// What is asked of a free core; a shared one is told, and proves nothing about the generator.
 const MEDIAN: Duration = Duration::from_micros(2);
@@ -15,7 +15,7 @@ const RATE: f64 = 50_000.0;
 
 /// Requests of an open loop leave on time, at the number that was asked for.
 pub(super) fn check(bench: &Bench) -> anyhow::Result<Vec<Finding>> {
-    let null = Embedded::start(CoreSet::list(bench.server.iter().copied()), &NullOptions::default())?;
+    let null = null::embed(CoreSet::list(bench.server.iter().copied()), NullOptions::default())?;
     let mut findings = Vec::new();
     for arrivals in [Arrivals::Constant, Arrivals::Poisson] {
         let name = arrivals.to_string();
