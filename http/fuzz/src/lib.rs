@@ -10,6 +10,7 @@ pub mod head;
 pub mod multipart;
 mod peer;
 pub mod ranges;
+pub mod response;
 pub mod server;
 mod splits;
 
@@ -21,7 +22,7 @@ pub type Signature = u64;
 /// A target by its name, which is that of its corpus, too.
 pub type Target = (&'static str, fn(&[u8]) -> Signature);
 
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     ("head", head::check),
     ("chunked", chunked::check),
     ("connection", connection::check),
@@ -30,6 +31,7 @@ pub const TARGETS: [Target; 8] = [
     ("multipart", multipart::check),
     ("content", content::check),
     ("ranges", ranges::check),
+    ("response", response::check),
 ];
 
 fn signature(outcome: impl Hash) -> Signature {

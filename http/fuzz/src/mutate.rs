@@ -20,7 +20,7 @@ impl Random {
 }
 
 /// What HTTP is made of.
-const WORDS: [&[u8]; 88] = [
+const WORDS: [&[u8]; 92] = [
     b"GET ",
     b"HEAD ",
     b"POST ",
@@ -109,6 +109,10 @@ const WORDS: [&[u8]; 88] = [
     b"0-",
     b"-5",
     b"18446744073709551615-",
+    b"HTTP/1.1 200 OK\r\n",
+    b"HTTP/1.1 304 \r\n",
+    b"HTTP/1.0 ",
+    b"101",
 ];
 
 /// Inputs do not grow beyond this.
