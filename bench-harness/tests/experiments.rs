@@ -111,6 +111,29 @@ fn a_server_against_itself_shows_what_the_machine_makes_of_nothing() {
 }
 
 #[test]
+fn pairs_are_made_at_the_same_time_on_cpus_of_their_own() {
+    let (fast, slow) = (Null::start(&["--delay", "4ms"]), Null::start(&["--delay", "12ms"]));
+    let sides = ["ab", "--a", &fast.url, "--b", &slow.url, "--pairs", "2", "--simultaneous"];
+    let load = ["-c", "4", "-d", "300ms", "--warmup", "50ms", "--output-format", "json"];
+    let output = bench(&[&sides[..], &load, &["--cpus", "0"]].concat());
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("two generator CPUs"), "{output:?}");
+    if std::thread::available_parallelism().map_or(1, usize::from) < 2 {
+        return;
+    }
+    let begun = std::time::Instant::now();
+    let result = json(&bench(&[&sides[..], &load, &["--cpus", "0,1"]].concat()));
+    let ratio = result["comparisons"][0]["ratio"]["estimate"].as_f64().expect("a number");
+    assert!((0.2..0.7).contains(&ratio), "{ratio}");
+    let cpus = |side: &str, run: usize| result[side][run]["conditions"]["generator_cpus"].clone();
+    for run in 0..2 {
+        assert_ne!(cpus("a", run), cpus("b", run));
+    }
+    assert_ne!(cpus("a", 0), cpus("a", 1), "the halves take turns");
+    assert!(begun.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
 fn the_highest_rate_of_a_known_capacity_is_found() {
     // Four connections that each wait 10 ms take 400 requests per second at most.
     let null = Null::start(&["--delay", "10ms"]);

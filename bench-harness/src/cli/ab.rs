@@ -33,6 +33,9 @@ pub struct AbArgs {
     /// Pairs of runs, in blocks of ABBA or BAAB
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u16).range(2..=1000))]
     pub pairs: u16,
+    /// Make the two runs of a pair at the same time, each on half of the generator's CPUs, instead of one after the other
+    #[arg(long)]
+    pub simultaneous: bool,
     /// The difference that is none, such as 2%
     #[arg(long, value_name = "SHARE", default_value = "2%", value_parser = share)]
     pub equivalence: f64,
@@ -74,8 +77,12 @@ pub fn ab(args: AbArgs) -> anyhow::Result<Exit> {
         Some(url) => side(url, &args.b_cmd)?,
         None => a.clone(),
     };
-    let pairs =
-        ab::compare(&a, &b, usize::from(args.pairs), args.load.seed, false, &NoProgress).map_err(explain)?;
+    let (count, seed) = (usize::from(args.pairs), args.load.seed);
+    let pairs = match args.simultaneous {
+        true => ab::compare_at_once(&a, &b, count, seed),
+        false => ab::compare(&a, &b, count, seed, false, &NoProgress),
+    };
+    let pairs = pairs.map_err(explain)?;
     let mut comparisons = Vec::new();
     for metric in pairs.metrics() {
         let nothing = |error| {
@@ -121,9 +128,10 @@ fn text(args: &AbArgs, pairs: &Pairs, comparisons: &[Comparison]) -> String {
     let validity = if pairs.is_valid() { "" } else { "INVALID  " };
     let b = args.b.as_deref().unwrap_or("itself");
     let mut text = format!(
-        "{validity}{b} over {}: {} pairs of runs, interleaved; a difference below {:.1} % is none\n",
+        "{validity}{b} over {}: {} pairs of runs, {}; a difference below {:.1} % is none\n",
         args.a,
         args.pairs,
+        if args.simultaneous { "each at once" } else { "interleaved" },
         args.equivalence * 100.0
     );
     for comparison in comparisons {

@@ -1,13 +1,14 @@
 //! Two servers side by side, in pairs of runs.
 
 use std::fmt;
+use std::thread;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::{ServerCommand, probe};
 use crate::clock::Random;
-use crate::load::{self, LoadPlan, Progress};
+use crate::load::{self, LoadError, LoadPlan, NoProgress, Progress};
 use crate::record::RunRecord;
 use crate::stats::{Interval, LEVEL, StatsError, ratio};
 
@@ -139,6 +140,51 @@ pub fn compare(
         }
         if let Some(child) = child {
             child.stop(STOP_PATIENCE)?;
+        }
+    }
+    Ok(made)
+}
+
+/// Makes the runs of each pair at the same time, each on half of the generator's CPUs, which take turns from pair to
+/// pair: what happens on the machine happens to both (Bulej et al., Duet benchmarking, ICPE 2020).
+///
+/// The two servers must not share CPUs either, or they measure each other.
+///
+/// # Errors
+/// When the generator has fewer than two CPUs, a run does not begin, or a server does not start.
+pub fn compare_at_once(a: &Side, b: &Side, pairs: usize, seed: u64) -> anyhow::Result<Pairs> {
+    let cpus = &a.plan.cpus;
+    let half = cpus.len() / 2;
+    if half == 0 {
+        return Err(LoadError::Plan(
+            "two runs at once need two generator CPUs: give --cpus with two or more",
+        )
+        .into());
+    }
+    let mut made = Pairs { a: Vec::with_capacity(pairs), b: Vec::with_capacity(pairs) };
+    for (number, is_a) in order(pairs, seed).into_iter().step_by(2).enumerate() {
+        let halves = if is_a {
+            (&cpus[..half], &cpus[half..2 * half])
+        } else {
+            (&cpus[half..2 * half], &cpus[..half])
+        };
+        let plan = |side: &Side, cpus: &[usize]| LoadPlan {
+            seed: seed.wrapping_add(number as u64),
+            cpus: cpus.to_vec(),
+            ..side.plan.clone()
+        };
+        let (first, second) = (plan(a, halves.0), plan(b, halves.1));
+        let start =
+            |side: &Side, plan: &LoadPlan| side.server.as_ref().map(|server| server.start(plan)).transpose();
+        let (server_a, server_b) = (start(a, &first)?, start(b, &second)?);
+        let (record_a, record_b) = thread::scope(|scope| {
+            let beside = scope.spawn(|| load::run(&second, &NoProgress));
+            (load::run(&first, &NoProgress), beside.join().unwrap_or(Err(LoadError::CoreLost)))
+        });
+        made.a.push(record_a?);
+        made.b.push(record_b?);
+        for server in [server_a, server_b].into_iter().flatten() {
+            server.stop(STOP_PATIENCE)?;
         }
     }
     Ok(made)
