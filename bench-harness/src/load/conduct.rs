@@ -133,7 +133,8 @@ fn conduct(
                     let start = Instant::now() + LEAD;
                     // Without it the record says that nobody watched.
                     observer = Observer::start(start + plan.warmup).ok();
-                    if plan.canary {
+                    // A step of a session alone has nothing of what the steps before it were told.
+                    if plan.canary && !plan.scenario {
                         canary = Canary::start(job.clone(), &plan.cpus, start + plan.warmup).ok();
                     }
                     // Set only here, so it cannot have been set before.
