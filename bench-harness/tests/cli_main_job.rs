@@ -146,8 +146,9 @@ fn the_short_job_judges_every_layer_and_writes_its_report() {
 #[test]
 fn an_interrupted_job_leaves_no_server_behind() {
     let scratch = Scratch::new("interrupted");
-    let mut job = Command::new(COVET_BENCH)
-        .args(["--out", scratch.path()])
+    // A shell's background job has SIGINT ignored, and so would its children.
+    let mut job = Command::new("env")
+        .args(["--default-signal=INT", COVET_BENCH, "--out", scratch.path()])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
