@@ -1,12 +1,12 @@
 //! Student's t-interval for the geometric mean of runs.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::StatsError;
 
 /// An estimate from several runs and the interval that holds its true value with probability `level`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// The geometric mean of the runs, in the unit of the runs.
     pub estimate: f64,
