@@ -3,8 +3,10 @@
 //! The binary `covet-bench` is a thin shell over this library, so that every part of a measurement can be
 //! tested without starting a process.
 
+pub mod bundle;
 pub mod cli;
 pub mod clock;
+pub mod compare;
 pub mod experiment;
 pub mod load;
 pub mod record;

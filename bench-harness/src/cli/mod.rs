@@ -3,10 +3,16 @@
 //! Without a subcommand `covet-bench` does its main job ([`main_job`]).
 
 pub mod ab;
+mod bundles;
+pub mod compare;
 pub mod compat;
 pub mod exit;
+pub mod export;
+pub mod import;
+mod keep;
 pub mod load_args;
 pub mod main_job;
+pub mod merge;
 pub mod null;
 pub mod peers;
 pub mod run;
@@ -69,6 +75,14 @@ pub enum Command {
     Compat(compat::CompatArgs),
     /// Measure peer servers and Covet side by side, interleaved
     Peers(peers::PeersArgs),
+    /// Compare two run bundles, offline, and check gates
+    Compare(compare::CompareArgs),
+    /// Print a run bundle as JUnit XML, Markdown, OpenMetrics or OTLP, and check thresholds
+    Export(export::ExportArgs),
+    /// Make a run bundle of what wrk, wrk2, oha, k6, h2load, vegeta or an HDR log says
+    Import(import::ImportArgs),
+    /// Put run bundles together: generators of one load, or repeats
+    Merge(merge::MergeArgs),
     /// Judge a claim file: the main job with the verdict as the exit status
     Verify(main_job::VerifyArgs),
 }
@@ -87,6 +101,10 @@ pub fn main() -> ExitCode {
         Some(Command::Selfcheck(args)) => selfcheck::selfcheck(args),
         Some(Command::Compat(args)) => compat::compat(args),
         Some(Command::Peers(args)) => peers::peers(args),
+        Some(Command::Compare(args)) => compare::compare(args),
+        Some(Command::Export(args)) => export::export(args),
+        Some(Command::Import(args)) => import::import(args),
+        Some(Command::Merge(args)) => merge::merge(args),
         Some(Command::Verify(args)) => main_job::verify(args),
     };
     match result {

@@ -1,12 +1,14 @@
 //! `covet-bench run`: the load generator.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::exit::{Advice, Advise, Exit};
+use super::keep::Keep;
 use super::load_args::LoadArgs;
 use crate::experiment::{Series, ServerCommand, repeat};
 use crate::load::{LoadError, LoadPlan, NoProgress, Progress};
@@ -33,6 +35,9 @@ pub struct RunArgs {
     /// [auto: for runs of three seconds and more]
     #[arg(long, value_enum, default_value_t = Switch::Auto)]
     pub probes: Switch,
+    /// Also write the runs to this folder, which must not exist yet, for `compare`, `merge` and other tools
+    #[arg(short = 'o', long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
     /// Form of the result on standard output
     #[arg(long, value_enum, default_value_t = OutputFormat::Text)]
     pub output_format: OutputFormat,
@@ -76,9 +81,14 @@ pub fn run(args: RunArgs) -> anyhow::Result<Exit> {
     });
     let bar = io::stderr().is_terminal().then(|| Bar::new(&plan));
     let progress: &dyn Progress = bar.as_ref().map_or(&NoProgress, |bar| bar);
+    let keep = args.out.as_deref().map(|out| Keep::begin(out, progress)).transpose()?;
+    let progress = keep.as_ref().map_or(progress, |keep| keep as &dyn Progress);
     let series =
         repeat(&plan, usize::from(args.repeats), server.as_ref(), probes, progress).map_err(explain)?;
     print(&series, args.output_format)?;
+    if let Some(keep) = keep {
+        keep.finish(&series.runs)?;
+    }
     Ok(if series.is_valid() { Exit::Success } else { Exit::Invalid })
 }
 

@@ -42,6 +42,15 @@ pub fn rate(text: &str) -> Result<f64, String> {
     Ok(rate)
 }
 
+/// Parses a share: a number of percent, with or without its sign. 2 and 2% are 0.02.
+///
+/// # Errors
+/// A sentence for the terminal when it is no number of zero or more.
+pub fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim_end();
+    positive(number).map(|percent| percent / 100.0)
+}
+
 fn split_unit(text: &str) -> (&str, &str) {
     let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
     text.split_at(end)
@@ -69,6 +78,13 @@ mod tests {
         assert!(duration("-1s").is_err());
         assert!(duration("").is_err());
         assert!(duration("9999999999h").is_err());
+    }
+
+    #[test]
+    fn shares_are_in_percent() {
+        assert_eq!(percent("2%"), Ok(0.02));
+        assert_eq!(percent("0.5"), Ok(0.005));
+        assert!(percent("-2%").is_err() && percent("%").is_err() && percent("two").is_err());
     }
 
     #[test]

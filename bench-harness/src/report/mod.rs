@@ -5,6 +5,7 @@
 
 pub mod curve;
 pub mod environment;
+pub mod export;
 pub mod html;
 pub mod model;
 pub mod quantity;

@@ -8,6 +8,7 @@ pub mod claim;
 pub mod feasibility;
 pub mod judge;
 pub mod layer;
+pub mod threshold;
 
 use serde::Serialize;
 

@@ -1,6 +1,6 @@
 //! The report for a terminal: at most as wide as asked, from 72 columns up.
 
-mod table;
+pub(crate) mod table;
 
 use std::fmt::Write;
 

@@ -4,21 +4,21 @@ use std::fmt;
 
 /// Where the text of a column stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Align {
+pub(crate) enum Align {
     Left,
     Right,
 }
 
 /// A table with one line of headings.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(crate) struct Table {
     alignment: Vec<Align>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
     /// A table with these columns and no rows.
-    pub(super) fn new(columns: &[(&str, Align)]) -> Table {
+    pub(crate) fn new(columns: &[(&str, Align)]) -> Table {
         Table {
             alignment: columns.iter().map(|column| column.1).collect(),
             rows: vec![columns.iter().map(|column| column.0.to_owned()).collect()],
@@ -26,7 +26,7 @@ impl Table {
     }
 
     /// Adds a row, which has a cell for each column.
-    pub(super) fn row(&mut self, cells: Vec<String>) {
+    pub(crate) fn row(&mut self, cells: Vec<String>) {
         debug_assert_eq!(cells.len(), self.alignment.len());
         self.rows.push(cells);
     }

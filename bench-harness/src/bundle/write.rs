@@ -1,0 +1,245 @@
+//! Writing a bundle: logs while the run is made, the result after it, the manifest last.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use aws_lc_rs::digest::{Context, SHA256};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{BundleError, ResultDocument, RunDocument, hlog};
+use crate::record::Hist;
+use crate::report::Environment;
+use crate::report::write::utc;
+
+/// The name and version of `manifest.json`.
+pub const MANIFEST_SCHEMA: &str = "covet-bench.manifest/1";
+
+/// `manifest.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`MANIFEST_SCHEMA`].
+    pub schema: String,
+    /// When the bundle was begun: UTC, RFC 3339.
+    pub created: String,
+    /// The version of covet-bench.
+    pub version: String,
+    /// The command line.
+    pub arguments: Vec<String>,
+    /// How many runs are in it.
+    pub runs: usize,
+    /// The conditions of the first run; those of all runs are in the result.
+    pub conditions: Map<String, Value>,
+    /// Facts of the machine and the instrument, by name.
+    pub environment: BTreeMap<String, String>,
+    /// Every other file.
+    pub files: BTreeMap<String, FileEntry>,
+}
+
+/// A file of a bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// Its length.
+    pub bytes: u64,
+    /// Its SHA-256 in hexadecimal.
+    pub sha256: String,
+}
+
+/// A bundle while it is being written.
+///
+/// Dropped without [`BundleWriter::finish`] it leaves nothing, or where something was written a folder without a manifest,
+/// which no command takes for a bundle.
+#[derive(Debug)]
+pub struct BundleWriter {
+    folder: PathBuf,
+    begun: SystemTime,
+    files: BTreeMap<String, FileEntry>,
+}
+
+impl BundleWriter {
+    /// Creates the folder, and its parents where they are missing.
+    ///
+    /// # Errors
+    /// When something is there already, empty or not, or it cannot be created.
+    pub fn create(folder: &Path) -> Result<BundleWriter, BundleError> {
+        if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            fs::create_dir_all(parent).map_err(BundleError::io("create", parent))?;
+        }
+        match fs::create_dir(folder) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(BundleError::Exists(folder.to_owned()));
+            }
+            Err(error) => return Err(BundleError::io("create", folder)(error)),
+        }
+        Ok(BundleWriter { folder: folder.to_owned(), begun: SystemTime::now(), files: BTreeMap::new() })
+    }
+
+    /// The logs of run `number`, from 1. Finish each before the bundle.
+    pub fn logs(&self, number: usize) -> RunLogs {
+        RunLogs {
+            folder: self.folder.clone(),
+            number,
+            begun: SystemTime::now(),
+            open: BTreeMap::new(),
+            failed: None,
+        }
+    }
+
+    /// Takes in what [`RunLogs::finish`] returned.
+    pub fn add(&mut self, files: BTreeMap<String, FileEntry>) {
+        self.files.extend(files);
+    }
+
+    /// Writes the result and the manifest; returns the SHA-256 of the manifest, which stands for the whole bundle.
+    ///
+    /// # Errors
+    /// When a file cannot be written, such as on a full disk.
+    pub fn finish(mut self, runs: Vec<RunDocument>) -> Result<String, BundleError> {
+        let conditions = runs.first().map(|run| run.conditions.clone()).unwrap_or_default();
+        let count = runs.len();
+        self.write("result.json", &json(&ResultDocument::new(runs)))?;
+        let facts = Environment::read().facts;
+        let manifest = Manifest {
+            schema: MANIFEST_SCHEMA.to_owned(),
+            created: utc(self.begun),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            arguments: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
+            runs: count,
+            conditions,
+            environment: facts.into_iter().map(|fact| (fact.name, fact.value)).collect(),
+            files: std::mem::take(&mut self.files),
+        };
+        self.write("manifest.json", &json(&manifest))?;
+        Ok(self.files.remove("manifest.json").map(|entry| entry.sha256).unwrap_or_default())
+    }
+
+    fn write(&mut self, name: &str, bytes: &[u8]) -> Result<(), BundleError> {
+        let path = self.folder.join(name);
+        let mut file = Hashed::create(&path)?;
+        file.write(bytes).map_err(BundleError::io("write", &path))?;
+        self.files.insert(name.to_owned(), file.finish().map_err(BundleError::io("write", &path))?);
+        Ok(())
+    }
+}
+
+impl Drop for BundleWriter {
+    fn drop(&mut self) {
+        // What nothing was written to is removed; a folder that is not empty stays.
+        let _ = fs::remove_dir(&self.folder);
+    }
+}
+
+/// The interval logs of one run.
+///
+/// Nothing here stops a run: what cannot be written is told by [`RunLogs::finish`].
+#[derive(Debug)]
+pub struct RunLogs {
+    folder: PathBuf,
+    number: usize,
+    begun: SystemTime,
+    open: BTreeMap<String, Hashed>,
+    failed: Option<BundleError>,
+}
+
+impl RunLogs {
+    /// Sets what the times of the log count from, where that is not the moment at which the logs were made.
+    pub fn begin(&mut self, start: SystemTime) {
+        self.begun = start;
+    }
+
+    /// Appends an interval of `series` on worker `worker`.
+    pub fn add(&mut self, series: &str, worker: usize, start: Duration, length: Duration, hist: &Hist) {
+        if self.failed.is_none() {
+            self.failed = self.append(series, worker, start, length, hist).err();
+        }
+    }
+
+    fn append(
+        &mut self,
+        series: &str,
+        worker: usize,
+        start: Duration,
+        length: Duration,
+        hist: &Hist,
+    ) -> Result<(), BundleError> {
+        let name = format!("run-{}.{series}.hlog", self.number);
+        let path = self.folder.join(&name);
+        if !self.open.contains_key(&name) {
+            let mut file = Hashed::create(&path)?;
+            file.write(hlog::header(series, self.begun).as_bytes())
+                .map_err(BundleError::io("write", &path))?;
+            self.open.insert(name.clone(), file);
+        }
+        let Some(file) = self.open.get_mut(&name) else { return Ok(()) };
+        let line = hlog::line(&format!("worker-{worker}"), start, length, hist);
+        line.and_then(|line| file.write(&line)).map_err(BundleError::io("write", &path))
+    }
+
+    /// Ends the logs; what they are is for [`BundleWriter::add`].
+    ///
+    /// # Errors
+    /// The first thing that could not be written.
+    pub fn finish(self) -> Result<BTreeMap<String, FileEntry>, BundleError> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        let mut files = BTreeMap::new();
+        for (name, file) in self.open {
+            let path = self.folder.join(&name);
+            files.insert(name, file.finish().map_err(BundleError::io("write", &path))?);
+        }
+        Ok(files)
+    }
+}
+
+/// A new file that is hashed as it is written.
+struct Hashed {
+    file: BufWriter<File>,
+    hash: Context,
+    bytes: u64,
+}
+
+impl std::fmt::Debug for Hashed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hashed").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
+impl Hashed {
+    fn create(path: &Path) -> Result<Hashed, BundleError> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(path)
+            .map_err(BundleError::io("create", path))?;
+        Ok(Hashed { file: BufWriter::new(file), hash: Context::new(&SHA256), bytes: 0 })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        self.hash.update(bytes);
+        self.bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn finish(mut self) -> io::Result<FileEntry> {
+        self.file.flush()?;
+        // A full disk behind a network or quota is told only here.
+        self.file.get_ref().sync_all()?;
+        Ok(FileEntry { bytes: self.bytes, sha256: hex(self.hash.finish().as_ref()) })
+    }
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec_pretty(value).expect("string keys and finite nesting only");
+    bytes.push(b'\n');
+    bytes
+}

@@ -1,0 +1,96 @@
+//! `covet-bench compare`: two bundles against each other.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::exit::{Advice, Advise, Exit};
+use super::{bundles, values};
+use crate::compare::{Comparison, Gate, GateVerdict, Side, differences};
+
+/// Options of `covet-bench compare`.
+#[derive(Debug, Clone, Args)]
+pub struct CompareArgs {
+    /// The bundle before
+    #[arg(value_name = "RUN_A")]
+    pub a: PathBuf,
+    /// The bundle after
+    #[arg(value_name = "RUN_B")]
+    pub b: PathBuf,
+    /// How much worse RUN_B may be, as p99:+5% or rate:-2%; may be repeated. Exits with 99 when one fails, and with 98
+    /// when the runs do not decide
+    #[arg(long = "gate", value_name = "METRIC:CHANGE", allow_hyphen_values = true)]
+    pub gates: Vec<Gate>,
+    /// The difference that is too small to matter, in percent
+    #[arg(long, value_name = "PERCENT", default_value = "2%", value_parser = values::percent)]
+    pub margin: f64,
+    /// Compare although the conditions differ or a run is invalid
+    #[arg(long)]
+    pub force: bool,
+    /// Form of the result on standard output
+    #[arg(long, value_enum, default_value_t = CompareFormat::Text)]
+    pub output_format: CompareFormat,
+}
+
+/// Form of a comparison on standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CompareFormat {
+    /// For people at a terminal.
+    Text,
+    /// For programs: one JSON object.
+    Json,
+    /// For pull requests.
+    Markdown,
+}
+
+/// Compares the bundles and prints what it found.
+///
+/// # Errors
+/// When a bundle cannot be read, or the conditions differ and `--force` is not given.
+pub fn compare(args: CompareArgs) -> anyhow::Result<Exit> {
+    let side = |path: &PathBuf| -> anyhow::Result<Side> {
+        let bundle = bundles::read(path)?;
+        Ok(Side { name: bundles::name(path), runs: bundle.runs })
+    };
+    let (mut a, mut b) = (side(&args.a)?, side(&args.b)?);
+    if a.name == b.name {
+        (a.name, b.name) = (args.a.display().to_string(), args.b.display().to_string());
+    }
+    let differing: Vec<String> = differences(&a, &b).iter().map(ToString::to_string).collect();
+    let invalid = [&a, &b].into_iter().find(|side| side.runs.iter().any(|run| !run.valid));
+    if !args.force {
+        if !differing.is_empty() {
+            return Err(Advice::error(
+                Exit::Usage,
+                format!("the runs were made under different conditions: {}", differing.join("; ")),
+                "Measure both alike, or use --force and mind the difference",
+            ));
+        }
+        if let Some(side) = invalid {
+            return Err(Advice::error(
+                Exit::Invalid,
+                format!("{} has a run that is INVALID: {}", side.name, failed(side)),
+                "Measure again, or use --force and trust nothing",
+            ));
+        }
+    }
+    let mut comparison = Comparison::of(&a, &b, args.margin, &args.gates)
+        .advise("cannot compare the runs", "Write the bundle again")?;
+    let forced = differing.into_iter().map(|text| format!("conditions differ: {text}"));
+    comparison.warnings.splice(0..0, forced);
+    super::run::write_out(&match args.output_format {
+        CompareFormat::Text => comparison.to_text(),
+        CompareFormat::Markdown => comparison.to_markdown(),
+        CompareFormat::Json => format!("{:#}\n", serde_json::to_value(&comparison)?),
+    })?;
+    Ok(match comparison.verdict() {
+        GateVerdict::Passed => Exit::Success,
+        GateVerdict::Inconclusive => Exit::Inconclusive,
+        GateVerdict::Failed => Exit::Refuted,
+    })
+}
+
+fn failed(side: &Side) -> String {
+    let guards = side.runs.iter().flat_map(|run| &run.guards).filter(|guard| guard.outcome == "failed");
+    guards.map(|guard| guard.name.as_str()).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,113 @@
+//! `run --out`: the bundle of the runs, begun before them and ended after their result was printed.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::bundles;
+use crate::bundle::{BundleError, BundleWriter, RunDocument, RunLogs};
+use crate::load::{LoadPlan, Progress};
+use crate::record::{CoreInterval, Hist, Interval, RunRecord};
+
+/// A bundle that is written while its runs are made; it passes on what it sees to `inner`.
+pub(super) struct Keep<'a> {
+    out: PathBuf,
+    inner: &'a dyn Progress,
+    state: RefCell<State>,
+}
+
+/// What is written so far.
+struct State {
+    writer: BundleWriter,
+    /// The logs of the run that is being made.
+    logs: Option<RunLogs>,
+    runs: usize,
+    failed: Option<BundleError>,
+}
+
+impl<'a> Keep<'a> {
+    /// Creates the folder now, so that a run is not made in vain.
+    pub(super) fn begin(out: &Path, inner: &'a dyn Progress) -> anyhow::Result<Keep<'a>> {
+        let writer = bundles::create(out)?;
+        let state = RefCell::new(State { writer, logs: None, runs: 0, failed: None });
+        Ok(Keep { out: out.to_owned(), inner, state })
+    }
+
+    /// Writes what is left, and says on standard error where the bundle is.
+    pub(super) fn finish(self, runs: &[RunRecord]) -> anyhow::Result<()> {
+        let hash =
+            self.state.into_inner().finish(runs).map_err(|error| {
+                bundles::advise(error, "The result is printed, and the bundle is not whole")
+            })?;
+        eprintln!("bundle {} (manifest SHA-256 {hash})", self.out.display());
+        Ok(())
+    }
+}
+
+impl State {
+    fn end_run(&mut self) {
+        match self.logs.take().map(RunLogs::finish) {
+            Some(Ok(files)) => self.writer.add(files),
+            // The first reason is the one that is told.
+            Some(Err(error)) => self.failed = self.failed.take().or(Some(error)),
+            None => {}
+        }
+    }
+
+    fn finish(mut self, runs: &[RunRecord]) -> Result<String, BundleError> {
+        self.end_run();
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        for (index, run) in runs.iter().enumerate() {
+            let mut logs = self.writer.logs(index + 1);
+            for (series, hist) in
+                [("censored", &run.censored), ("connect", &run.connect), ("first_byte", &run.first_byte)]
+            {
+                logs.add(series, 0, Duration::ZERO, run.elapsed, hist);
+            }
+            self.writer.add(logs.finish()?);
+        }
+        self.writer.finish(runs.iter().map(RunDocument::of).collect())
+    }
+}
+
+impl Progress for Keep<'_> {
+    fn started(&self, plan: &LoadPlan) {
+        let mut state = self.state.borrow_mut();
+        state.end_run();
+        state.runs += 1;
+        let mut logs = state.writer.logs(state.runs);
+        logs.begin(SystemTime::now() + plan.warmup);
+        state.logs = Some(logs);
+        self.inner.started(plan);
+    }
+
+    fn part(&self, part: &CoreInterval) {
+        if let Some(logs) = &mut self.state.borrow_mut().logs {
+            let mut add = |series: &str, hist: &Hist| {
+                logs.add(series, part.core, Duration::from_secs(part.index as u64), part.length, hist);
+            };
+            add("response", &part.response);
+            // A closed loop has none of these apart from the response times.
+            for (series, hist) in [
+                ("service", &part.service),
+                ("lateness", &part.lateness),
+                ("generator_lateness", &part.generator_lateness),
+            ] {
+                if let Some(hist) = hist {
+                    add(series, hist);
+                }
+            }
+        }
+        self.inner.part(part);
+    }
+
+    fn interval(&self, interval: &Interval) {
+        self.inner.interval(interval);
+    }
+
+    fn finished(&self) {
+        self.inner.finished();
+    }
+}

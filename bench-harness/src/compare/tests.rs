@@ -1,0 +1,158 @@
+use serde_json::json;
+
+use super::*;
+use crate::bundle::sample::{hist, of, run};
+
+/// A side whose runs have these rates, and times around these nanoseconds.
+fn side(name: &str, runs: &[(u64, u64)]) -> Side {
+    let runs = runs.iter().map(|&(rate, nanos)| of(rate, &hist(rate, nanos))).collect();
+    Side { name: name.to_owned(), runs }
+}
+
+fn before() -> Side {
+    side("before", &[(10_000, 1_000_000), (10_100, 1_010_000), (9_900, 990_000), (10_050, 1_000_000)])
+}
+
+fn after() -> Side {
+    side("after", &[(9_000, 1_200_000), (9_100, 1_190_000), (8_900, 1_210_000), (9_050, 1_200_000)])
+}
+
+fn gate(text: &str) -> Gate {
+    text.parse().unwrap()
+}
+
+#[test]
+fn a_change_is_found_in_every_number_and_quantile() {
+    let found = Comparison::of(&before(), &after(), MARGIN, &[]).unwrap();
+    let metric = |name: &str| found.metrics.iter().find(|metric| metric.name == name).unwrap();
+    assert_eq!(metric("rate").finding, Finding::Lower);
+    assert_eq!(metric("p99").finding, Finding::Higher);
+    assert!((metric("p99").ratio - 1.2).abs() < 0.01, "{:?}", metric("p99"));
+    assert!(found.metrics.iter().all(|metric| metric.name != "p99.99"), "40,000 requests, 10,000 a run");
+    assert!(found.shift.iter().all(|point| (point.ratio - 1.2).abs() < 0.01));
+    let distance = found.distance.as_ref().unwrap();
+    assert!((distance.wasserstein_ns / 200_000.0 - 1.0).abs() < 0.05, "{distance:?}");
+    assert!(distance.superiority > 0.6);
+    // Two of the 70 ways to divide eight runs separate them so well.
+    assert_eq!(distance.p, Some(2.0 / 70.0));
+    assert!(found.warnings.is_empty(), "{:?}", found.warnings);
+}
+
+#[test]
+fn the_same_is_equivalent() {
+    let found = Comparison::of(&before(), &before(), 0.05, &[]).unwrap();
+    assert!(found.metrics.iter().all(|metric| metric.finding == Finding::Equivalent), "{:?}", found.metrics);
+    assert!(found.distance.unwrap().p.unwrap() > 0.5);
+}
+
+#[test]
+fn gates_pass_fail_and_stay_open() {
+    let verdict = |text: &str| gate(text).judge(&before(), &after()).verdict;
+    assert_eq!(verdict("p99:+30%"), GateVerdict::Passed);
+    assert_eq!(verdict("p99:+5%"), GateVerdict::Failed);
+    assert_eq!(verdict("p99:+20%"), GateVerdict::Inconclusive);
+    assert_eq!(verdict("p99:-5%"), GateVerdict::Failed);
+    assert_eq!(verdict("rate:-20%"), GateVerdict::Passed);
+    assert_eq!(verdict("rate:-2%"), GateVerdict::Failed);
+    assert_eq!(verdict("rate:+0%"), GateVerdict::Failed);
+    assert_eq!(verdict("errors:+0.1%"), GateVerdict::Passed);
+    assert_eq!(verdict("p99.99:+5%"), GateVerdict::Inconclusive, "not borne");
+    assert_eq!(verdict("lateness.p99:+5%"), GateVerdict::Inconclusive, "not recorded");
+    let found = Comparison::of(&before(), &after(), MARGIN, &[gate("p99:+5%"), gate("rate:-20%")]).unwrap();
+    assert_eq!(found.verdict(), GateVerdict::Failed);
+}
+
+#[test]
+fn errors_are_counted_in_points() {
+    let mut worse = after();
+    for run in &mut worse.runs {
+        run.errors_total = 100;
+        run.requests.insert("failed".to_owned(), 100);
+    }
+    let result = gate("errors:+0.5%").judge(&before(), &worse);
+    assert_eq!(result.verdict, GateVerdict::Failed);
+    assert!(result.detail.contains("1.1 % against 0 %"), "{}", result.detail);
+    assert_eq!(gate("errors:+2%").judge(&before(), &worse).verdict, GateVerdict::Passed);
+}
+
+#[test]
+fn gates_that_make_no_sense_are_refused() {
+    for text in ["p99", "p99:5%", "p99:+5", "p99:+x%", "p99:-100%", "nothing:+5%", ":+5%", "p99:+inf%"] {
+        assert!(text.parse::<Gate>().is_err(), "{text}");
+    }
+    assert_eq!(gate(" rps : -2 %").change, -0.02);
+}
+
+#[test]
+fn one_run_a_side_has_no_interval_and_says_so() {
+    let (a, b) = (side("a", &[(10_000, 1_000_000)]), side("b", &[(10_000, 1_100_000)]));
+    let found = Comparison::of(&a, &b, MARGIN, &[gate("p99:+5%")]).unwrap();
+    assert!(found.metrics.iter().all(|metric| metric.interval.is_none()));
+    assert!(found.warnings.iter().any(|text| text.contains("one run on a side")), "{:?}", found.warnings);
+    assert_eq!(found.verdict(), GateVerdict::Failed);
+    assert!(found.distance.unwrap().p.is_none());
+}
+
+#[test]
+fn conditions_that_differ_are_named() {
+    let (a, mut b) = (before(), after());
+    assert_eq!(differences(&a, &b), []);
+    for run in &mut b.runs {
+        run.conditions.insert("url".to_owned(), json!("http://other:9/plaintext"));
+        run.conditions.insert("seed".to_owned(), json!(7));
+    }
+    assert_eq!(differences(&a, &b), [], "host, port and seed may differ");
+    b.runs[1].conditions.insert("pipeline".to_owned(), json!(16));
+    b.runs[2].conditions.insert("pipeline".to_owned(), json!(16));
+    b.runs[3].conditions.insert("url".to_owned(), json!("http://other:9/json"));
+    b.runs[3].conditions.insert("think".to_owned(), json!("5ms"));
+    let found: Vec<String> = differences(&a, &b).iter().map(ToString::to_string).collect();
+    assert_eq!(found, ["pipeline is 1 and 16", "path is /plaintext and /json", "think is not known and 5ms"]);
+}
+
+#[test]
+fn two_modes_and_failed_guards_are_warned_of() {
+    let mut modal = side(
+        "modal",
+        &[(10_000, 1_000_000), (10_050, 1_000_000), (12_000, 900_000), (9_990, 1_000_000), (12_020, 900_000)],
+    );
+    modal.runs[0].guards[0].outcome = "warning".to_owned();
+    let found = Comparison::of(&before(), &modal, MARGIN, &[]).unwrap();
+    assert!(found.warnings.iter().any(|text| text.contains("two modes, 3 around")), "{:?}", found.warnings);
+    assert!(found.warnings.iter().any(|text| text.starts_with("modal run 1: responses")));
+}
+
+#[test]
+fn percentiles_alone_compare_without_distributions() {
+    let mut foreign = after();
+    for run in &mut foreign.runs {
+        run.response.hdr_v2_base64 = None;
+    }
+    let found = Comparison::of(&before(), &foreign, MARGIN, &[]).unwrap();
+    assert!(found.distance.is_none() && found.shift.is_empty());
+    assert!(found.metrics.iter().any(|metric| metric.name == "p99"));
+}
+
+#[test]
+fn every_form_names_both_sides_and_the_gate() {
+    let found = Comparison::of(&before(), &after(), MARGIN, &[gate("p99:+5%")]).unwrap();
+    let (text, markdown) = (found.to_text(), found.to_markdown());
+    let json = serde_json::to_value(&found).unwrap();
+    for form in [&text, &markdown] {
+        for part in ["before", "after", "p99", "+20.", "p99:+5%", "higher"] {
+            assert!(form.contains(part), "{part} in\n{form}");
+        }
+    }
+    assert!(text.contains("FAILED") && markdown.contains("❌ failed"), "{text}{markdown}");
+    assert_eq!(json["schema"], SCHEMA);
+    assert_eq!(json["gates"][0]["verdict"], "failed");
+    assert_eq!(json["metrics"][0]["finding"], "lower");
+}
+
+#[test]
+fn runs_within_a_percent_do_not_decide() {
+    let a = Side { name: "a".to_owned(), runs: vec![run(5_000, 1_000_000), run(5_400, 1_010_000)] };
+    let b = Side { name: "b".to_owned(), runs: vec![run(5_100, 1_005_000), run(5_300, 1_000_000)] };
+    let found = Comparison::of(&a, &b, MARGIN, &[]).unwrap();
+    assert_eq!(found.metrics[0].finding, Finding::Inconclusive, "{:?}", found.metrics[0]);
+}

@@ -1,0 +1,124 @@
+//! The comparison for a terminal.
+
+use std::fmt::Write as _;
+
+use super::gate::signed;
+use super::{Comparison, GateVerdict, MetricResult};
+use crate::bundle::Metric;
+use crate::report::quantity::{percent, percentile, seconds};
+use crate::report::text::table::{Align, Table};
+use crate::stats::ratio::Finding;
+
+/// The quantiles of the shift function that fit a terminal.
+const SHOWN: [f64; 9] = [0.01, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999, 0.9995, 0.9999];
+
+impl Comparison {
+    /// The comparison as lines of text.
+    pub fn to_text(&self) -> String {
+        let [a, b] = &self.sides;
+        let runs = |count| if count == 1 { "1 run".to_owned() } else { format!("{count} runs") };
+        let mut out = format!(
+            "{} ({}) against {} ({}); ratios are {} over {}\n\n",
+            b.name,
+            runs(b.runs),
+            a.name,
+            runs(a.runs),
+            b.name,
+            a.name
+        );
+        let mut table = Table::new(&[
+            ("", Align::Left),
+            (&a.name, Align::Right),
+            (&b.name, Align::Right),
+            ("change", Align::Right),
+            ("95 % interval", Align::Right),
+            ("finding", Align::Left),
+        ]);
+        for metric in &self.metrics {
+            table.row(vec![
+                metric.name.clone(),
+                value(metric, metric.a),
+                value(metric, metric.b),
+                signed(metric.ratio),
+                interval(metric),
+                finding(metric).to_owned(),
+            ]);
+        }
+        let _ = write!(out, "{table}");
+        self.shift_table(&mut out);
+        if let Some(distance) = &self.distance {
+            let p = distance.p.map_or(String::new(), |p| format!(", p {p:.3} by relabelling runs"));
+            let _ = writeln!(
+                out,
+                "\ndistance   Kolmogorov-Smirnov {:.3}{p}; the average request moved by {}; a request of {} is the slower \
+                 one in {} of pairs",
+                distance.kolmogorov_smirnov,
+                seconds(distance.wasserstein_ns / 1e9),
+                b.name,
+                percent(distance.superiority)
+            );
+        }
+        for warning in &self.warnings {
+            let _ = writeln!(out, "warning    {warning}");
+        }
+        for gate in &self.gates {
+            let _ = writeln!(out, "gate       {} {}: {}", gate.gate, word(gate.verdict), gate.detail);
+        }
+        out
+    }
+
+    fn shift_table(&self, out: &mut String) {
+        if self.shift.is_empty() {
+            return;
+        }
+        out.push_str("\nshift of each quantile (the interval holds at all of them at once)\n");
+        let [a, b] = &self.sides;
+        let mut table = Table::new(&[
+            ("", Align::Left),
+            (&a.name, Align::Right),
+            (&b.name, Align::Right),
+            ("change", Align::Right),
+            ("interval", Align::Right),
+        ]);
+        for point in self.shift.iter().filter(|point| SHOWN.contains(&point.q)) {
+            let bounds = point.simultaneous.map_or("-".to_owned(), |interval| {
+                format!("[{}, {}]", signed(interval.lower), signed(interval.upper))
+            });
+            table.row(vec![
+                percentile(point.q),
+                seconds(point.a_ns / 1e9),
+                seconds(point.b_ns / 1e9),
+                signed(point.ratio),
+                bounds,
+            ]);
+        }
+        let _ = write!(out, "{table}");
+    }
+}
+
+pub(super) fn value(metric: &MetricResult, value: f64) -> String {
+    metric.name.parse::<Metric>().map_or_else(|_| value.to_string(), |metric| metric.format(value))
+}
+
+pub(super) fn interval(metric: &MetricResult) -> String {
+    metric.interval.map_or("-".to_owned(), |interval| {
+        format!("[{}, {}]", signed(interval.lower), signed(interval.upper))
+    })
+}
+
+pub(super) fn finding(metric: &MetricResult) -> &'static str {
+    match metric.finding {
+        Finding::Equivalent => "equivalent",
+        Finding::Higher => "higher",
+        Finding::Lower => "lower",
+        Finding::Inconclusive => "inconclusive",
+    }
+}
+
+pub(super) fn word(verdict: GateVerdict) -> &'static str {
+    match verdict {
+        GateVerdict::Passed => "passed",
+        GateVerdict::Inconclusive => "INCONCLUSIVE",
+        GateVerdict::Failed => "FAILED",
+    }
+}

@@ -1,0 +1,151 @@
+//! `covet-bench compare` and `covet-bench merge` as their users meet them, on bundles that the library wrote.
+
+// The helpers of a test fail as loudly as it does.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use covet_bench::bundle::{Bundle, BundleWriter, RunDocument, Series};
+use covet_bench::record::Hist;
+use serde_json::{Value, json};
+
+/// A folder for temporary files, removed when the test is over.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("covet-bundle-cli-{}-{name}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    /// Writes a bundle of runs with these rates and median times.
+    fn bundle(&self, name: &str, pipeline: u64, runs: &[(u64, u64)]) -> String {
+        let path = self.0.join(name);
+        let mut writer = BundleWriter::create(&path).unwrap();
+        let mut documents = Vec::new();
+        for (index, &(rate, nanos)) in runs.iter().enumerate() {
+            let mut hist = Hist::new();
+            (0..rate).for_each(|i| hist.record(Duration::from_nanos(nanos / 2 + nanos * i / rate), 1));
+            let mut logs = writer.logs(index + 1);
+            logs.add("response", 0, Duration::ZERO, Duration::from_secs(1), &hist);
+            writer.add(logs.finish().unwrap());
+            documents.push(document(rate, pipeline, &hist));
+        }
+        writer.finish(documents).unwrap();
+        self.path(name)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn document(rate: u64, pipeline: u64, hist: &Hist) -> RunDocument {
+    serde_json::from_value(json!({
+        "schema": "covet-bench.run/1", "valid": true, "guards": [],
+        "conditions": { "url": "http://127.0.0.1:1/", "connections": 8, "pipeline": pipeline },
+        "elapsed_s": 1.0, "rate": rate, "requests": { "completed": rate, "failed": 0 },
+        "response": Series::of(hist),
+    }))
+    .unwrap()
+}
+
+fn bench(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } =
+        Command::new(env!("CARGO_BIN_EXE_covet-bench")).args(arguments).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    (status.code(), text(stdout), text(stderr))
+}
+
+const BEFORE: [(u64, u64); 4] =
+    [(20_000, 1_000_000), (20_200, 1_010_000), (19_800, 990_000), (20_100, 1_000_000)];
+const AFTER: [(u64, u64); 4] =
+    [(18_000, 1_200_000), (18_200, 1_190_000), (17_800, 1_210_000), (18_100, 1_200_000)];
+
+#[test]
+fn gates_decide_the_exit_status() {
+    let folder = Folder::new("gates");
+    let (a, b) = (folder.bundle("before", 1, &BEFORE), folder.bundle("after", 1, &AFTER));
+    let (status, text, _) = bench(&["compare", &a, &b]);
+    assert_eq!(status, Some(0), "{text}");
+    assert!(text.starts_with("after (4 runs) against before (4 runs)"), "{text}");
+    let (status, text, _) = bench(&["compare", &a, &b, "--gate", "p99:+5%", "--gate", "rate:-50%"]);
+    assert_eq!(status, Some(99), "{text}");
+    assert!(text.contains("gate       p99:+5% FAILED") && text.contains("rate:-50% passed"), "{text}");
+    let (status, text, _) = bench(&["compare", &a, &b, "--gate", "p99:+20%"]);
+    assert_eq!(status, Some(98), "{text}");
+    let (status, text, _) = bench(&["compare", &b, &a, "--gate", "p99:+5%", "--output-format", "json"]);
+    let json: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((status, &json["gates"][0]["verdict"]), (Some(0), &json!("passed")));
+    let (_, text, _) = bench(&["compare", &a, &b, "--output-format", "markdown"]);
+    assert!(text.contains("| rate | 20,024/s |"), "{text}");
+}
+
+#[test]
+fn different_conditions_are_refused_until_forced() {
+    let folder = Folder::new("conditions");
+    let (a, b) = (folder.bundle("a", 1, &BEFORE), folder.bundle("b", 16, &BEFORE));
+    let (status, _, error) = bench(&["compare", &a, &b]);
+    assert_eq!(status, Some(2), "{error}");
+    assert!(error.contains("different conditions: pipeline is 1 and 16"), "{error}");
+    let (status, text, _) = bench(&["compare", &a, &b, "--force"]);
+    assert_eq!(status, Some(0), "{text}");
+    assert!(text.contains("warning    conditions differ: pipeline is 1 and 16"), "{text}");
+}
+
+#[test]
+fn bad_input_is_told_in_one_line() {
+    let folder = Folder::new("bad");
+    let good = folder.bundle("good", 1, &BEFORE);
+    fs::create_dir(folder.0.join("empty")).unwrap();
+    for (path, status, part) in
+        [(folder.path("missing"), 1, "No such file"), (folder.path("empty"), 2, "no manifest.json")]
+    {
+        let (code, _, error) = bench(&["compare", &good, &path]);
+        assert_eq!(code, Some(status), "{error}");
+        assert!(error.contains(part) && error.trim_end().lines().count() == 1, "{error}");
+    }
+    let log = Path::new(&good).join("run-1.response.hlog");
+    let mut bytes = fs::read(&log).unwrap();
+    let last = bytes.len() - 10;
+    bytes[last] ^= 1;
+    fs::write(&log, bytes).unwrap();
+    let (code, _, error) = bench(&["compare", &good, &good]);
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("run-1.response.hlog is damaged"), "{error}");
+    let (code, _, error) = bench(&["compare", &good, &good, "--gate", "p99=5"]);
+    assert_eq!(code, Some(2), "{error}");
+    assert!(error.contains("p99:+5%"), "{error}");
+}
+
+#[test]
+fn bundles_merge_and_are_never_overwritten() {
+    let folder = Folder::new("merge");
+    let (a, b) = (folder.bundle("a", 1, &[(1000, 500_000)]), folder.bundle("b", 1, &[(2000, 500_000)]));
+    let out = folder.path("out");
+    let (status, text, error) = bench(&["merge", &a, &b, "-o", &out]);
+    assert_eq!(status, Some(0), "{error}");
+    assert!(text.contains("run 1: 3,000 requests/s") && text.contains("SHA-256"), "{text}");
+    assert_eq!(Bundle::read(Path::new(&out)).unwrap().runs[0].count("completed"), 3000);
+    let (status, _, error) = bench(&["merge", &a, &b, "-o", &out]);
+    assert_eq!(status, Some(2), "{error}");
+    assert!(error.contains("exists already"), "{error}");
+    let other = folder.bundle("c", 16, &[(2000, 500_000)]);
+    let refused = folder.path("refused");
+    let (status, _, error) = bench(&["merge", &a, &other, "-o", &refused]);
+    assert_eq!(status, Some(2), "{error}");
+    assert!(error.contains("pipeline") && !Path::new(&refused).exists(), "{error}");
+    let (status, text, _) = bench(&["merge", "--repeats", &a, &b, "-o", &folder.path("repeats")]);
+    assert_eq!(status, Some(0));
+    assert!(text.contains("run 2: 2,000 requests/s"), "{text}");
+}

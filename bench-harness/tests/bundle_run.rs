@@ -1,0 +1,180 @@
+//! `covet-bench run --out` against a real server: the bundle, its schemas, and a disk that refuses it.
+
+// The helpers of a test fail as loudly as it does.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use covet_bench::bundle::Bundle;
+use serde_json::Value;
+
+mod schema;
+
+/// A `covet-bench null` in a process of its own, on a free port.
+struct Null {
+    process: Child,
+    url: String,
+}
+
+impl Null {
+    fn start() -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_covet-bench"))
+            .args(["null", "--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Self { process, url: line.split_whitespace().nth(2).unwrap().to_owned() }
+    }
+}
+
+impl Drop for Null {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A folder for temporary files, removed when the test is over.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("covet-bundle-run-{}-{name}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn bench(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_covet-bench")).args(arguments).output().unwrap()
+}
+
+/// Makes a short run into `out`; whether it is valid depends on the machine.
+fn run(url: &str, out: &str, more: &[&str]) -> Output {
+    let arguments = ["run", url, "-c", "4", "-d", "1200ms", "--warmup", "50ms", "-o", out];
+    let output = bench(&[&arguments, more].concat());
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(matches!(output.status.code(), Some(0 | 97)), "{text}");
+    assert!(text.contains("manifest SHA-256"), "{text}");
+    output
+}
+
+fn json(path: impl AsRef<Path>) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn a_bundle_holds_what_was_printed_and_follows_its_schemas() {
+    let (null, folder) = (Null::start(), Folder::new("whole"));
+    for (name, rate) in [("closed", &[][..]), ("open", &["-R", "2000"])] {
+        let out = folder.path(name);
+        let printed = run(&null.url, &out, &[rate, &["--output-format", "json"]].concat());
+        let printed: Value = serde_json::from_slice(&printed.stdout).unwrap();
+        let bundle = Bundle::read(Path::new(&out)).unwrap();
+        let result = json(bundle.folder.join("result.json"));
+        assert_eq!(result["runs"][0], printed);
+        schema::check("run-1", &printed);
+        schema::check("result-1", &result);
+        schema::check("manifest-1", &json(bundle.folder.join("manifest.json")));
+        let log = bundle.log(1, "response").unwrap().unwrap();
+        let logged: u64 = log.iter().map(|interval| interval.hist.len()).sum();
+        assert_eq!(Some(logged), printed["response"]["count"].as_u64());
+        assert_eq!(bundle.series(1).contains(&"lateness".to_owned()), name == "open");
+    }
+    let (a, b) = (folder.path("closed"), folder.path("open"));
+    let refused = bench(&["compare", &a, &b]);
+    assert_eq!(refused.status.code(), Some(2), "a closed and an open loop");
+    let compared =
+        bench(&["compare", &a, &b, "--force", "--gate", "p50:+900000%", "--output-format", "json"]);
+    assert_eq!(compared.status.code(), Some(0), "{}", String::from_utf8_lossy(&compared.stderr));
+    schema::check("comparison-1", &serde_json::from_slice(&compared.stdout).unwrap());
+}
+
+#[test]
+fn a_folder_that_exists_is_refused_before_the_run() {
+    let folder = Folder::new("exists");
+    // Nothing listens there, so it would fail otherwise if it ran.
+    let output = bench(&["run", "http://127.0.0.1:9/", "-o", &folder.path("")]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("exists already"), "{text}");
+    let out = folder.path("new");
+    let output = bench(&["run", "http://127.0.0.1:9/", "-o", &out]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!Path::new(&out).exists(), "a run that was not made leaves nothing");
+}
+
+#[test]
+fn a_disk_that_refuses_the_bundle_does_not_lose_the_run() {
+    let (null, folder) = (Null::start(), Folder::new("full"));
+    let out = folder.path("out");
+    // A file may have 1 KiB; without the signal a write beyond it is an error, as on a full disk.
+    let command = format!(
+        "trap '' XFSZ; ulimit -f 1; exec {} run {} -c 2 -d 300ms --warmup 0 -o {out}",
+        env!("CARGO_BIN_EXE_covet-bench"),
+        null.url
+    );
+    let output = Command::new("bash").args(["-c", &command]).output().unwrap();
+    let (text, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(text.contains("requests/s") && text.contains("verdict"), "{text}");
+    assert!(error.contains("cannot write") && error.contains("File too large"), "{error}");
+    assert_eq!(bench(&["compare", &out, &out]).status.code(), Some(2), "what is not whole is no bundle");
+}
+
+#[test]
+fn exports_of_a_run_judge_thresholds() {
+    let (null, folder) = (Null::start(), Folder::new("export"));
+    let out = folder.path("run");
+    run(&null.url, &out, &[]);
+    let valid = Bundle::read(Path::new(&out)).unwrap().runs[0].valid;
+    for (form, part) in [
+        ("junit", "<testsuite name=\"run\""),
+        ("markdown", "### run: "),
+        ("openmetrics", "# TYPE covet_bench_response_seconds histogram"),
+        ("otlp", "\"resourceMetrics\""),
+    ] {
+        let output = bench(&["export", form, &out, "--threshold", "rate>0", "--threshold", "errors<=100%"]);
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains(part), "{text}");
+        assert_eq!(output.status.code(), Some(if valid { 0 } else { 97 }));
+    }
+    let output = bench(&["export", "junit", &out, "--threshold", "p50<1ns"]);
+    assert_eq!(output.status.code(), Some(if valid { 99 } else { 97 }));
+    let output = bench(&["export", "junit", &out, "--threshold", "p50<1"]);
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn another_tools_result_becomes_a_bundle_with_its_biases() {
+    let folder = Folder::new("import");
+    let out = folder.path("wrk");
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/import/wrk.txt");
+    let output = bench(&["import", "wrk", file, "-o", &out]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("44 requests/s") && text.contains("bias       wrk fills"), "{text}");
+    let result = json(Path::new(&out).join("result.json"));
+    schema::check("result-1", &result);
+    schema::check("run-1", &result["runs"][0]);
+    let output = bench(&["import", "oha", file, "-o", &folder.path("oha")]);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("this is not oha's output: it is not JSON"), "{error}");
+    assert!(!Path::new(&folder.path("oha")).exists());
+}
