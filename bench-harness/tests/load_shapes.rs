@@ -99,6 +99,43 @@ fn poisson_arrivals_come_at_the_rate_with_exponential_gaps() {
 }
 
 #[test]
+fn a_trace_is_played_as_it_was_recorded() {
+    let path = std::env::temp_dir().join(format!("covet-trace-{}.txt", std::process::id()));
+    std::fs::write(&path, "# three at once, and one much later\n0.2\n0.2\n0.2\n0.9\n")
+        .expect("a directory to write to");
+    let arrivals = Arrivals::parse(&format!("trace:{}", path.display())).expect("it is a trace");
+    std::fs::remove_file(&path).expect("it is there");
+    let seen = Seen::default();
+    let server = seen.server(OK);
+    let plan = LoadPlan {
+        loop_model: LoopModel::Open { rate: 4.0 },
+        arrivals,
+        warmup: Duration::from_millis(100),
+        ..server.plan(4, 1400)
+    };
+    let record = measure(&plan);
+    assert_eq!((record.sent, record.completed, record.queued_at_end), (4, 4, 0), "{}", record.to_text());
+    let gaps = seen.gaps();
+    assert!(gaps[0] < 0.3 && gaps[1] < 0.3 && (0.3..1.1).contains(&gaps[2]), "{gaps:?}");
+}
+
+#[test]
+fn bursts_come_at_once() {
+    let seen = Seen::default();
+    let server = seen.server(OK);
+    let plan = LoadPlan {
+        loop_model: LoopModel::Open { rate: 100.0 },
+        arrivals: Arrivals::Bursty(25),
+        warmup: Duration::from_millis(100),
+        ..server.plan(30, 1050)
+    };
+    let record = measure(&plan);
+    assert_eq!(record.sent + record.queued_at_end, 100, "bursts of 25 at 0.25, 0.5, 0.75 and 1 s");
+    let long = seen.gaps().iter().filter(|&&gap| gap > 0.1).count();
+    assert!((2..=6).contains(&long), "{long} gaps between five bursts");
+}
+
+#[test]
 fn stages_change_the_rate_within_a_run() {
     let server = Server::answering(OK);
     let stage = |from, to| Stage { length: Duration::from_secs(1), from, to };
