@@ -163,6 +163,10 @@ fn latency_is_shown_over_the_rate() {
     let rates: Vec<f64> =
         result["steps"].as_array().expect("steps").iter().filter_map(|step| step["rate"].as_f64()).collect();
     assert_eq!(rates, [100.0, 200.0, 400.0]);
+    let kept_up =
+        result["steps"].as_array().expect("steps").iter().filter(|step| step["kept_up"] == true).count();
+    let law = &result["scalability"];
+    assert!(kept_up < 3 || law.is_null() || law["single"].as_f64().is_some_and(|one| one > 0.0), "{law}");
     expect_status(&output, 0);
 }
 

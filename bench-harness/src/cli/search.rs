@@ -190,5 +190,16 @@ fn rate_text(sweep: &Sweep) -> String {
         }
         None => writeln!(text, "no knee between these rates"),
     };
+    if let Some(law) = sweep.scalability() {
+        let _ = write!(
+            text,
+            "Universal Scalability Law over requests in flight: {:.0}/s with one, contention {:.4}, coherency {:.6}",
+            law.single, law.contention, law.coherency
+        );
+        let _ = match law.peak() {
+            Some(peak) => writeln!(text, ", at most {:.0}/s with {peak:.1}", law.at(peak)),
+            None => writeln!(text, ", no peak"),
+        };
+    }
     text
 }

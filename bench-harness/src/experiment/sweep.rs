@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::load::{self, LoadPlan, Progress};
 use crate::record::{LoopModel, RunRecord};
+use crate::stats::scalability::Scalability;
 
 /// Runs at rising rates.
 #[derive(Debug)]
@@ -69,6 +70,14 @@ impl Sweep {
         (best > 0 && best + 1 < powers.len()).then(|| self.steps[best].record.rate())
     }
 
+    /// Gunther's Universal Scalability Law over the mean number of requests in flight; `None` with fewer than three rates
+    /// at which the server kept up.
+    pub fn scalability(&self) -> Option<Scalability> {
+        let kept = self.steps.iter().filter(|step| step.kept_up());
+        let points: Vec<(f64, f64)> = kept.map(|step| (step.in_flight(), step.record.rate())).collect();
+        if points.len() < 3 { None } else { Scalability::fit(&points) }
+    }
+
     /// The curve as one JSON object.
     pub fn to_json(&self) -> Value {
         let steps: Vec<Value> = self
@@ -83,6 +92,20 @@ impl Sweep {
                 })
             })
             .collect();
-        json!({ "schema": "covet-bench.rate/1", "valid": self.is_valid(), "knee": self.knee(), "steps": steps })
+        let scalability = self.scalability().map(|law| {
+            json!({
+                "single": law.single,
+                "contention": law.contention,
+                "coherency": law.coherency,
+                "peak_in_flight": law.peak(),
+            })
+        });
+        json!({
+            "schema": "covet-bench.rate/1",
+            "valid": self.is_valid(),
+            "knee": self.knee(),
+            "scalability": scalability,
+            "steps": steps,
+        })
     }
 }
