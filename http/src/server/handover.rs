@@ -24,11 +24,11 @@ pub(super) async fn hand_over(link: &Link) -> io::Result<()> {
     let mut plain = PoolBuf::take();
     let mut tries = 0;
     loop {
-        let (received, bytes) = in_time(link, socket.read(Vec::with_capacity(ROOM))).await?;
+        let (received, mut bytes) = in_time(link, socket.read(Vec::with_capacity(ROOM))).await?;
         if received? == 0 {
             return Err(secure.truncated());
         }
-        let outcome = secure.receive(&bytes, &mut plain);
+        let outcome = secure.receive(&mut bytes, &mut plain);
         if let Some(wire) = secure.take_wire() {
             socket.submit_send(wire)?;
             in_time(link, socket.flush()).await??;

@@ -10,8 +10,8 @@ use covet_runtime::net::StreamSocket;
 
 use super::input::Input;
 use crate::tls::{
-    ConnectionInfo, Control, ForCore, MOST_RECORDS, Session, Support, attach, receive_control,
-    send_close_notify,
+    Alert, ConnectionInfo, Control, ForCore, MOST_RECORDS, Session, Support, Version, attach,
+    receive_control, send_alert,
 };
 
 /// The answer to a client that speaks HTTP without TLS: that much it understands.
@@ -124,7 +124,7 @@ impl Secure {
             return Poll::Ready(Err(error));
         }
         loop {
-            let received = match ready!(socket.poll_recv(cx)) {
+            let mut received = match ready!(socket.poll_recv(cx)) {
                 Ok(received) => received,
                 Err(error) => return Poll::Ready(self.not_received(error, socket, input)),
             };
@@ -136,7 +136,7 @@ impl Secure {
                 return Poll::Ready(Ok(()));
             }
             let mut plain = PoolBuf::take();
-            let outcome = self.receive(&received, &mut plain);
+            let outcome = self.receive(&mut received, &mut plain);
             if !socket.is_sending()
                 && let Some(wire) = self.wire.take()
             {
@@ -168,26 +168,36 @@ impl Secure {
         true
     }
 
-    pub(super) fn receive(&self, received: &[u8], plain: &mut Vec<u8>) -> io::Result<()> {
-        let mut wire = self.wire.take().unwrap_or_else(PoolBuf::take);
+    /// Decrypts received bytes where they are, and appends what they say to `plain`.
+    pub(super) fn receive(&self, received: &mut [u8], plain: &mut Vec<u8>) -> io::Result<()> {
         let mut records = self.records.borrow_mut();
         let Records::Process(session) = &mut *records else { return Ok(()) };
         let handshaking = session.is_handshaking();
-        let outcome = session.receive(received, plain, &mut wire);
+        let is_plain_http = handshaking && is_plain_http(received);
+        // Most of the time nothing is to be sent in turn.
+        let (mut waiting, mut fresh) = (self.wire.take(), Vec::new());
+        let wire = waiting.as_deref_mut().unwrap_or(&mut fresh);
+        let outcome = session.receive(received, plain, wire);
         if let Err(error) = &outcome {
-            if handshaking && is_plain_http(received) {
+            if is_plain_http {
                 wire.clear();
                 wire.extend_from_slice(PLAIN_HTTP);
             }
             tracing::debug!(%error, handshaking, "a client's TLS failed; its connection is closed");
         }
-        if !wire.is_empty() {
-            *self.wire.borrow_mut() = Some(wire);
+        if !fresh.is_empty() {
+            let mut buffer = PoolBuf::take();
+            buffer.extend_from_slice(&fresh);
+            waiting = Some(buffer);
+        }
+        if let Some(waiting) = waiting.filter(|wire| !wire.is_empty()) {
+            *self.wire.borrow_mut() = Some(waiting);
         }
         outcome.map_err(invalid)
     }
 
-    /// A receive fails with EIO where the kernel has a record that is not application data.
+    /// A receive fails with EIO where the kernel has a record that is not application data, and with EBADMSG where it
+    /// could not decrypt one.
     #[cold]
     fn not_received(
         &self,
@@ -195,15 +205,31 @@ impl Secure {
         socket: &StreamSocket,
         input: &RefCell<Input>,
     ) -> io::Result<()> {
-        if !self.is_left_to_kernel() || error.raw_os_error() != Some(libc::EIO) {
+        if !self.is_left_to_kernel() {
             return Err(error);
         }
-        let control = socket.with_descriptor(receive_control)?;
-        if control == Control::CloseNotify {
-            input.borrow_mut().end();
-            return Ok(());
+        let control = match error.raw_os_error() {
+            Some(libc::EIO) => Some(socket.with_descriptor(receive_control)?),
+            Some(libc::EBADMSG) => None,
+            _ => return Err(error),
+        };
+        let answer = match control {
+            Some(Control::CloseNotify) => {
+                input.borrow_mut().end();
+                return Ok(());
+            }
+            Some(Control::Alert(_)) => None,
+            Some(Control::Handshake) if self.info().version() == Version::Tls12 => {
+                Some(Alert::NO_RENEGOTIATION)
+            }
+            Some(Control::Handshake | Control::Other(_)) => Some(Alert::UNEXPECTED_MESSAGE),
+            None => Some(Alert::BAD_RECORD_MAC),
+        };
+        tracing::debug!(?control, ?answer, "a client's TLS ended; its connection is closed");
+        if let Some(answer) = answer {
+            // It tells the client why, if there is room for it.
+            let _ = socket.with_descriptor(|socket| send_alert(socket, answer));
         }
-        tracing::debug!(?control, "a client's TLS ended; its connection is closed");
         Err(io::Error::new(io::ErrorKind::InvalidData, "a TLS record that the connection can't go on after"))
     }
 
@@ -264,7 +290,7 @@ impl Secure {
     pub(super) fn closed(&self, socket: &StreamSocket) {
         if self.is_left_to_kernel() {
             // An end that can't be announced is a truncation to the peer, which is what it then is.
-            let _ = socket.with_descriptor(send_close_notify);
+            let _ = socket.with_descriptor(|socket| send_alert(socket, Alert::CLOSE_NOTIFY));
         }
     }
 }

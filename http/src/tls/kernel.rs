@@ -25,8 +25,8 @@ const AES_GCM_256: u16 = 52;
 const CHACHA20_POLY1305: u16 = 54;
 
 const ALERT: u8 = 21;
+const HANDSHAKE: u8 = 22;
 const CLOSE_NOTIFY: u8 = 0;
-const WARNING: u8 = 1;
 
 /// Records that may be sent with one key; the ciphers' own bounds are at twice that and more (RFC 8446 section 5.5). The
 /// kernels of today can't change keys on an open socket, so a connection ends there.
@@ -197,8 +197,25 @@ pub(crate) enum Control {
     CloseNotify,
     /// It has given up, for this reason.
     Alert(u8),
-    /// It wants to change keys, or says something that nobody asked for.
+    /// It goes on with a handshake: a change of keys in TLS 1.3, a renegotiation in 1.2.
+    Handshake,
+    /// It says something else.
     Other(u8),
+}
+
+/// An alert, as its record has it: level, then description (RFC 8446 section 6, RFC 5246 section 7.2).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Alert([u8; 2]);
+
+impl Alert {
+    /// Announces the end.
+    pub(crate) const CLOSE_NOTIFY: Alert = Alert([1, CLOSE_NOTIFY]);
+    /// A record could not be decrypted.
+    pub(crate) const BAD_RECORD_MAC: Alert = Alert([2, 20]);
+    /// A record came that the connection can't go on after.
+    pub(crate) const UNEXPECTED_MESSAGE: Alert = Alert([2, 10]);
+    /// TLS 1.2: there is one handshake only.
+    pub(crate) const NO_RENEGOTIATION: Alert = Alert([1, 100]);
 }
 
 const HEADER: usize = size_of::<usize>() + 2 * size_of::<c_int>();
@@ -230,6 +247,7 @@ impl Control {
         match (kind, content) {
             (ALERT, [_, CLOSE_NOTIFY]) => Control::CloseNotify,
             (ALERT, [_, description]) => Control::Alert(*description),
+            (HANDSHAKE, _) => Control::Handshake,
             _ => Control::Other(kind),
         }
     }
@@ -246,15 +264,18 @@ fn header(kind: c_int) -> [u8; HEADER] {
     header
 }
 
-/// Announces the end (RFC 8446 section 6.1), without waiting for room.
-pub(crate) fn send_close_notify(socket: BorrowedFd<'_>) -> io::Result<()> {
+/// Sends an alert, without waiting for room.
+pub(crate) fn send_alert(socket: BorrowedFd<'_>, alert: Alert) -> io::Result<()> {
     // What follows the header is padded to a whole word (CMSG_SPACE).
     let mut control = [0; HEADER + size_of::<usize>()];
     control[..HEADER].copy_from_slice(&header(TLS_SET_RECORD_TYPE));
     control[HEADER] = ALERT;
-    let buffers = [IoSlice::new(&[WARNING, CLOSE_NOTIFY])];
+    let buffers = [IoSlice::new(&alert.0)];
     let message = MsgHdr::new().with_buffers(&buffers).with_control(&control);
-    SockRef::from(&socket).sendmsg(&message, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL).map(drop)
+    let socket = SockRef::from(&socket);
+    // A receive that failed leaves its error with the socket, where the send would find it.
+    let _ = socket.take_error();
+    socket.sendmsg(&message, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL).map(drop)
 }
 
 #[cfg(test)]
@@ -304,7 +325,8 @@ mod tests {
         let control = |kind: u8| [&header(TLS_GET_RECORD_TYPE)[..], &[kind, 0, 0, 0, 0, 0, 0, 0]].concat();
         assert_eq!(Control::of(&control(21), &[1, 0]), Control::CloseNotify);
         assert_eq!(Control::of(&control(21), &[2, 40]), Control::Alert(40));
-        assert_eq!(Control::of(&control(22), &[24, 0, 0, 1, 0]), Control::Other(22));
+        assert_eq!(Control::of(&control(22), &[24, 0, 0, 1, 0]), Control::Handshake);
+        assert_eq!(Control::of(&control(24), &[1, 0]), Control::Other(24));
         assert_eq!(Control::of(&[], &[1, 0]), Control::Other(0));
         assert_eq!(Control::of(&control(21)[..HEADER], &[1, 0]), Control::Other(0));
     }

@@ -32,6 +32,6 @@ pub(crate) use config::ForCore;
 pub use config::{ClientCertificates, Config, ConfigBuilder};
 pub use error::Error;
 pub use info::{ConnectionInfo, Version};
-pub(crate) use kernel::{Control, MOST_RECORDS, Support, attach, receive_control, send_close_notify};
+pub(crate) use kernel::{Alert, Control, MOST_RECORDS, Support, attach, receive_control, send_alert};
 pub use rustls::pki_types::CertificateDer;
 pub(crate) use session::Session;

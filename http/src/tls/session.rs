@@ -42,6 +42,13 @@ enum State {
     Finished,
 }
 
+/// What a session is advanced for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Read,
+    Write,
+}
+
 impl Session {
     pub(crate) fn new(config: Arc<rustls::ServerConfig>) -> Result<Session, rustls::Error> {
         let connection = UnbufferedServerConnection::new(config)?;
@@ -79,36 +86,59 @@ impl Session {
         ConnectionInfo::of(&self.connection, self.server_name.as_deref())
     }
 
-    /// Takes received bytes. What they decrypt to is appended to `plain`, and what must be sent in turn to `wire`, also
-    /// with an error: then it is the alert that tells the peer.
+    /// Takes received bytes, and overwrites them. What they decrypt to is appended to `plain`, and what must be sent in
+    /// turn to `wire`, also with an error: then it is the alert that tells the peer.
     pub(crate) fn receive(
         &mut self,
-        bytes: &[u8],
+        bytes: &mut [u8],
         plain: &mut Vec<u8>,
         wire: &mut Vec<u8>,
     ) -> Result<(), rustls::Error> {
         if matches!(self.state, State::PeerClosed | State::Finished) {
             return Ok(());
         }
-        let mut pending = self.pending.take().unwrap_or_else(PoolBuf::take);
+        let Some(mut pending) = self.pending.take() else {
+            // As a rule records come whole, and are decrypted where they are.
+            let used = self.take_in(bytes, plain, wire)?;
+            if used < bytes.len() {
+                let mut pending = PoolBuf::take();
+                pending.extend_from_slice(&bytes[used..]);
+                return self.keep(pending);
+            }
+            return Ok(());
+        };
         pending.extend_from_slice(bytes);
+        let used = self.take_in(&mut pending, plain, wire)?;
+        pending.drain(..used);
+        self.keep(pending)
+    }
+
+    /// Returns how many of the bytes are used up.
+    fn take_in(
+        &mut self,
+        bytes: &mut [u8],
+        plain: &mut Vec<u8>,
+        wire: &mut Vec<u8>,
+    ) -> Result<usize, rustls::Error> {
         let handshaking = self.is_handshaking();
-        let (used, outcome) = self.advance(&mut pending, plain, wire, |_, _| Ok(()));
+        let (used, outcome) = self.advance(bytes, plain, wire, Purpose::Read, |_, _| Ok(()));
         if handshaking && let Some(name) = resolver::take_server_name() {
             self.server_name = Some(name);
         }
-        if outcome.is_err() {
-            self.report(&mut pending[used..], wire);
-            return outcome;
+        if let Err(error) = outcome {
+            self.report(&mut bytes[used..], wire);
+            return Err(error);
         }
-        pending.drain(..used);
+        Ok(used)
+    }
+
+    /// Keeps the beginning of a record.
+    fn keep(&mut self, pending: PoolBuf) -> Result<(), rustls::Error> {
         if pending.len() > MOST_PENDING {
             self.state = State::Finished;
             return Err(rustls::Error::General("a handshake message is too long".into()));
         }
-        if !pending.is_empty() {
-            self.pending = Some(pending);
-        }
+        self.pending = (!pending.is_empty()).then_some(pending);
         Ok(())
     }
 
@@ -143,7 +173,7 @@ impl Session {
         // rustls keeps offsets into what is pending, so it must see it again.
         let mut pending = self.pending.take();
         let incoming = pending.as_deref_mut().map_or(&mut [][..], |pending| pending.as_mut_slice());
-        let (used, outcome) = self.advance(incoming, &mut Vec::new(), wire, &mut write);
+        let (used, outcome) = self.advance(incoming, &mut Vec::new(), wire, Purpose::Write, &mut write);
         if let Some(pending) = &mut pending {
             pending.drain(..used);
         }
@@ -158,6 +188,7 @@ impl Session {
         bytes: &mut [u8],
         plain: &mut Vec<u8>,
         wire: &mut Vec<u8>,
+        purpose: Purpose,
         mut write: impl FnMut(
             &mut WriteTraffic<'_, ServerConnectionData>,
             &mut Vec<u8>,
@@ -170,7 +201,7 @@ impl Session {
             let outcome = match state {
                 Err(error) => Err(error),
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => {
-                    let mut outcome = Ok(false);
+                    let mut outcome = Ok(());
                     while let Some(record) = traffic.next_record() {
                         match record {
                             Ok(record) => {
@@ -180,7 +211,11 @@ impl Session {
                             Err(error) => outcome = Err(error),
                         }
                     }
-                    outcome
+                    // Asked once more, it would only say that there is nothing left.
+                    let is_last = purpose == Purpose::Read
+                        && self.state == State::Open
+                        && used + discard == bytes.len();
+                    outcome.map(|()| is_last)
                 }
                 Ok(ConnectionState::EncodeTlsData(mut data)) => {
                     append(wire, ALERT, |wire| data.encode(wire)).map(|()| false)

@@ -117,6 +117,23 @@ impl ProvidedBuffers {
         }
     }
 
+    /// As [`ProvidedBuffers::slice`], to be written to.
+    ///
+    /// # Safety
+    /// As there, and no other reference to these bytes exists while this one lives.
+    #[expect(clippy::mut_from_ref, reason = "the bytes belong to whoever has the buffer, not to the pool")]
+    pub(crate) unsafe fn slice_mut(&self, id: u16, start: u32, len: u32) -> &mut [u8] {
+        debug_assert!(id < self.count && start + len <= self.size);
+        // SAFETY: as in `slice`; the caller vouches that nobody else refers to these bytes, and the mapping may be
+        // written to.
+        unsafe {
+            slice::from_raw_parts_mut(
+                self.memory.as_ptr().add(usize::from(id) * self.size as usize + start as usize),
+                len as usize,
+            )
+        }
+    }
+
     /// The place of the first free buffer in the queue, when nothing is on its way.
     pub(super) fn first(&self) -> u16 {
         self.tail.get().wrapping_sub(self.free.get())

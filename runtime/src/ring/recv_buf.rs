@@ -1,12 +1,13 @@
 use std::fmt;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 
 use super::provided::ProvidedBuffers;
 
 /// Received bytes, borrowed from the core's buffer pool.
 ///
-/// It dereferences to `[u8]`; an empty one means that the peer has finished sending. Dropping it gives the buffer
+/// It dereferences to `[u8]`, which may be overwritten, as for decrypting in place; an empty one means that the peer has
+/// finished sending. Dropping it gives the buffer
 /// back to the kernel, so drop it soon: the pool is shared by all connections of the core. To keep bytes for long,
 /// copy them.
 pub struct RecvBuf(Source);
@@ -43,6 +44,18 @@ impl Deref for RecvBuf {
             Source::Provided { buffers, id, start, len } => unsafe { buffers.slice(*id, *start, *len) },
             Source::Heap(bytes) => bytes,
             Source::Empty => &[],
+        }
+    }
+}
+
+impl DerefMut for RecvBuf {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [u8] {
+        match &mut self.0 {
+            // SAFETY: as above, and `provided` was promised that nobody else has the buffer.
+            Source::Provided { buffers, id, start, len } => unsafe { buffers.slice_mut(*id, *start, *len) },
+            Source::Heap(bytes) => bytes,
+            Source::Empty => &mut [],
         }
     }
 }
