@@ -31,12 +31,21 @@ fn threads() -> usize {
     fs::read_dir("/proc/self/task").unwrap().count()
 }
 
-/// KiB of address space, and whether a ring is mapped.
+/// KiB of writable address space, and whether a ring is mapped.
+///
+/// What allocators reserve for threads to come is not writable yet, and no leak.
 fn mappings() -> (u64, bool) {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")).unwrap();
-    let size = size.trim().trim_end_matches(" kB").parse().unwrap();
-    (size, fs::read_to_string("/proc/self/maps").unwrap().contains("io_uring"))
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    let mut bytes = 0;
+    for line in maps.lines() {
+        let mut words = line.split(' ');
+        let (range, access) = (words.next().unwrap(), words.next().unwrap());
+        if access.contains('w') {
+            let (start, end) = range.split_once('-').unwrap();
+            bytes += u64::from_str_radix(end, 16).unwrap() - u64::from_str_radix(start, 16).unwrap();
+        }
+    }
+    (bytes / 1024, maps.contains("io_uring"))
 }
 
 /// Work of every kind, much of it unfinished when the core ends.
