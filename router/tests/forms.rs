@@ -176,7 +176,10 @@ fn codings_are_taken_off_before_handlers_see_bodies() {
             "{}",
             answer.text()
         );
-        assert_eq!(answer.header("accept-encoding"), (status == 415).then_some("gzip, deflate"));
+        // Whatever else in the workspace asks for has its codings in here as well.
+        let codings = answer.header("accept-encoding");
+        assert_eq!(codings.is_some(), status == 415, "{codings:?}");
+        assert!(codings.is_none_or(|codings| codings.starts_with("gzip, deflate")), "{codings:?}");
     };
     refused("/", "compress", b"x".to_vec(), 415, "`compress` is not supported");
     refused("/", "gzip, gzip, gzip", gzip(b"x"), 415, "more than 2 codings");
