@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use rustix::process::{Pid, Signal};
+
 const COVET_BENCH: &str = env!("CARGO_BIN_EXE_covet-bench");
 
 struct Served {
@@ -91,8 +93,8 @@ fn a_hangup_reads_the_files_again() {
     let get = || curl(&["--cacert", chain_name, "--resolve", &resolve, &url]);
     assert_eq!(get(), "Hello, World!");
     let hang_up = |served: &Served, complaints: &mut BufReader<_>| {
-        let pid = served.child.id().to_string();
-        assert!(Command::new("kill").args(["-HUP", &pid]).status().expect("kill runs").success());
+        let process = Pid::from_child(&served.child);
+        rustix::process::kill_process(process, Signal::HUP).expect("the server runs");
         loop {
             let mut line = String::new();
             assert_ne!(complaints.read_line(&mut line).expect("it is text"), 0, "it has ended");
