@@ -34,7 +34,8 @@ fn named(value: &toml::Table, crates: &mut Vec<String>) {
 }
 
 fn is_named_in(document: &str, name: &str) -> bool {
-    let part_of_name = |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_alphanumeric() || b"-_".contains(b));
+    let part_of_name =
+        |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_alphanumeric() || b"-_".contains(b));
     document.match_indices(name).any(|(at, _)| {
         let bytes = document.as_bytes();
         let before = at.checked_sub(1).and_then(|at| bytes.get(at));

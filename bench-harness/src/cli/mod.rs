@@ -12,6 +12,7 @@ pub mod import;
 mod keep;
 pub mod load_args;
 pub mod main_job;
+pub mod manual;
 pub mod merge;
 pub mod null;
 pub mod peers;
@@ -85,6 +86,10 @@ pub enum Command {
     Merge(merge::MergeArgs),
     /// Judge a claim file: the main job with the verdict as the exit status
     Verify(main_job::VerifyArgs),
+    /// Write manual pages into a directory
+    Man(manual::ManArgs),
+    /// Print a script that makes a shell complete the command line
+    Completions(manual::CompletionsArgs),
 }
 
 /// Parses the process's arguments, does what they ask, and returns the exit status.
@@ -106,6 +111,8 @@ pub fn main() -> ExitCode {
         Some(Command::Import(args)) => import::import(args),
         Some(Command::Merge(args)) => merge::merge(args),
         Some(Command::Verify(args)) => main_job::verify(args),
+        Some(Command::Man(args)) => manual::man(args),
+        Some(Command::Completions(args)) => manual::completions(args),
     };
     match result {
         Ok(exit) => exit.into(),

@@ -5,7 +5,7 @@ mod sections;
 use super::Report;
 use super::svg::escape;
 
-const STYLE: &str = include_str!("style.css");
+pub(super) const STYLE: &str = include_str!("style.css");
 
 /// The page.
 pub fn page(report: &Report) -> String {

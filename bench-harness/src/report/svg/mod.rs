@@ -38,6 +38,16 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
+/// A chart as a file of its own, with the page's style sheet inside it.
+pub fn standalone(chart: &str) -> String {
+    let style = format!("<style>{}svg{{background:var(--card)}}</style>", super::html::STYLE);
+    let head = "<svg xmlns=\"http://www.w3.org/2000/svg\" ";
+    match chart.strip_prefix("<svg ").and_then(|rest| rest.split_once('>')) {
+        Some((attributes, content)) => format!("{head}{attributes}>\n{style}\n{content}\n"),
+        None => chart.to_owned(),
+    }
+}
+
 /// Where the data lie inside a chart.
 #[derive(Debug, Clone, Copy)]
 struct Plot {
@@ -100,6 +110,19 @@ fn path(out: &mut String, class: &str, points: impl Iterator<Item = (f64, f64)>)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_chart_of_its_own_has_its_namespace_and_style() {
+        let file = standalone(&format!("{}<path d=\"M0 0\"/></svg>", open(WIDE, "a > b")));
+        assert!(
+            file.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 860 400\""),
+            "{file}"
+        );
+        assert!(file.contains("aria-label=\"a &gt; b\">\n<style>:root{"), "{file}");
+        assert!(file.ends_with("</style>\n<path d=\"M0 0\"/></svg>\n"), "{file}");
+        // What would end the style sheet, or the file's being XML.
+        assert!(!super::super::html::STYLE.contains(['<', '&']));
+    }
 
     #[test]
     fn nothing_escapes_the_escape() {
