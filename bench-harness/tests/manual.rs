@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 const COVET_BENCH: &str = env!("CARGO_BIN_EXE_covet-bench");
-const SUBCOMMANDS: [&str; 5] = ["serve", "null", "run", "peers", "verify"];
+const SUBCOMMANDS: [&str; 9] = ["serve", "null", "run", "ab", "max", "rate", "selfcheck", "peers", "verify"];
 
 fn run(program: &str, arguments: &[&str]) -> Output {
     Command::new(program).args(arguments).output().expect("the program runs")
