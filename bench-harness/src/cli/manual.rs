@@ -59,7 +59,10 @@ pub fn completions(args: CompletionsArgs) -> anyhow::Result<Exit> {
     // Into memory first: the generators take a failed write for a defect, and `| head` is none.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), NAME, &mut script);
-    print(&script)
+    let script = String::from_utf8_lossy(&script);
+    // For bash, clap_complete 4.6.11 takes the hyphen in our name for the step down to a subcommand, in half of the
+    // places where it writes the name.
+    print(script.replace("covet__subcmd__bench", "covet__bench").as_bytes())
 }
 
 fn print(text: &[u8]) -> anyhow::Result<Exit> {
