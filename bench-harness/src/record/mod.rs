@@ -12,6 +12,7 @@ mod hist;
 mod json;
 mod merge;
 mod platform;
+mod steadiness;
 mod text;
 
 use std::time::Duration;

@@ -326,3 +326,37 @@ fn text_of_a_bad_run_says_invalid_first_and_names_the_errors() {
         "{text}"
     );
 }
+
+/// A record whose seconds completed these numbers of requests.
+fn seconds(rates: impl IntoIterator<Item = u64>) -> RunRecord {
+    let mut record = record(LoopModel::Closed, 4000, Duration::from_millis(1));
+    record.intervals = rates
+        .into_iter()
+        .enumerate()
+        .map(|(index, completed)| Interval {
+            start: Duration::from_secs(index as u64),
+            length: Duration::from_secs(1),
+            completed,
+            p50: Duration::from_millis(1),
+            p99: Duration::from_millis(1),
+            backlog: 0,
+        })
+        .collect();
+    record
+}
+
+#[test]
+fn a_rate_that_drifts_is_told() {
+    assert_eq!(outcome(&seconds((0..20).map(|i| 4000 + i * 7919 % 13)), "steadiness"), GuardOutcome::Passed);
+    let rising = seconds((0..20).map(|i| 4000 + i * 40 + i * 7919 % 13));
+    assert_eq!(outcome(&rising, "steadiness"), GuardOutcome::Warning);
+    let told = rising.guards().into_iter().find(|guard| guard.name == "steadiness").unwrap().detail;
+    assert!(told.contains("the rate changed by +17.") && told.contains("longer warm-up"), "{told}");
+    let by_plan = {
+        let mut record = seconds((0..20).map(|i| 4000 + i * 40));
+        record.conditions.arrivals = Some("constant in stages 10s:4k".to_owned());
+        record
+    };
+    assert!(by_plan.guards().iter().all(|guard| guard.name != "steadiness"));
+    assert!(seconds(0..7).guards().iter().all(|guard| guard.name != "steadiness"), "too few seconds");
+}

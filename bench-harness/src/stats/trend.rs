@@ -85,7 +85,8 @@ pub const STEADY: f64 = 0.02;
 pub struct Drift {
     /// The Theil-Sen slope times the length, over the median: 0.05 reads as "5 % higher at the end".
     pub change: f64,
-    /// The p-value of "no trend", autocorrelation taken into account.
+    /// The p-value of "no trend": the larger of those with and without autocorrelation taken into account, for a few
+    /// observations can correlate negatively by chance.
     pub p: f64,
 }
 
@@ -106,7 +107,8 @@ pub fn drift(series: &[f64]) -> Option<Drift> {
         return None;
     }
     let change = slope(&points)? * (points.len() - 1) as f64 / centre;
-    Some(Drift { change, p: MannKendall::of_dependent(&points).map_or(1.0, |test| test.p) })
+    let p = |test: Option<MannKendall>| test.map_or(1.0, |test| test.p);
+    Some(Drift { change, p: p(MannKendall::of(&points)).max(p(MannKendall::of_dependent(&points))) })
 }
 
 /// The factor by which dependence inflates the variance of Mann-Kendall's S.
