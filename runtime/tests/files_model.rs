@@ -60,6 +60,40 @@ fn part(model: &[u8], offset: u64, len: usize) -> &[u8] {
     &rest[..len.min(rest.len())]
 }
 
+/// Reads until the buffer is full or the file ends. One read may bring less: up to the first page that is not cached.
+async fn read_to_end(file: &File, mut buffer: AlignedBuf, offset: u64) -> AlignedBuf {
+    loop {
+        let had = buffer.len();
+        let (read, returned) = file.read_at(buffer, offset + had as u64).await;
+        buffer = returned;
+        let count = read.unwrap();
+        assert_eq!(buffer.len(), had + count, "a read appends as many bytes as it says");
+        if count == 0 {
+            return buffer;
+        }
+    }
+}
+
+/// The same of several buffers, which fill one after the other.
+async fn read_vectored_to_end(file: &File, mut buffers: Vec<Vec<u8>>, offset: u64) -> Vec<u8> {
+    let mut whole = Vec::new();
+    loop {
+        let (read, returned) = file.read_vectored_at(buffers, offset + whole.len() as u64).await;
+        buffers = returned;
+        let count = read.unwrap();
+        let had = whole.len();
+        whole = buffers.concat();
+        assert_eq!(whole.len(), had + count, "a read appends as many bytes as it says");
+        if let Some(first_with_room) = buffers.iter().position(|buffer| buffer.len() < buffer.capacity()) {
+            let later = &buffers[first_with_room + 1..];
+            assert!(later.iter().all(Vec::is_empty), "a buffer is filled before the next");
+        }
+        if count == 0 {
+            return whole;
+        }
+    }
+}
+
 async fn run(path: &Path, seed: u64) {
     let mut choices = Choices(seed);
     let file = File::create(path).await.unwrap();
@@ -98,17 +132,15 @@ async fn run(path: &Path, seed: u64) {
             }
             5 => {
                 let capacities = [choices.below(9000) as usize, 0, choices.below(20_000) as usize];
-                let buffers: Vec<Vec<u8>> = capacities.iter().map(|len| Vec::with_capacity(*len)).collect();
-                let (read, buffers) = file.read_vectored_at(buffers, offset).await;
+                let buffers = capacities.iter().map(|len| Vec::with_capacity(*len)).collect();
                 let expected = part(&model, offset, capacities.iter().sum());
-                assert_eq!(read.unwrap(), expected.len(), "seed {seed:#x}, step {step}");
-                assert!(buffers.concat() == expected, "seed {seed:#x}, step {step}");
+                let found = read_vectored_to_end(&file, buffers, offset).await;
+                assert!(found == expected, "seed {seed:#x}, step {step}");
             }
             _ => {
-                let (read, buffer) = file.read_at(AlignedBuf::new(8192, 512), offset).await;
                 let expected = part(&model, offset, 8192);
-                assert_eq!(read.unwrap(), expected.len(), "seed {seed:#x}, step {step}");
-                assert!(buffer[..] == *expected, "seed {seed:#x}, step {step}");
+                let found = read_to_end(&file, AlignedBuf::new(8192, 512), offset).await;
+                assert!(found[..] == *expected, "seed {seed:#x}, step {step}");
             }
         }
         if step % 10 == 0 {
