@@ -109,12 +109,15 @@ fn limit(resource: Resource) -> String {
 }
 
 fn refusal_hint() -> String {
-    const KNOB: &str = "/proc/sys/kernel/io_uring_disabled";
-    match std::fs::read_to_string(KNOB).as_deref().map(str::trim) {
-        Ok("1") => "kernel.io_uring_disabled is 1: run `sysctl kernel.io_uring_disabled=0`, or put the user into \
+    hint_for(&std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled").unwrap_or_default())
+}
+
+fn hint_for(io_uring_disabled: &str) -> String {
+    match io_uring_disabled.trim() {
+        "1" => "kernel.io_uring_disabled is 1: run `sysctl kernel.io_uring_disabled=0`, or put the user into \
                     the group named by kernel.io_uring_group"
             .into(),
-        Ok("2") => "kernel.io_uring_disabled is 2: run `sysctl kernel.io_uring_disabled=0`".into(),
+        "2" => "kernel.io_uring_disabled is 2: run `sysctl kernel.io_uring_disabled=0`".into(),
         _ => "a seccomp profile or security module forbids it (Docker's default profile does): run the container \
               with a profile that allows io_uring_setup, io_uring_enter and io_uring_register"
             .into(),
@@ -124,6 +127,19 @@ fn refusal_hint() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_setting_that_disables_rings_is_named() {
+        for (setting, parts) in [
+            ("1\n", ["io_uring_disabled is 1", "kernel.io_uring_group"]),
+            ("2\n", ["io_uring_disabled is 2", "io_uring_disabled=0"]),
+            ("0\n", ["seccomp", "allows io_uring_setup"]),
+            ("", ["seccomp", "allows io_uring_setup"]),
+        ] {
+            let hint = hint_for(setting);
+            assert!(parts.iter().all(|part| hint.contains(part)), "{setting:?}: {hint}");
+        }
+    }
 
     #[test]
     fn a_refusal_names_its_remedy() {

@@ -58,6 +58,8 @@ impl Uring {
     /// Everything the operation points to stays alive and in place until its last completion.
     #[inline]
     pub(super) unsafe fn push(&mut self, op: Op, token: u64, silent: bool) {
+        #[cfg(all(test, not(loom), not(miri)))]
+        let op = crate::ring::tests::old_kernel::as_then(op);
         let entry = entry(op).user_data(token);
         let entry = if silent { entry.flags(squeue::Flags::SKIP_SUCCESS) } else { entry };
         if self.overflow.is_empty() {
@@ -187,8 +189,16 @@ unsafe fn register(ring: &IoUring, buffers: &ProvidedBuffers) -> io::Result<()> 
     }
 }
 
-/// Makes the notification say whether the bytes were copied after all (Linux 6.2).
-const SEND_ZC_REPORT_USAGE: u16 = 1 << 3;
+/// Makes the notification say whether the bytes were copied after all (IORING_SEND_ZC_REPORT_USAGE, Linux 6.2).
+#[inline(always)]
+fn report_usage() -> u16 {
+    #[cfg(all(test, not(loom), not(miri)))]
+    if crate::ring::tests::old_kernel::lacks(crate::ring::tests::old_kernel::Feature::SendZeroCopy) {
+        // A flag that no kernel knows yet.
+        return 1 << 15;
+    }
+    1 << 3
+}
 
 #[inline(always)]
 fn entry(op: Op) -> squeue::Entry {
@@ -204,10 +214,9 @@ fn entry(op: Op) -> squeue::Entry {
         Op::Send { socket, from, len, flags } => {
             opcode::Send::new(types::Fd(socket), from, len).flags(flags).build()
         }
-        Op::SendZeroCopy { socket, from, len, flags } => opcode::SendZc::new(types::Fd(socket), from, len)
-            .flags(flags)
-            .zc_flags(SEND_ZC_REPORT_USAGE)
-            .build(),
+        Op::SendZeroCopy { socket, from, len, flags } => {
+            opcode::SendZc::new(types::Fd(socket), from, len).flags(flags).zc_flags(report_usage()).build()
+        }
         Op::SendMsg { socket, message, flags } => {
             opcode::SendMsg::new(types::Fd(socket), message).flags(flags as u32).build()
         }

@@ -3,8 +3,13 @@
 use std::cell::Cell;
 
 use super::alone::alone;
+use super::scratch::Scratch;
 use super::*;
-use crate::{DriverChoice, DriverKind, StartError};
+use crate::fs::File;
+use crate::ring::file_op::FileOp;
+use crate::ring::op::Op;
+use crate::ring::zero_copy::NEVER;
+use crate::{DriverChoice, DriverKind, StartError, spawn};
 
 /// What a kernel may lack, with the release that brought it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +26,10 @@ pub(in crate::ring) enum Feature {
     BufferRings,
     /// IORING_RECV_MULTISHOT, where the release does not tell: on kernels with parts of others.
     MultishotRecv,
+    /// IORING_SEND_ZC_REPORT_USAGE, Linux 6.2; IORING_OP_SEND_ZC itself, Linux 6.0.
+    SendZeroCopy,
+    /// IORING_OP_FTRUNCATE, Linux 6.9.
+    Ftruncate,
 }
 
 thread_local! {
@@ -30,6 +39,16 @@ thread_local! {
 /// Whether the kernel is to be taken for one without this.
 pub(in crate::ring) fn lacks(feature: Feature) -> bool {
     LACKING.get().contains(&feature)
+}
+
+/// What the present kernel refuses as one without the operation would: with EINVAL.
+pub(in crate::ring) fn as_then(op: Op) -> Op {
+    match op {
+        Op::File(FileOp::Truncate { file, .. }) if lacks(Feature::Ftruncate) => {
+            Op::File(FileOp::Truncate { file, len: u64::MAX })
+        }
+        _ => op,
+    }
 }
 
 fn without(features: &'static [Feature], choice: DriverChoice) -> Result<(DriverKind, String), StartError> {
@@ -94,4 +113,52 @@ fn without_what_a_ring_needs_epoll_serves() {
             assert_eq!(kind, DriverKind::Epoll, "without {lacking:?}: {state}");
         }
     });
+}
+
+#[test]
+fn without_sends_that_do_not_copy_bytes_are_copied() {
+    LACKING.set(&[Feature::SendZeroCopy]);
+    tiny()
+        .driver(DriverChoice::IoUring)
+        .zero_copy(Some(4096))
+        .block_on(async {
+            let (client, server) = pair().await;
+            let reader = spawn(async move { receive_all(&server).await });
+            for _ in 0..3 {
+                client.submit_send(vec![7; 50_000]).unwrap();
+                client.flush().await.unwrap();
+                assert_eq!(
+                    driver(|driver| driver.zero_copy_from),
+                    NEVER,
+                    "asked once, the core does not ask again"
+                );
+            }
+            drop(client);
+            assert!(reader.await.unwrap() == [7; 150_000]);
+            assert_nothing_is_lent().await;
+        })
+        .unwrap();
+    LACKING.set(&[]);
+}
+
+#[test]
+fn without_a_ring_that_cuts_files_a_thread_does() {
+    LACKING.set(&[Feature::Ftruncate]);
+    let scratch = Scratch::new();
+    tiny()
+        .driver(DriverChoice::IoUring)
+        .block_on(async {
+            let file = File::create(scratch.join("file")).await.unwrap();
+            file.write_all_at("some bytes", 0).await.0.unwrap();
+            for len in [4, 10_000, 0] {
+                file.set_len(len).await.unwrap();
+                assert_eq!(file.metadata().await.unwrap().len(), len);
+            }
+            let error = file.set_len(u64::MAX).await.unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::EINVAL), "what is wrong stays wrong");
+            drop(file);
+            assert_nothing_is_lent().await;
+        })
+        .unwrap();
+    LACKING.set(&[]);
 }
