@@ -122,7 +122,8 @@ impl TcpListener {
     ///
     /// # Errors
     /// EMFILE and ENFILE when descriptors run out, ENOMEM and ENOBUFS when memory does: the connection stays in
-    /// the backlog, so wait a little and call again. A peer that gave up before it was accepted is no error.
+    /// the backlog, so wait a little and call again. A peer that gave up before it was accepted, or whose network went
+    /// away, is no error.
     pub async fn accept(&self) -> io::Result<TcpStream> {
         poll_fn(|cx| self.poll_accept(cx)).await
     }

@@ -33,6 +33,25 @@ fn slot_of(listeners: &mut Slab<ListenerSlot>, key: Key) -> Option<&mut Listener
     listeners.get_mut(key.index as usize).filter(|slot| slot.generation == key.generation)
 }
 
+/// Whether an error of accept(2) says nothing about the listener, so that the next connection may well be accepted:
+/// Linux hands down what is wrong with the network of the new connection (accept(2), "Error handling").
+fn is_of_one_connection(error: i32) -> bool {
+    matches!(
+        error,
+        libc::EINTR
+            | libc::EAGAIN
+            | libc::ECANCELED
+            | libc::ECONNABORTED
+            | libc::EPROTO
+            | libc::ENOPROTOOPT
+            | libc::ENETDOWN
+            | libc::ENETUNREACH
+            | libc::EHOSTDOWN
+            | libc::EHOSTUNREACH
+            | libc::ENONET
+    )
+}
+
 impl Driver {
     pub(crate) fn adopt_listener(&mut self, socket: OwnedFd) -> io::Result<Key> {
         if self.is_closed() {
@@ -135,11 +154,9 @@ impl Driver {
                     self.cancel(key, Kind::Accept, Kind::CancelAccept);
                 }
             }
-            None => match -result {
-                // The peer gave up before it was accepted, or accepting was stopped by us: nothing to report.
-                libc::ECONNABORTED | libc::EINTR | libc::EAGAIN | libc::ECANCELED | libc::EPROTO => {}
-                error => slot.error = Some(error),
-            },
+            // The peer gave up before it was accepted, or accepting was stopped by us: nothing to report.
+            None if is_of_one_connection(-result) => {}
+            None => slot.error = Some(-result),
         }
         if let Some(slot) = self.listeners.get_mut(key.index as usize) {
             self.after.wake(&mut slot.waker);

@@ -95,6 +95,45 @@ fn an_accept_that_its_cancellation_missed_is_cancelled_again() {
 }
 
 #[test]
+fn what_is_wrong_with_one_connection_is_no_error_of_its_listener() {
+    tiny()
+        .block_on(async {
+            let listener = TcpListener::bind(local()).unwrap();
+            let address = listener.local_addr().unwrap();
+            let answer = |error: i32| {
+                let mut after = driver(|driver| {
+                    let (index, slot) = driver.listeners.iter().next().unwrap();
+                    let key = Key { index: index as u32, generation: slot.generation };
+                    driver.on_accept(key, -error, true);
+                    driver.take_after()
+                });
+                after.run();
+            };
+            for (error, reported) in [
+                (libc::EHOSTUNREACH, false),
+                (libc::ENETDOWN, false),
+                (libc::ENONET, false),
+                (libc::ENOPROTOOPT, false),
+                (libc::ECONNABORTED, false),
+                (libc::EMFILE, true),
+                (libc::EPERM, true),
+            ] {
+                assert!(touch(listener.accept()).await.is_none(), "it is armed");
+                answer(error);
+                let _client = std::net::TcpStream::connect(address).unwrap();
+                let mut accepted = listener.accept().await;
+                assert_eq!(accepted.is_err(), reported, "errno {error}");
+                if reported {
+                    assert_eq!(accepted.unwrap_err().raw_os_error(), Some(error));
+                    accepted = listener.accept().await;
+                }
+                accepted.unwrap();
+            }
+        })
+        .unwrap();
+}
+
+#[test]
 fn slots_are_used_again_and_their_generations_differ() {
     tiny()
         .block_on(async {
