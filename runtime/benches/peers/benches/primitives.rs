@@ -1,16 +1,18 @@
 //! Spawning, a oneshot, a timer and a message to another core, on each runtime in turn.
 //!
 //! Each job runs inside its runtime, so that neither its start nor its end is measured. A timer is polled once before
-//! it is dropped: some runtimes set it only then.
+//! it is dropped: some runtimes set it only then. After criterion's own lines comes a table with ratios.
 
+use std::fs;
 use std::future::{Future, poll_fn};
 use std::hint::black_box;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{Criterion, criterion_group};
 use runtime_peers::{lift_limits, pin};
 
 const FAR: Duration = Duration::from_secs(30);
@@ -311,12 +313,47 @@ fn limits(_: &mut Criterion) {
     lift_limits();
 }
 
+/// Where criterion writes its estimates.
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/primitives")
+}
+
+/// Criterion's estimate of the median, in nanoseconds.
+fn estimate(job: &str, runtime: &str) -> Option<f64> {
+    let path = directory().join(job).join(runtime).join("new/estimates.json");
+    let text = fs::read_to_string(path).ok()?;
+    let (_, median) = text.split_once("\"median\"")?;
+    let (_, number) = median.split_once("\"point_estimate\":")?;
+    number.split([',', '}']).next()?.trim().parse().ok()
+}
+
+fn print_table() {
+    const PEERS: [&str; 4] = ["tokio", "monoio", "compio", "glommio"];
+    println!("medians in nanoseconds; the ratio is that of covet to the best of the others");
+    println!("| job | covet | {} | ratio |", PEERS.join(" | "));
+    println!("|---|---|{}---|", "---|".repeat(PEERS.len()));
+    for job in ["spawn and await", "oneshot round trip", "timer insert and cancel", "cross-core ping-pong"] {
+        let Some(ours) = estimate(job, "covet") else { continue };
+        let peers = PEERS.map(|peer| estimate(job, peer));
+        let best = peers.iter().flatten().copied().fold(f64::INFINITY, f64::min);
+        let peers = peers.map(|value| value.map_or_else(|| "-".into(), |value| format!("{value:.1}")));
+        println!("| {job} | {ours:.1} | {} | {:.3} |", peers.join(" | "), ours / best);
+    }
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default()
+        .output_directory(&directory())
         .sample_size(20)
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1));
     targets = limits, spawn_and_await, oneshot, timer, ping_pong
 }
-criterion_main!(benches);
+
+fn main() {
+    // Those of an earlier run would be taken for this one's.
+    let _ = fs::remove_dir_all(directory());
+    benches();
+    print_table();
+}
