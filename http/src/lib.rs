@@ -9,8 +9,11 @@
 
 pub mod body;
 pub mod compress;
+pub mod forwarded;
 pub mod h1;
 pub mod multipart;
+mod networks;
+pub mod proxy_protocol;
 pub mod ranges;
 pub mod request;
 pub mod response;
@@ -22,6 +25,7 @@ pub mod upgrade;
 
 pub use body::{Body, BodyError, BodySource, BoxError, FixedBody};
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
+pub use networks::{Networks, NetworksError};
 pub use request::{PathParams, Request, RequestBuilder, RequestError};
 pub use response::{ContentType, Response};
 pub use service::{Service, service_fn};

@@ -294,3 +294,49 @@ fn options_are_set_on_every_kind_of_socket() {
     })
     .unwrap();
 }
+
+#[test]
+fn bytes_say_since_when_they_have_waited() {
+    block_on(async {
+        let (client, server) = pair().await;
+        assert_eq!(server.waiting_since(), None);
+        let sent = Instant::now();
+        assert!(client.write_all("first").await.0.is_ok());
+        // Receiving is under way before anybody has bytes to take.
+        assert!(time::timeout(Duration::from_secs(5), server.peek(9)).await.unwrap().is_ok());
+        let first = server.waiting_since().unwrap();
+        assert!(first >= sent - Duration::from_millis(1) && first <= Instant::now());
+        time::sleep(Duration::from_millis(30)).await;
+        assert!(client.write_all("second").await.0.is_ok());
+        time::sleep(Duration::from_millis(30)).await;
+        assert_eq!(server.waiting_since(), Some(first), "the first of them has not been taken");
+        assert_eq!(&server.recv().await.unwrap()[..], b"first");
+        let second = server.waiting_since().unwrap();
+        assert!(second >= first + Duration::from_millis(29), "the next ones have come later");
+        assert_eq!(&server.recv().await.unwrap()[..], b"second");
+        assert_eq!(server.waiting_since(), None);
+    })
+    .unwrap();
+}
+
+#[test]
+fn what_a_core_keeps_can_be_given_back_at_any_time() {
+    covet_runtime::buf::release();
+    block_on(async {
+        let pairs = [pair().await, pair().await];
+        for round in 0..3 {
+            for (client, server) in &pairs {
+                assert!(client.write_all(vec![round; 100_000]).await.0.is_ok());
+                let mut left = 100_000;
+                while left > 0 {
+                    let received = server.recv().await.unwrap();
+                    assert!(received.iter().all(|&byte| byte == round));
+                    left -= received.len();
+                }
+            }
+            covet_runtime::buf::release();
+            time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .unwrap();
+}

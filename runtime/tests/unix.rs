@@ -369,3 +369,26 @@ fn peeked_bytes_stay() {
     })
     .unwrap();
 }
+
+#[test]
+fn retiring_returns_what_was_accepted_and_loses_nothing() {
+    let directory = Directory::new("retire");
+    let path = directory.file("socket");
+    block_on(async {
+        let listener = UnixListener::bind(&path).unwrap();
+        // Once accepting is under way, connections are taken that nobody has asked for.
+        let first = UnixStream::connect(&path).await.unwrap();
+        let taken = listener.accept().await.unwrap();
+        let others: Vec<UnixStream> =
+            [UnixStream::connect(&path).await.unwrap(), UnixStream::connect(&path).await.unwrap()].into();
+        time::sleep(Duration::from_millis(20)).await;
+        let retired = listener.retire().await;
+        assert_eq!(retired.len(), 2);
+        for (client, server) in others.iter().zip(&retired).chain([(&first, &taken)]) {
+            assert!(client.write_all("still here").await.0.is_ok());
+            assert_eq!(&server.recv().await.unwrap()[..], b"still here");
+        }
+        assert!(!path.exists(), "the path goes with the listener");
+    })
+    .unwrap();
+}

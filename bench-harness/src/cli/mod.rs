@@ -6,6 +6,7 @@ pub mod ab;
 mod bundles;
 pub mod compare;
 pub mod compat;
+pub mod defence;
 pub mod exit;
 pub mod export;
 pub mod import;
@@ -21,6 +22,8 @@ pub mod scenario;
 pub mod search;
 pub mod selfcheck;
 pub mod serve;
+pub mod slow_clients;
+pub mod sockets;
 pub mod tls;
 pub mod values;
 
@@ -84,6 +87,8 @@ pub enum Command {
     Import(import::ImportArgs),
     /// Put run bundles together: generators of one load, or repeats
     Merge(merge::MergeArgs),
+    /// Measure what clients that never finish a request cost the others
+    SlowClients(slow_clients::SlowClientsArgs),
     /// Judge a claim file: the main job with the verdict as the exit status
     Verify(main_job::VerifyArgs),
     /// Write manual pages into a directory
@@ -110,6 +115,7 @@ pub fn main() -> ExitCode {
         Some(Command::Export(args)) => export::export(args),
         Some(Command::Import(args)) => import::import(args),
         Some(Command::Merge(args)) => merge::merge(args),
+        Some(Command::SlowClients(args)) => slow_clients::slow_clients(args),
         Some(Command::Verify(args)) => main_job::verify(args),
         Some(Command::Man(args)) => manual::man(args),
         Some(Command::Completions(args)) => manual::completions(args),

@@ -108,7 +108,7 @@ pub fn peers(args: PeersArgs) -> anyhow::Result<Exit> {
 }
 
 /// The first CPUs for the server, the rest for the generator.
-fn split_cpus(mut cpus: Vec<usize>, servers: usize) -> anyhow::Result<(Vec<usize>, Vec<usize>)> {
+pub(super) fn split_cpus(mut cpus: Vec<usize>, servers: usize) -> anyhow::Result<(Vec<usize>, Vec<usize>)> {
     if servers == 0 || servers >= cpus.len() {
         let what = format!(
             "{servers} core(s) for the server leave none for the generator: there are {}",

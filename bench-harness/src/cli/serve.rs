@@ -1,28 +1,34 @@
 //! `covet-bench serve`: the reference service.
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
 
 use clap::Args;
+use covet_http::server::Config;
 use covet_runtime::{CoreSet, DriverKind};
 
+use super::defence::DefenceArgs;
 use super::exit::Exit;
+use super::sockets::SocketArgs;
 use super::tls::{TlsArgs, reload_on_hangup};
 use crate::load::format_cpus;
 use crate::target::reference;
+use crate::target::sockets::Sockets;
 
 /// Options of `covet-bench serve`.
 #[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
-    /// Address to listen on; port 0 lets the kernel choose, and the address is printed
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
-    pub listen: SocketAddr,
+    /// Where to listen.
+    #[command(flatten)]
+    pub sockets: SocketArgs,
     /// Cores to serve on: `all`, `physical`, a list such as `0,2-5`
     #[arg(long, value_name = "LIST", default_value = "all")]
     pub cores: String,
     /// TLS.
     #[command(flatten)]
     pub tls: TlsArgs,
+    /// Proxies and limits.
+    #[command(flatten)]
+    pub defence: DefenceArgs,
 }
 
 /// Says on standard error when the server is not on the driver that its figures are known for.
@@ -33,6 +39,14 @@ pub(super) fn note_driver() {
     }
 }
 
+/// The address, or the path of a Unix socket.
+fn describe(sockets: &Sockets) -> String {
+    match sockets.address() {
+        Some(address) => address.to_string(),
+        None => format!("unix:{}", sockets.paths().first().map_or("", |path| path.to_str().unwrap_or(""))),
+    }
+}
+
 /// Serves until SIGINT or SIGTERM, which lets requests in flight finish; prints one line with the address once it
 /// accepts connections.
 ///
@@ -40,17 +54,20 @@ pub(super) fn note_driver() {
 /// When the cores do not exist, the address cannot be listened on, or a limit is too low.
 pub fn serve(args: ServeArgs) -> anyhow::Result<Exit> {
     let cores: CoreSet = args.cores.parse()?;
-    let https = args.tls.https(args.listen.ip())?;
-    let config = https.as_ref().map(|https| https.config.clone());
-    let service = reference::start(args.listen, cores.clone(), config)?;
+    let https = args.tls.https(args.sockets.listen.ip())?;
+    let mut config = Config { tls: https.as_ref().map(|https| https.config.clone()), ..Config::default() };
+    args.defence.apply(&mut config);
+    let opened = args.sockets.open(&cores)?;
+    let place = describe(&opened.sockets);
+    let service = reference::start(opened.sockets.clone(), cores.clone(), config)?;
     let redirect = args.tls.start_redirect(cores, service.address().port())?;
     if let Some(https) = &https {
         reload_on_hangup(https.config.clone())?;
     }
     note_driver();
     let scheme = if https.is_some() { "https" } else { "http" };
-    let mut line =
-        format!("listening on {scheme}://{} on core {}\n", service.address(), format_cpus(service.cpus()));
+    let mut line = format!("listening on {scheme}://{place} on core {}\n", format_cpus(service.cpus()));
+    let standing = opened.serving(&service)?;
     if let Some(redirect) = &redirect {
         line.push_str(&format!("redirecting http://{} to HTTPS\n", redirect.address()));
     }
@@ -60,6 +77,7 @@ pub fn serve(args: ServeArgs) -> anyhow::Result<Exit> {
     // Whoever started us may not want the line; that is no reason to stop serving.
     let _ = io::stdout().lock().write_all(line.as_bytes()).and_then(|()| io::stdout().flush());
     service.join()?;
+    drop(standing);
     redirect.map_or(Ok(()), |redirect| redirect.join())?;
     Ok(Exit::Success)
 }

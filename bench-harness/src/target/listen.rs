@@ -6,10 +6,13 @@ use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use covet_http::server::Listener;
 use covet_runtime::net::TcpListener;
-use covet_runtime::{CoreSet, JoinFailure, Runtime, StartError};
+use covet_runtime::{CoreSet, JoinFailure, Runtime, ShutdownHandle, StartError};
 use rustix::net::{AddressFamily, SocketType, bind, getsockname, ipproto, socket, sockopt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::sockets::Sockets;
 
 /// Descriptors that a core needs beside its connections (ring, eventfd, listener), and the process beside its cores.
 const DESCRIPTORS_PER_CORE: u64 = 8;
@@ -37,6 +40,9 @@ pub enum ListenError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// Sockets can't be made, or taken over.
+    #[error("cannot listen: {0}")]
+    Sockets(#[source] io::Error),
     /// The process may open too few files for its cores, not to speak of connections.
     #[error(
         "{cores} core(s) need {needed} open files and some for connections, and the limit is {limit}: raise it first, \
@@ -56,7 +62,7 @@ pub enum ListenError {
 }
 
 impl ListenError {
-    fn new(address: SocketAddr, source: io::Error) -> Self {
+    pub(super) fn new(address: SocketAddr, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::AddrInUse => Self::InUse(address),
             _ => Self::Listen { address, source },
@@ -112,7 +118,57 @@ impl Listening {
         Ok(Self { runtime, address, cpus })
     }
 
-    /// Where it listens.
+    /// Runs `serve` on each core with what that core accepts from, and returns once all of them accept. SIGINT and
+    /// SIGTERM begin the shutdown. The soft limit on open files is raised to the hard one.
+    ///
+    /// # Errors
+    /// When a core does not exist, its ring cannot be made, or descriptors are short.
+    pub fn start_on<F, Fut>(
+        sockets: Sockets,
+        cores: CoreSet,
+        thread_name: &str,
+        serve: F,
+    ) -> Result<Self, ListenError>
+    where
+        F: Fn(Listener) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + 'static,
+    {
+        let cpus = cores.resolve()?;
+        raise_open_files(cpus.len())?;
+        let address = sockets.address();
+        let (report, reports) = mpsc::channel();
+        let serve = Arc::new(serve);
+        let builder = Runtime::builder().cores(cores).thread_name(thread_name).handle_signals(true);
+        let runtime = builder.start(move |core| {
+            let (report, serve, listener) = (report.clone(), serve.clone(), sockets.listener(&core));
+            async move {
+                // The receiver is gone only when another core has failed and all of them are about to end.
+                match listener {
+                    Ok(listener) => {
+                        let _ = report.send(Ok(()));
+                        drop(report);
+                        serve(listener).await;
+                    }
+                    Err(error) => drop(report.send(Err(error))),
+                }
+            }
+        })?;
+        for outcome in reports.iter().take(cpus.len()) {
+            if let Err(source) = outcome {
+                runtime.shutdown(Duration::ZERO);
+                return Err(ListenError::Sockets(source));
+            }
+        }
+        let address = address.unwrap_or_else(|| ([0, 0, 0, 0], 0).into());
+        Ok(Self { runtime, address, cpus })
+    }
+
+    /// Where it can be told to shut down.
+    pub fn shutdown_handle(&self) -> ShutdownHandle {
+        self.runtime.shutdown_handle()
+    }
+
+    /// Where it listens; port 0 if that is a Unix socket.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -135,7 +191,7 @@ impl Listening {
 ///
 /// The cores' own listeners share their port (`SO_REUSEPORT`), so they would join a server of the same user that
 /// is there already, and neither would notice. It is not listened on: nobody must take it for the server.
-fn claim(listen: SocketAddr) -> io::Result<SocketAddr> {
+pub(super) fn claim(listen: SocketAddr) -> io::Result<SocketAddr> {
     let family = if listen.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let probe = socket(family, SocketType::STREAM, Some(ipproto::TCP))?;
     sockopt::set_socket_reuseaddr(&probe, true)?;

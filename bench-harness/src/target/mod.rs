@@ -7,3 +7,5 @@ pub mod listen;
 pub mod null;
 pub mod peers;
 pub mod reference;
+pub mod slow_clients;
+pub mod sockets;

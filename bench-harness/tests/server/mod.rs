@@ -40,10 +40,20 @@ impl Server {
         let stdout = child.stdout.take().expect("a pipe");
         BufReader::new(stdout).read_line(&mut line).expect("a line");
         let address = line
-            .split_once("http://")
+            .split_once("://")
             .and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok())
             .unwrap_or_else(|| panic!("no address in {line:?}"));
         Self { child, address }
+    }
+
+    /// As [`Server::started`], for one that listens at a path and not at an address.
+    pub(crate) fn started_at_path(mut command: Command) -> Self {
+        let mut child = command.spawn().expect("the program runs");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("a pipe");
+        BufReader::new(stdout).read_line(&mut line).expect("a line");
+        assert!(line.contains("unix:/"), "no path in {line:?}");
+        Self { child, address: SocketAddr::from(([0, 0, 0, 0], 0)) }
     }
 
     /// Opens a connection.
@@ -59,6 +69,20 @@ impl Server {
         let mut text = String::new();
         self.child.stderr.take().expect("a pipe").read_to_string(&mut text).expect("text");
         text
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Memory that is resident now, in bytes.
+    pub(crate) fn resident(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let text = std::fs::read_to_string(path).expect("the server runs");
+        let line = text.lines().find(|line| line.starts_with("VmRSS:")).expect("a line of status");
+        let kib: u64 = line.split_whitespace().nth(1).and_then(|word| word.parse().ok()).expect("a number");
+        kib * 1024
     }
 
     /// Sends SIGTERM.

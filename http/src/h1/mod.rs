@@ -28,3 +28,8 @@ pub use fields::Fields;
 pub use framing::Framing;
 pub use head::Head;
 pub use limits::Limits;
+
+/// Whether this is `uri-host [ ":" port ]` (RFC 9110 section 7.2).
+pub(crate) fn is_authority(text: &[u8]) -> bool {
+    target::is_authority(text, false)
+}

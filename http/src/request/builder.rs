@@ -52,7 +52,7 @@ struct Parts {
     headers: HeaderMap,
     extensions: Extensions,
     params: PathParams,
-    peer: Option<Rc<SocketAddr>>,
+    peer: Option<SocketAddr>,
 }
 
 impl RequestBuilder {
@@ -116,7 +116,7 @@ impl RequestBuilder {
     /// Sets the address of the peer.
     pub fn peer_addr(self, peer: SocketAddr) -> Self {
         self.and_then(|parts| {
-            parts.peer = Some(Rc::new(peer));
+            parts.peer = Some(peer);
             Ok(())
         })
     }
@@ -127,7 +127,9 @@ impl RequestBuilder {
         let head = Head::build(parts.method, parts.version, self.target, &parts.headers)?;
         let mut request = Request::new(Rc::new(head), body.into());
         request.params = parts.params;
-        request.peer = parts.peer;
+        if let Some(peer) = parts.peer {
+            request.set_peer_addr(peer);
+        }
         if !parts.extensions.is_empty() {
             *request.extensions_mut() = parts.extensions;
         }

@@ -3,18 +3,24 @@
 mod builder;
 mod convert;
 mod params;
+mod peer;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use http::uri::Scheme;
 use http::{Extensions, HeaderMap, HeaderValue, Method, Version};
 
 pub use builder::{RequestBuilder, RequestError};
 pub use params::PathParams;
+pub(crate) use peer::Peer;
 
+use crate::forwarded::{self, ClientInfo};
 use crate::h1::{Fields, Head};
+use crate::proxy_protocol;
 use crate::{Body, Upgrade};
 
 /// A request: a head as received, and a body.
@@ -26,7 +32,7 @@ pub struct Request {
     head: Rc<Head>,
     body: Body,
     params: PathParams,
-    peer: Option<Rc<SocketAddr>>,
+    peer: Option<Rc<Peer>>,
     #[cfg(feature = "tls")]
     tls: Option<Rc<crate::tls::ConnectionInfo>>,
     extra: Option<Box<Extra>>,
@@ -178,13 +184,59 @@ impl Request {
 
     /// The address of the peer, where the request came over a socket.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.peer.as_deref().copied()
+        self.peer.as_ref()?.address
     }
 
-    /// Sets the address of the peer; a connection passes the same `Rc` to all its requests.
+    /// Sets the address of the peer.
+    pub fn set_peer_addr(&mut self, peer: SocketAddr) {
+        self.set_peer(Rc::new(Peer::new(Some(peer), None, None)));
+    }
+
+    /// Sets who is at the other end; a connection passes the same `Rc` to all its requests.
     #[inline]
-    pub fn set_peer_addr(&mut self, peer: impl Into<Rc<SocketAddr>>) {
-        self.peer = Some(peer.into());
+    pub(crate) fn set_peer(&mut self, peer: Rc<Peer>) {
+        self.peer = Some(peer);
+    }
+
+    /// What a proxy has said of the connection by the PROXY protocol, if one has.
+    pub fn proxied(&self) -> Option<&proxy_protocol::Header> {
+        self.peer.as_ref()?.proxied.as_deref()
+    }
+
+    /// Who has sent this request: the peer, or, where that is a proxy whose word
+    /// [`Config::forwarded`](crate::server::Config::forwarded) says to take, whom it names.
+    ///
+    /// It is worked out anew at each call.
+    pub fn client(&self) -> ClientInfo<'_> {
+        let peer = self.peer_addr();
+        let own = ClientInfo {
+            address: peer.map(|peer| peer.ip().to_canonical()),
+            port: peer.map(|peer| peer.port()),
+            scheme: if self.is_https() { Scheme::HTTPS } else { Scheme::HTTP },
+            host: self.authority().map(Cow::Borrowed),
+        };
+        match self.peer.as_ref().and_then(|peer| peer.trusted.as_ref()) {
+            Some(forwarding) => forwarded::follow(forwarding, self, own),
+            None => own,
+        }
+    }
+
+    /// Whether the client speaks TLS to us, or to a proxy that says so.
+    fn is_https(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return true;
+        }
+        self.proxied().and_then(proxy_protocol::Header::is_tls).unwrap_or(false)
+    }
+
+    /// Takes over from another request what is known of its connection: the peer, what a proxy has said of it, and TLS.
+    pub fn set_connection_of(&mut self, other: &Request) {
+        self.peer = other.peer.clone();
+        #[cfg(feature = "tls")]
+        {
+            self.tls = other.tls.clone();
+        }
     }
 
     /// Takes the connection over for another protocol, if the client offers that: with an Upgrade field of HTTP/1.1

@@ -7,17 +7,26 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
-use covet_runtime::net::{TcpListener, TcpStream};
 use covet_runtime::{shutdown, spawn, time};
 
-use super::Config;
-use super::connection;
+use super::admission::Ticket;
 use super::link::Link;
+use super::listener::{Accepted, Listener};
+use super::overload::Load;
+use super::refusal::{Refusals, turn_away};
+use super::release::Tide;
+use super::{Config, Event, connection};
 use crate::Service;
 use crate::h1::{Head, ResponseEncoder};
 
 /// How long accepting rests when the process is out of descriptors or memory.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
+/// How often at most the log tells of the same trouble.
+const COMPLAINT_EVERY: Duration = Duration::from_secs(1);
+/// [`Shared::attention`]: the shutdown has begun.
+const CLOSING: u8 = 1;
+/// [`Shared::attention`]: the load is watched.
+const LOAD: u8 = 2;
 /// Heads that a core keeps for connections that begin a request.
 const SPARE_HEADS: usize = 64;
 
@@ -27,7 +36,13 @@ pub(super) struct Shared {
     pub(super) encoder: RefCell<ResponseEncoder>,
     /// When the encoder's date is to be looked at again.
     next_second: Cell<Instant>,
-    pub(super) closing: Cell<bool>,
+    /// Why connections may have to do more than usual: [`CLOSING`], [`LOAD`]. One byte for all reasons, so that those who
+    /// have none look once.
+    attention: Cell<u8>,
+    pub(super) load: Option<Rc<Load>>,
+    pub(super) refusals: Refusals,
+    pub(super) tide: Tide,
+    last_complaint: Cell<Option<Instant>>,
     /// A waker for each connection, to tell it about the shutdown.
     connections: RefCell<slab::Slab<Option<Waker>>>,
     /// Wakes the accept loop when a connection has ended and it waits for that.
@@ -70,8 +85,43 @@ impl Shared {
         }
     }
 
+    #[inline]
+    pub(super) fn needs_attention(&self) -> bool {
+        self.attention.get() != 0
+    }
+
+    #[inline]
+    pub(super) fn is_closing(&self) -> bool {
+        self.attention.get() & CLOSING != 0
+    }
+
+    #[inline]
+    pub(super) fn has_load(&self) -> bool {
+        self.attention.get() & LOAD != 0
+    }
+
+    /// Whether the log has not heard of trouble for a while.
+    pub(super) fn may_complain(&self) -> bool {
+        let may = self.last_complaint.get().is_none_or(|last| last.elapsed() > COMPLAINT_EVERY);
+        if may {
+            self.last_complaint.set(Some(Instant::now()));
+        }
+        may
+    }
+
+    /// Connections that are open.
+    pub(super) fn open(&self) -> usize {
+        self.connections.borrow().len()
+    }
+
+    /// Gives back room for more connections than there are, and heads that none of them uses.
+    pub(super) fn release_lists(&self) {
+        self.connections.borrow_mut().shrink_to_fit();
+        drop(self.heads.take());
+    }
+
     fn close_all(&self) {
-        self.closing.set(true);
+        self.attention.set(self.attention.get() | CLOSING);
         let wakers: Vec<Waker> =
             self.connections.borrow().iter().filter_map(|(_, waker)| waker.clone()).collect();
         wakers.iter().for_each(Waker::wake_by_ref);
@@ -82,9 +132,19 @@ impl Shared {
 pub(super) struct Place {
     pub(super) link: Rc<Link>,
     id: usize,
+    /// Boxed, as most servers have none.
+    pub(super) ticket: Option<Box<Ticket>>,
 }
 
 impl Place {
+    pub(super) fn take(link: Rc<Link>, ticket: Option<Box<Ticket>>) -> Place {
+        let mut connections = link.shared.connections.borrow_mut();
+        let id = connections.insert(None);
+        link.shared.tide.rises(connections.len());
+        drop(connections);
+        Place { link, id, ticket }
+    }
+
     /// Puts the waker of the connection's task into the list.
     pub(super) async fn register(&self) {
         poll_fn(|cx| {
@@ -101,6 +161,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let shared = &self.link.shared;
         let waker = shared.connections.borrow_mut().try_remove(self.id);
+        shared.tide.falls(shared.open());
         if let Some(waker) = shared.room.take() {
             waker.wake();
         }
@@ -118,10 +179,11 @@ impl Drop for Place {
 /// # Panics
 /// Outside a core.
 pub async fn serve<S: Service>(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     service: Rc<S>,
     #[cfg_attr(not(feature = "tls"), expect(unused_mut, reason = "only TLS bounds it"))] mut config: Config,
 ) {
+    let listener = listener.into();
     let most = config.connections.unwrap_or_else(default_connections).max(1);
     #[cfg(feature = "tls")]
     let tls = config.tls.as_ref().map(crate::tls::Config::for_core);
@@ -134,32 +196,41 @@ pub async fn serve<S: Service>(
         encoder: RefCell::new(ResponseEncoder::new(config.server_name.as_ref())),
         #[cfg(feature = "tls")]
         tls,
+        attention: Cell::new(if config.overload.is_some() { LOAD } else { 0 }),
+        load: config.overload.clone().map(Load::new),
+        refusals: Refusals::default(),
+        tide: Tide::default(),
+        last_complaint: Cell::default(),
         config,
         next_second: Cell::new(time::now()),
-        closing: Cell::new(false),
         connections: RefCell::default(),
         room: Cell::default(),
         heads: RefCell::default(),
     });
     let mut requested = shutdown::requested();
-    let mut last_complaint: Option<Instant> = None;
+    let mut paused = false;
     loop {
         let accepted = poll_fn(|cx| {
             if std::pin::Pin::new(&mut requested).poll(cx).is_ready() {
                 return Poll::Ready(None);
             }
+            shared.poll_tide(cx);
             if shared.connections.borrow().len() >= most {
                 shared.room.set(Some(cx.waker().clone()));
+                if !std::mem::replace(&mut paused, true) {
+                    shared.config.counts.add(Event::AcceptPaused);
+                }
                 return Poll::Pending;
             }
+            paused = false;
             listener.poll_accept(cx).map(Some)
         });
         match accepted.await {
             None => break,
-            Some(Ok(stream)) => begin(stream, &service, &shared),
+            Some(Ok(accepted)) => begin(accepted, &service, &shared),
             Some(Err(error)) => {
-                if last_complaint.is_none_or(|last| last.elapsed() > Duration::from_secs(1)) {
-                    last_complaint = Some(Instant::now());
+                shared.config.counts.add(Event::AcceptFailed);
+                if shared.may_complain() {
                     complain(&error, shared.connections.borrow().len());
                 }
                 time::sleep(ACCEPT_REST).await;
@@ -167,8 +238,8 @@ pub async fn serve<S: Service>(
         }
     }
     // What was accepted and not taken yet is served too: those clients have been told that they are connected.
-    for stream in listener.retire().await {
-        begin(stream, &service, &shared);
+    for accepted in listener.retire().await {
+        begin(accepted, &service, &shared);
     }
     shared.close_all();
     poll_fn(|cx| {
@@ -181,10 +252,25 @@ pub async fn serve<S: Service>(
     .await;
 }
 
-fn begin<S: Service>(stream: TcpStream, service: &Rc<S>, shared: &Rc<Shared>) {
-    let link = Rc::new(Link::new(stream, shared.clone()));
-    let id = shared.connections.borrow_mut().insert(None);
-    spawn(connection::run(Place { link, id }, service.clone())).detach();
+fn begin<S: Service>(accepted: Accepted, service: &Rc<S>, shared: &Rc<Shared>) {
+    let mut ticket = None;
+    if let Some(admission) = &shared.config.admission {
+        match admission.enter() {
+            Some(entered) => ticket = Some(Box::new(entered)),
+            None => return turn_away(accepted, shared),
+        }
+        if let Some(ticket) = &ticket
+            && admission.counts_addresses()
+            && let Some(peer) = accepted.peer()
+            && !shared.config.proxy_protocol.speaks_for(peer)
+            && !ticket.claim(peer)
+        {
+            shared.refuse_address(peer);
+            return accepted.reset();
+        }
+    }
+    let link = Rc::new(Link::new(accepted, shared.clone()));
+    spawn(connection::run(Place::take(link, ticket), service.clone())).detach();
 }
 
 fn complain(error: &io::Error, open: usize) {

@@ -2,7 +2,10 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
+use super::{Admission, Counts, Overload};
+use crate::forwarded::Forwarding;
 use crate::h1::Limits;
+use crate::proxy_protocol::ProxyProtocol;
 
 /// How a server treats its connections. The defaults suit a server on the open Internet.
 #[derive(Clone, Debug)]
@@ -16,11 +19,22 @@ pub struct Config {
     /// Connections open at a time on this core; beyond, new ones wait in the kernel's backlog. Default: nine tenths
     /// of RLIMIT_NOFILE, read when the server starts.
     pub connections: Option<usize>,
+    /// Bounds on the connections of all cores together, and of each address. Default: `None`.
+    pub admission: Option<Admission>,
+    /// Bounds on the requests that are worked on, and on how long others wait. Default: `None`, no bound.
+    pub overload: Option<Overload>,
+    /// Whether connections begin with a header of the PROXY protocol. Default: off.
+    pub proxy_protocol: ProxyProtocol,
+    /// Whose Forwarded or X-Forwarded fields are believed by [`Request::client`](crate::Request::client). Default:
+    /// `None`, nobody's.
+    pub forwarded: Option<Forwarding>,
     /// Bytes of an unread request body that are read and thrown away to keep the connection; with more, it is
     /// closed after the answer. Default 64 KiB.
     pub drain: u64,
     /// The value of the Server field; `None` leaves it out. Default `covet`.
     pub server_name: Option<HeaderValue>,
+    /// What was turned away or cut off. Clones of a configuration count together.
+    pub counts: Counts,
     /// Take TLS connections, and no others. Default: `None`, plain HTTP.
     #[cfg(feature = "tls")]
     pub tls: Option<crate::tls::Config>,
@@ -33,8 +47,13 @@ impl Default for Config {
             timeouts: Timeouts::default(),
             requests_per_connection: u64::MAX,
             connections: None,
+            admission: None,
+            overload: None,
+            proxy_protocol: ProxyProtocol::default(),
+            forwarded: None,
             drain: 64 * 1024,
             server_name: Some(HeaderValue::from_static("covet")),
+            counts: Counts::default(),
             #[cfg(feature = "tls")]
             tls: None,
         }

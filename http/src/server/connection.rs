@@ -1,28 +1,28 @@
 //! The life of a connection: read a head, call the service, write the answer, again.
 
-use std::any::Any;
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::Instant;
 
 use http::StatusCode;
 
+use super::Event;
 use super::accept::Place;
+use super::calling::{guard, poll_call, poll_while_sending};
 use super::ending::{end_after_answers, finish, linger, problem, refuse};
 use super::incoming::IncomingBody;
-use super::link::{Link, Received};
+use super::link::Link;
 use super::output::{COPY, PIECE};
+use super::overload::{InFlight, Verdict};
+use super::prelude;
+use super::waiting::wait_for_head;
 use crate::h1::response::ResponseFraming;
-use crate::h1::{Decoded, Exchange, Framing, Head, decode_request};
+use crate::h1::{Decoded, Exchange, Framing, Head, HeadError, decode_request};
+use crate::request::Peer;
 use crate::upgrade::Offer;
 use crate::{Body, Request, Response, Service, Upgrade, Upgraded};
-
-/// A connection that has been quiet for so long gives the memory of its last head back.
-const QUIET: Duration = Duration::from_secs(1);
 
 /// How a connection is to end.
 pub(super) enum End {
@@ -41,9 +41,18 @@ pub(super) enum End {
 /// The future is kept small, as every idle connection has one: what only some exchanges need is boxed.
 pub(super) async fn run<S: Service>(place: Place, service: Rc<S>) {
     place.register().await;
+    if place.link.has_prelude() && !Box::pin(prelude::read(&place)).await {
+        return place.link.stream.reset_on_close();
+    }
     #[cfg(feature = "tls")]
     let end = match place.link.stream.may_leave_to_kernel() {
-        Some(_) if Box::pin(super::handover::hand_over(&place.link)).await.is_err() => End::Close,
+        // Behind a header of the PROXY protocol, bytes have been received already that the kernel would have to see.
+        Some(_)
+            if !place.link.has_prelude()
+                && Box::pin(super::handover::hand_over(&place.link)).await.is_err() =>
+        {
+            End::Close
+        }
         _ => exchanges(&place.link, &*service).await,
     };
     #[cfg(not(feature = "tls"))]
@@ -63,10 +72,14 @@ pub(super) async fn run<S: Service>(place: Place, service: Rc<S>) {
 pub(super) struct Progress {
     head: Option<Rc<Head>>,
     /// Requests whose head was decoded.
-    served: u64,
+    pub(super) served: u64,
     /// Some bytes of a head have come, but not all.
-    in_head: bool,
-    peer: Option<Rc<SocketAddr>>,
+    pub(super) in_head: bool,
+    peer: Option<Rc<Peer>>,
+    /// When the bytes of the present request came, where that matters.
+    pub(super) came: Option<Instant>,
+    /// The connection's place among those whose requests the service works on, where they are counted.
+    slot: Option<InFlight>,
     /// The body of the request that is being answered, if it has one.
     pub(super) incoming: Option<Rc<IncomingBody>>,
     pub(super) exchange: Option<Exchange>,
@@ -77,18 +90,23 @@ pub(super) struct Progress {
 }
 
 impl Progress {
+    /// Of a connection that has this answer and no other.
+    pub(super) fn answering(response: Response) -> Progress {
+        Progress { response: Some(Box::new(response)), ..Progress::default() }
+    }
+
     /// The client's address, asked for once per busy spell of the connection.
     #[inline]
-    fn peer(&mut self, link: &Link) -> Option<&Rc<SocketAddr>> {
+    fn peer(&mut self, link: &Link) -> Option<&Rc<Peer>> {
         if self.peer.is_none() {
-            self.peer = link.stream.peer_addr().map(Rc::new);
+            self.peer = link.peer().map(Rc::new);
         }
         self.peer.as_ref()
     }
 
     /// Leaves the answer to a request that can't be served.
     #[cold]
-    fn refuse(&mut self, status: StatusCode, detail: &str) -> Step {
+    pub(super) fn refuse(&mut self, status: StatusCode, detail: &str) -> Step {
         self.response = Some(Box::new(problem(status, detail)));
         Step::Refuse
     }
@@ -104,7 +122,7 @@ impl Progress {
     }
 
     /// Gives the memory back that a connection needs only while it is busy.
-    fn rest(&mut self, link: &Link) {
+    pub(super) fn rest(&mut self, link: &Link) {
         self.peer = None;
         if let Some(head) = self.head.take() {
             link.shared.give_head(head);
@@ -114,7 +132,7 @@ impl Progress {
 
 /// Why [`answer_ready`] stopped.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Step {
+pub(super) enum Step {
     /// All that has been received is answered.
     NeedInput,
     /// Enough answers wait to be sent.
@@ -127,6 +145,10 @@ enum Step {
     Answer,
     /// The request can't be served, and the connection can't go on after the answer.
     Refuse,
+    /// The core has too much to do already, so the request waits for its turn.
+    Queue,
+    /// The request has waited in vain, or can't wait.
+    Shed,
 }
 
 async fn exchanges<S: Service>(link: &Rc<Link>, service: &S) -> End {
@@ -137,15 +159,24 @@ async fn exchanges<S: Service>(link: &Rc<Link>, service: &S) -> End {
         let step =
             poll_fn(|cx| Poll::Ready(answer_ready(link, &mut progress, &make, call.as_mut(), cx))).await;
         match step {
-            Step::NeedInput => match wait_for_head(link, &mut progress).await {
-                Some(end) => return end,
-                None => continue,
-            },
-            Step::OutputIsFull => match link.send_output().await {
-                Ok(()) => continue,
-                Err(_) => return End::Reset,
-            },
-            Step::Closing => return end_after_answers(link).await,
+            Step::NeedInput => {
+                progress.slot = None;
+                match wait_for_head(link, &mut progress).await {
+                    Some(end) => return end,
+                    None => continue,
+                }
+            }
+            Step::OutputIsFull => {
+                progress.slot = None;
+                match link.send_output().await {
+                    Ok(()) => continue,
+                    Err(_) => return End::Reset,
+                }
+            }
+            Step::Closing => {
+                progress.slot = None;
+                return end_after_answers(link).await;
+            }
             Step::Refuse => return Box::pin(refuse(link, &mut progress)).await,
             Step::Answer => {}
             Step::Waiting => {
@@ -154,7 +185,18 @@ async fn exchanges<S: Service>(link: &Rc<Link>, service: &S) -> End {
                     Some(poll_fn(|cx| poll_while_sending(link, call.as_mut(), cx).map(Box::new)).await);
                 call.set(None);
             }
+            Step::Queue => match Box::pin(wait_for_turn(link, &mut progress)).await {
+                None => continue,
+                Some(Step::Refuse) => return Box::pin(refuse(link, &mut progress)).await,
+                Some(_) => {}
+            },
+            Step::Shed => {
+                if shed(link, &mut progress) == Step::Refuse {
+                    return Box::pin(refuse(link, &mut progress)).await;
+                }
+            }
         }
+        progress.slot = None;
         if let Some(end) = Box::pin(finish(link, &mut progress)).await {
             return end;
         }
@@ -176,34 +218,21 @@ fn answer_ready<Fut: Future<Output = Response>>(
         let consumed = match decode(link, &mut progress.head) {
             Ok(Decoded::Complete { consumed }) => consumed,
             Ok(Decoded::Partial) => return Step::NeedInput,
-            Err(error) => return progress.refuse(error.status(), &error.to_string()),
+            Err(error) => return refuse_head(link, progress, &error),
+        };
+        if shared.has_load()
+            && let Some(step) = judge(link, progress)
+        {
+            return step;
+        }
+        let (exchange, body) = match begin_exchange(link, progress, consumed) {
+            Ok(begun) => begun,
+            Err(step) => return step,
         };
         let Some(head) = &progress.head else { return Step::NeedInput };
-        link.input.borrow_mut().consume(consumed);
-        progress.in_head = false;
-        progress.served += 1;
-        let mut exchange = Exchange::of(head);
-        exchange.keep_alive &= progress.served < shared.config.requests_per_connection && !is_last(link);
-        if head.is_https_target() && !link.is_secure() {
-            progress.exchange = Some(exchange);
-            return progress.refuse(StatusCode::MISDIRECTED_REQUEST, "https is not served in the clear");
-        }
-        let body = match head.framing() {
-            Framing::None | Framing::Length(0) => Body::empty(),
-            framing => match begin_body(link, head, framing) {
-                Ok((incoming, body)) => {
-                    progress.incoming = Some(incoming);
-                    body
-                }
-                Err(detail) => {
-                    progress.exchange = Some(exchange);
-                    return progress.refuse(StatusCode::PAYLOAD_TOO_LARGE, &detail);
-                }
-            },
-        };
         let mut request = Request::new(head.clone(), body);
         if let Some(peer) = progress.peer(link) {
-            request.set_peer_addr(peer.clone());
+            request.set_peer(peer.clone());
         }
         #[cfg(feature = "tls")]
         if let Some(tls) = link.stream.tls() {
@@ -212,7 +241,7 @@ fn answer_ready<Fut: Future<Output = Response>>(
         if exchange.upgrade | exchange.connect {
             request.set_upgrade(offer_upgrade(progress));
         }
-        let polled = guard(|| {
+        let polled = guard(&link.shared.config, || {
             call.set(Some(make(request)));
             poll_call(call.as_mut(), cx)
         });
@@ -243,6 +272,104 @@ fn answer_ready<Fut: Future<Output = Response>>(
     }
 }
 
+/// Takes a decoded head out of the input: the exchange that it begins, and the request's body.
+#[inline(always)]
+fn begin_exchange(
+    link: &Rc<Link>,
+    progress: &mut Progress,
+    consumed: usize,
+) -> Result<(Exchange, Body), Step> {
+    let Some(head) = &progress.head else { return Err(Step::NeedInput) };
+    link.input.borrow_mut().consume(consumed);
+    progress.in_head = false;
+    progress.served += 1;
+    let mut exchange = Exchange::of(head);
+    exchange.keep_alive &= progress.served < link.shared.config.requests_per_connection && !is_last(link);
+    if head.is_https_target() && !link.is_secure() {
+        progress.exchange = Some(exchange);
+        return Err(progress.refuse(StatusCode::MISDIRECTED_REQUEST, "https is not served in the clear"));
+    }
+    let body = match head.framing() {
+        Framing::None | Framing::Length(0) => Body::empty(),
+        framing => match begin_body(link, head, framing) {
+            Ok((incoming, body)) => {
+                progress.incoming = Some(incoming);
+                body
+            }
+            Err(detail) => {
+                link.shared.config.counts.add(Event::Refused);
+                progress.exchange = Some(exchange);
+                return Err(progress.refuse(StatusCode::PAYLOAD_TOO_LARGE, &detail));
+            }
+        },
+    };
+    Ok((exchange, body))
+}
+
+#[cold]
+fn refuse_head(link: &Link, progress: &mut Progress, error: &HeadError) -> Step {
+    link.shared.config.counts.add(Event::Refused);
+    progress.refuse(error.status(), &error.to_string())
+}
+
+/// What is to be done about a request instead of serving it, if the core has too much to do.
+#[cold]
+fn judge(link: &Link, progress: &mut Progress) -> Option<Step> {
+    let load = link.shared.load.as_ref()?;
+    let verdict = match &progress.slot {
+        // The bytes of a whole batch have come together, and the clock is read once for them.
+        Some(_) => return None,
+        None if load.is_too_old(progress.came) => Verdict::Shed(Event::TooOld),
+        None => load.judge(),
+    };
+    match verdict {
+        Verdict::Serve(slot) => {
+            progress.slot = Some(slot);
+            None
+        }
+        Verdict::Wait => Some(Step::Queue),
+        Verdict::Shed(event) => {
+            link.shared.config.counts.add(event);
+            Some(Step::Shed)
+        }
+    }
+}
+
+/// Waits until the core has time for the request that comes next; what is to be done if it has none.
+async fn wait_for_turn(link: &Rc<Link>, progress: &mut Progress) -> Option<Step> {
+    link.input.borrow_mut().hold();
+    // A failure shows again when the next answer is sent.
+    let _ = link.send_output_now();
+    let load = link.shared.load.clone()?;
+    progress.slot = load.wait(link, progress.came).await;
+    if progress.slot.is_some() {
+        // It has waited, and not in vain.
+        progress.came = None;
+        return None;
+    }
+    link.shared.config.counts.add(Event::TooOld);
+    Some(shed(link, progress))
+}
+
+/// Leaves the answer to a request that is decoded, but not served for want of time.
+#[cold]
+fn shed(link: &Rc<Link>, progress: &mut Progress) -> Step {
+    // It is decoded once more, as it was left in the input.
+    let consumed = match decode(link, &mut progress.head) {
+        Ok(Decoded::Complete { consumed }) => consumed,
+        Ok(Decoded::Partial) => return Step::Answer,
+        Err(error) => return refuse_head(link, progress, &error),
+    };
+    match begin_exchange(link, progress, consumed) {
+        Ok((exchange, _body)) => {
+            progress.exchange = Some(exchange);
+            progress.response = link.shared.load.as_ref().map(|load| Box::new(load.answer()));
+            Step::Answer
+        }
+        Err(step) => step,
+    }
+}
+
 /// The body of a request that announces one, or the detail of a 413 answer.
 #[cold]
 fn begin_body(link: &Rc<Link>, head: &Head, framing: Framing) -> Result<(Rc<IncomingBody>, Body), String> {
@@ -266,12 +393,12 @@ fn offer_upgrade(progress: &mut Progress) -> Upgrade {
 /// Whether the shutdown makes the present answer the last one. What was pipelined before it is still answered.
 #[inline]
 pub(super) fn is_last(link: &Link) -> bool {
-    link.shared.closing.get() && link.input.borrow().is_empty()
+    link.shared.is_closing() && link.input.borrow().is_empty()
 }
 
 /// Decodes the next head out of what has been received.
 #[inline]
-fn decode(link: &Link, head: &mut Option<Rc<Head>>) -> Result<Decoded, crate::h1::HeadError> {
+fn decode(link: &Link, head: &mut Option<Rc<Head>>) -> Result<Decoded, HeadError> {
     let input = link.input.borrow();
     let bytes = input.bytes();
     if bytes.is_empty() {
@@ -284,121 +411,4 @@ fn decode(link: &Link, head: &mut Option<Rc<Head>>) -> Result<Decoded, crate::h1
     }
     let head = Rc::get_mut(head).expect("a spare head is held by nobody else");
     decode_request(bytes, head, &link.shared.config.limits)
-}
-
-/// Sends what is answered, then waits for more bytes of a head. `Some` if the connection is to end instead.
-#[inline]
-async fn wait_for_head(link: &Rc<Link>, progress: &mut Progress) -> Option<End> {
-    if link.send_output().await.is_err() {
-        return Some(End::Reset);
-    }
-    if link.input.borrow().ended {
-        // A client that has finished sending still gets the answers to what it sent.
-        return Some(end_after_answers(link).await);
-    }
-    let idle = link.input.borrow().is_empty();
-    let mut next_limit = start_waiting(link, progress, idle);
-    let mut parting = false;
-    loop {
-        let received = poll_fn(|cx| {
-            if idle && !parting && link.shared.closing.get() {
-                return Poll::Ready(None);
-            }
-            link.poll_receive(cx).map(Some)
-        });
-        match received.await {
-            Some(Received::More) => {
-                if parting {
-                    link.set_timer(link.shared.config.timeouts.head);
-                }
-                return None;
-            }
-            Some(Received::Failed(_)) => return Some(End::Close),
-            Some(Received::TimedOut) if parting => return Some(end_after_answers(link).await),
-            Some(Received::TimedOut) => match next_limit.take() {
-                Some(limit) => {
-                    progress.rest(link);
-                    link.set_timer(limit);
-                }
-                None if idle => return Some(End::Close),
-                None => {
-                    progress.refuse(StatusCode::REQUEST_TIMEOUT, "the head did not arrive in time");
-                    return Some(Box::pin(refuse(link, progress)).await);
-                }
-            },
-            None => {
-                // The client may have sent a request before it could know.
-                parting = true;
-                link.set_timer(link.shared.config.timeouts.farewell);
-            }
-        }
-    }
-}
-
-/// Sets the timer for a wait between requests or within a head. Returns what is to be waited for beyond it.
-#[inline]
-fn start_waiting(link: &Link, progress: &mut Progress, idle: bool) -> Option<Duration> {
-    let timeouts = &link.shared.config.timeouts;
-    if !idle {
-        // Nothing of the kernel's is kept while a slow client takes its time.
-        link.input.borrow_mut().hold();
-        if !progress.in_head && progress.served > 0 {
-            link.set_timer(timeouts.head);
-        }
-        progress.in_head = true;
-        return None;
-    }
-    match progress.served {
-        // The first head has had its time since the connection was accepted.
-        0 => return None,
-        // Most connections that pause after one request are not the ones that remembering its head would help.
-        1 => progress.rest(link),
-        _ => {}
-    }
-    link.set_rest_timer(QUIET.min(timeouts.idle));
-    timeouts.idle.checked_sub(QUIET).filter(|rest| !rest.is_zero())
-}
-
-/// Runs a part of the service; its panic becomes a 500 answer and a line in the log.
-#[inline]
-fn guard(f: impl FnOnce() -> Poll<Response>) -> Poll<Response> {
-    match catch_unwind(AssertUnwindSafe(f)) {
-        Ok(polled) => polled,
-        Err(payload) => Poll::Ready(panicked(&*payload)),
-    }
-}
-
-#[inline]
-fn poll_call<F: Future<Output = Response>>(
-    call: Pin<&mut Option<F>>,
-    cx: &mut Context<'_>,
-) -> Poll<Response> {
-    call.as_pin_mut().expect("a call is polled only after it was made").poll(cx)
-}
-
-#[cold]
-fn panicked(payload: &(dyn Any + Send)) -> Response {
-    let message = payload
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_default();
-    tracing::error!(%message, "a handler panicked; the connection is closed, the core goes on");
-    let mut response = problem(StatusCode::INTERNAL_SERVER_ERROR, "the request could not be handled");
-    response.close();
-    response
-}
-
-/// Polls the service while earlier answers are sent, one send after another.
-fn poll_while_sending<F: Future<Output = Response>>(
-    link: &Link,
-    call: Pin<&mut Option<F>>,
-    cx: &mut Context<'_>,
-) -> Poll<Response> {
-    let polled = guard(|| poll_call(call, cx));
-    if polled.is_pending() && link.output_len() > 0 && link.stream.poll_sent(cx).is_ready() {
-        // A failure shows again when the answer is sent.
-        let _ = link.send_output_now();
-    }
-    polled
 }

@@ -26,6 +26,10 @@ const LINGER_BYTES: usize = 16 * 1024 * 1024;
 pub(super) async fn finish(link: &Rc<Link>, progress: &mut Progress) -> Option<End> {
     let mut response = progress.response.take()?;
     let incoming = progress.incoming.take();
+    if incoming.is_some() {
+        // What follows a body may have come with the last of it.
+        progress.came = None;
+    }
     let mut exchange = progress.exchange.take()?;
     let offer = progress.offer.take();
     exchange.keep_alive &= !is_last(link);

@@ -54,7 +54,7 @@ async fn in_time<T>(link: &Link, future: impl Future<Output = T>) -> io::Result<
         if let Poll::Ready(output) = future.as_mut().poll(cx) {
             return Poll::Ready(Ok(output));
         }
-        if link.shared.closing.get() && !parting {
+        if link.shared.is_closing() && !parting {
             parting = true;
             link.set_timer(link.shared.config.timeouts.farewell);
         }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use covet_runtime::time;
 use http::HeaderMap;
 
+use super::Event;
 use super::link::{Link, Received};
 use crate::h1::{ChunkEvent, ChunkedDecoder, Framing, encode};
 use crate::{BodyError, BodySource};
@@ -152,6 +153,9 @@ impl Link {
     }
 
     fn fail_body(&self, error: BodyError) -> Poll<Option<Result<Bytes, BodyError>>> {
+        if matches!(error, BodyError::TimedOut) {
+            self.shared.config.counts.add(Event::BodyTimeout);
+        }
         if let Some(body) = self.body.borrow_mut().as_mut() {
             body.decoder = Decoder::Failed;
         }

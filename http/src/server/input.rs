@@ -67,6 +67,15 @@ impl Input {
         }
     }
 
+    /// Adds a copy of bytes.
+    pub(super) fn add_copy(&mut self, bytes: &[u8]) {
+        self.hold();
+        match &mut self.store {
+            Store::Held(held) => held.extend_from_slice(bytes),
+            store => *store = Store::Held(bytes.to_vec()),
+        }
+    }
+
     /// Adds what was decrypted.
     #[cfg(feature = "tls")]
     pub(super) fn add_decrypted(&mut self, decrypted: PoolBuf) {

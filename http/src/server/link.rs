@@ -15,6 +15,8 @@ use super::input::Input;
 use super::transport::Transport;
 use crate::Response;
 use crate::h1::{Encoded, Exchange};
+use crate::proxy_protocol::Client;
+use crate::request::Peer;
 
 /// What the connection's task and a request body that is being read have in common.
 pub(super) struct Link {
@@ -97,7 +99,7 @@ impl Link {
             Poll::Ready(Ok(())) => Poll::Ready(Received::More),
             Poll::Ready(Err(error)) => Poll::Ready(Received::Failed(error)),
             Poll::Pending => {
-                if self.stream.take_established() && !self.shared.closing.get() {
+                if self.stream.take_established() && !self.shared.is_closing() {
                     self.set_timer(self.shared.config.timeouts.head);
                 }
                 self.poll_timer(cx).map(|()| Received::TimedOut)
@@ -108,6 +110,26 @@ impl Link {
     #[inline]
     pub(super) fn poll_timer(&self, cx: &mut Context<'_>) -> Poll<()> {
         std::pin::Pin::new(&mut *self.timer.borrow_mut()).poll(cx)
+    }
+
+    /// Whether a header of the PROXY protocol comes, or may come, before anything else.
+    #[inline]
+    pub(super) fn has_prelude(&self) -> bool {
+        self.shared.config.proxy_protocol.is_on()
+    }
+
+    /// Who is at the other end, as requests are told; asks the kernel.
+    pub(super) fn peer(&self) -> Option<Peer> {
+        let (address, proxied) = (self.stream.peer_addr(), self.stream.proxied());
+        let trusted = self.shared.config.forwarded.as_ref().filter(|forwarding| match address {
+            Some(address) => forwarding.trusts(address.ip()),
+            // A client that another Unix socket leads to is anybody.
+            None => self.stream.is_local() && proxied.is_none_or(|header| header.client() == Client::Sender),
+        });
+        if address.is_none() && proxied.is_none() && trusted.is_none() {
+            return None;
+        }
+        Some(Peer::new(address, proxied.cloned(), trusted.cloned()))
     }
 
     /// Whether nobody between the client and us can read or change what is sent.

@@ -18,21 +18,34 @@
 //! ```
 
 mod accept;
+mod admission;
+mod calling;
 mod config;
 mod connection;
+mod counts;
 mod ending;
 #[cfg(feature = "tls")]
 mod handover;
 mod incoming;
 mod input;
 mod link;
+mod listener;
 mod output;
+mod overload;
+mod prelude;
 mod redirect;
+mod refusal;
+mod release;
 #[cfg(feature = "tls")]
 mod secure;
 mod switch;
 mod transport;
+mod waiting;
 
 pub use accept::serve;
+pub use admission::{Admission, AdmissionLimits};
 pub use config::{Config, Timeouts};
+pub use counts::{Counts, Event};
+pub use listener::Listener;
+pub use overload::Overload;
 pub use redirect::RedirectToHttps;

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use covet_runtime::buf::SendBuf;
 
+use super::Event;
 use super::link::Link;
 use crate::h1::encode;
 use crate::h1::response::ResponseFraming;
@@ -89,7 +90,10 @@ impl Link {
         if let Poll::Ready(outcome) = self.stream.poll_sent(cx) {
             return Poll::Ready(outcome);
         }
-        self.poll_timer(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        self.poll_timer(cx).map(|()| {
+            self.shared.config.counts.add(Event::WriteTimeout);
+            Err(io::ErrorKind::TimedOut.into())
+        })
     }
 
     /// Queues or sends the body that follows an encoded head.

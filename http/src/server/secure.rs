@@ -135,18 +135,29 @@ impl Secure {
                 input.borrow_mut().add(received);
                 return Poll::Ready(Ok(()));
             }
-            let mut plain = PoolBuf::take();
-            let outcome = self.receive(&mut received, &mut plain);
-            if !socket.is_sending()
-                && let Some(wire) = self.wire.take()
-            {
-                socket.submit_send(wire)?;
-            }
-            outcome?;
-            if self.deliver(plain, input) {
+            if self.take_in(socket, &mut received, input)? {
                 return Poll::Ready(Ok(()));
             }
         }
+    }
+
+    /// Decrypts what was received into the input, and sends what the session answers by itself. Returns whether there is
+    /// anything new in the input.
+    pub(super) fn take_in(
+        &self,
+        socket: &StreamSocket,
+        received: &mut [u8],
+        input: &RefCell<Input>,
+    ) -> io::Result<bool> {
+        let mut plain = PoolBuf::take();
+        let outcome = self.receive(received, &mut plain);
+        if !socket.is_sending()
+            && let Some(wire) = self.wire.take()
+        {
+            socket.submit_send(wire)?;
+        }
+        outcome?;
+        Ok(self.deliver(plain, input))
     }
 
     /// Gives what was decrypted to the codec, and the end if it has come. Returns whether there was any of it.

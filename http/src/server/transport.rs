@@ -1,17 +1,19 @@
 //! What a connection is carried by.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::io;
 use std::net::{Shutdown, SocketAddr};
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use covet_runtime::buf::SendBuf;
-use covet_runtime::net::{StreamSocket, TcpStream, UnixStream};
+use covet_runtime::net::{RecvBuf, StreamSocket, TcpStream, UnixStream};
 
 use super::input::Input;
 #[cfg(feature = "tls")]
 use super::secure::Secure;
+use crate::proxy_protocol::{Client, Header};
 
 /// The bytes of one connection: a stream socket of either kind, and what may lie between it and the codec.
 ///
@@ -20,6 +22,8 @@ use super::secure::Secure;
 pub(super) struct Transport {
     socket: StreamSocket,
     is_ip: bool,
+    /// What a proxy has said of the client, before the first byte of it.
+    proxied: OnceCell<Rc<Header>>,
     /// Boxed, as it is large, and plain connections have none.
     #[cfg(feature = "tls")]
     secure: Option<Box<Secure>>,
@@ -42,6 +46,7 @@ impl Transport {
         Transport {
             socket,
             is_ip,
+            proxied: OnceCell::new(),
             #[cfg(feature = "tls")]
             secure: None,
         }
@@ -162,8 +167,55 @@ impl Transport {
         }
     }
 
-    /// The client's address, where it has one; asks the kernel.
+    /// The client's address, where it has one: what a proxy says it is, or else what the kernel says.
     pub(super) fn peer_addr(&self) -> Option<SocketAddr> {
+        match self.proxied.get().map(|header| header.client()) {
+            Some(Client::At(address)) => Some(address),
+            Some(Client::Elsewhere) => None,
+            Some(Client::Sender) | None => self.sender(),
+        }
+    }
+
+    /// The address at the other end of the socket, where it has one; asks the kernel.
+    pub(super) fn sender(&self) -> Option<SocketAddr> {
         if self.is_ip { self.socket.peer_ip_addr().ok() } else { None }
+    }
+
+    /// Whether the other end is a process of this machine, on a Unix socket.
+    pub(super) fn is_local(&self) -> bool {
+        !self.is_ip
+    }
+
+    /// What a proxy has said of the client, if one has.
+    pub(super) fn proxied(&self) -> Option<&Rc<Header>> {
+        self.proxied.get()
+    }
+
+    /// Keeps what a proxy has said.
+    pub(super) fn set_proxied(&self, header: Header) {
+        let _ = self.proxied.set(Rc::new(header));
+    }
+
+    /// When the first of the bytes came that wait to be received, if some do.
+    pub(super) fn waiting_since(&self) -> Option<Instant> {
+        self.socket.waiting_since()
+    }
+
+    /// Bytes as they come over the wire, below everything else; none are the end.
+    pub(super) fn poll_receive_raw(&self, cx: &mut Context<'_>) -> Poll<io::Result<RecvBuf>> {
+        self.socket.poll_recv(cx)
+    }
+
+    /// Takes in bytes that were received raw and are not for who received them.
+    pub(super) fn receive_again(&self, bytes: &mut [u8], input: &RefCell<Input>) -> io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        #[cfg(feature = "tls")]
+        if let Some(secure) = &self.secure {
+            return secure.take_in(&self.socket, bytes, input).map(drop);
+        }
+        input.borrow_mut().add_copy(bytes);
+        Ok(())
     }
 }

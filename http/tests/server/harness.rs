@@ -4,6 +4,8 @@ use std::cell::Cell;
 use std::future::Future;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::mpsc;
@@ -90,10 +92,24 @@ impl Answer {
 
 impl Client {
     pub(crate) fn connect(server: &Server) -> Client {
-        let stream = TcpStream::connect(server.address).unwrap();
+        Client::over(TcpStream::connect(server.address).unwrap())
+    }
+
+    pub(crate) fn over(stream: TcpStream) -> Client {
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         stream.set_nodelay(true).unwrap();
         Client { stream, unread: Vec::new() }
+    }
+
+    /// The calls that a client makes are those of any stream socket.
+    pub(crate) fn over_unix(stream: UnixStream) -> Client {
+        Client { stream: TcpStream::from(OwnedFd::from(stream)), unread: Vec::new() }
+    }
+
+    /// Reads at most so many bytes, and forgets them.
+    pub(crate) fn read_some(&mut self, most: usize) {
+        let mut buffer = vec![0; most];
+        let _ = self.stream.read(&mut buffer);
     }
 
     pub(crate) fn local_addr(&self) -> SocketAddr {

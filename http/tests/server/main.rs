@@ -5,10 +5,15 @@
 mod backpressure;
 mod bodies;
 mod conformance;
+mod floods;
 mod harness;
 mod limits;
+mod overload;
+mod proxies;
 mod shutdown;
+mod slow;
 mod trailers;
+mod unix;
 
 use covet_http::{Body, ContentType, Method, Request, Response, StatusCode};
 use harness::{Client, Server};

@@ -10,9 +10,7 @@ use crate::state::RouteContext;
 pub(crate) fn without_body(request: &Request) -> Request {
     let mut copy = Request::new(request.head().clone(), covet_http::Body::taken());
     copy.set_params(request.params().clone());
-    if let Some(peer) = request.peer_addr() {
-        copy.set_peer_addr(peer);
-    }
+    copy.set_connection_of(request);
     // Extensions share their place with changed fields: without the former there are no latter.
     if let Some(extensions) = request.extensions() {
         *copy.extensions_mut() = extensions.clone();

@@ -3,6 +3,7 @@
 mod aligned;
 mod fill;
 mod pool;
+mod release;
 mod send;
 
 pub use aligned::AlignedBuf;
@@ -11,4 +12,5 @@ pub(crate) use fill::Fill;
 pub use fill::FillBuf;
 pub(crate) use pool::Pool;
 pub use pool::PoolBuf;
+pub use release::release;
 pub use send::SendBuf;

@@ -44,6 +44,13 @@ impl Pool {
         }
     }
 
+    /// Gives all free memory back.
+    pub(super) fn release(&self) {
+        drop((self.free.take(), self.aligned.take()));
+        self.kept.set(0);
+        self.aligned_kept.set(0);
+    }
+
     #[inline]
     fn take(&self) -> Option<Vec<u8>> {
         let buffer = self.free.borrow_mut().pop()?;

@@ -124,6 +124,7 @@ fn turn(
         let began = core.now.replace(now);
         let took = fell_asleep.unwrap_or(now) - began;
         core.executor.note_turn(took, polled);
+        driver.begin_turn(now);
         driver.complete();
         let (completed, free_buffers) = (driver.completed(), driver.free_buffers());
         let slept = fell_asleep.is_some();

@@ -4,6 +4,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use socket2::{SockAddr, SockRef};
 
@@ -117,6 +118,14 @@ impl StreamSocket {
     #[inline]
     pub fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<io::Result<RecvBuf>> {
         Driver::poll_recv(&self.core.driver, self.key, cx)
+    }
+
+    /// When the first of the bytes came that the next [`StreamSocket::recv`] will return; `None` if there are none.
+    ///
+    /// The time is that of the turn of the loop in which the core heard of them. So what has passed since then is how
+    /// long they have waited for a task to take them, which is what a server that is overloaded wants to know.
+    pub fn waiting_since(&self) -> Option<Instant> {
+        self.core.driver.borrow_mut().stream_waiting_since(self.key)
     }
 
     /// Copies what has arrived to where the caller has room for it; 0 bytes mean the end of the stream.

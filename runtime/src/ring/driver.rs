@@ -61,6 +61,8 @@ pub(crate) struct Driver {
     completions: Vec<Completion>,
     more_completed: bool,
     completed: usize,
+    /// When the present turn of the loop began.
+    pub(super) now: Instant,
     pub(super) counts: DriverCounts,
     generation: u32,
     /// Operations whose last completion has not come.
@@ -115,6 +117,7 @@ impl Driver {
             completions: Vec::with_capacity(BATCH),
             more_completed: false,
             completed: 0,
+            now: Instant::now(),
             counts: DriverCounts::default(),
             generation: 0,
             in_flight: 0,
@@ -133,6 +136,20 @@ impl Driver {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.closed
+    }
+
+    /// Tells the time of the turn that begins, which is when what completes in it is said to have come.
+    #[inline]
+    pub(crate) fn begin_turn(&mut self, now: Instant) {
+        self.now = now;
+    }
+
+    /// Gives back room for more connections and operations than there are.
+    pub(crate) fn release(&mut self) {
+        self.streams.shrink_to_fit();
+        self.operations.shrink_to_fit();
+        self.zero_copies.shrink_to_fit();
+        self.starved.shrink_to_fit();
     }
 
     pub(super) fn next_generation(&mut self) -> u32 {

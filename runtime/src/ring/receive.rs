@@ -80,7 +80,7 @@ impl Driver {
                 if let Some(slot) = self.stream(key) {
                     slot.waiting_bytes += later.len() as u32;
                     if let Some(second) = slot.first.replace(Chunk::heap(later)) {
-                        slot.rest.get_or_insert_default().push_front(second);
+                        slot.rest.get_or_insert_default().push_front((second, slot.first_came));
                     }
                 }
                 Poll::Ready(Ok(RecvBuf::heap(now)))
@@ -111,7 +111,9 @@ impl Driver {
             return self.recv_or_park(key, caller).map_ok(|_end| Vec::new());
         }
         let mut bytes = Vec::new();
-        for chunk in slot.first.iter().chain(slot.rest.iter().flat_map(|rest| rest.iter())) {
+        for chunk in
+            slot.first.iter().chain(slot.rest.iter().flat_map(|rest| rest.iter().map(|(chunk, _)| chunk)))
+        {
             let chunk = match chunk {
                 // SAFETY: the slot owns this buffer, and keeps it for as long as it is borrowed.
                 Chunk::Provided { id, len } => unsafe { self.buffers.slice(*id, 0, *len) },
@@ -199,14 +201,15 @@ impl Driver {
         if let Some((id, len)) = chunk {
             // A buffer that a task will read in this very turn is lent as it is; what piles up is copied out.
             let spill = low || slot.first.is_some();
-            slot.enqueue(if spill {
+            let chunk = if spill {
                 // SAFETY: the completion has just handed this buffer over; it is given back after the copy.
                 let copy = unsafe { self.buffers.slice(id, 0, len) }.into();
                 self.buffers.give(id);
                 Chunk::heap(copy)
             } else {
                 Chunk::Provided { id, len }
-            });
+            };
+            slot.enqueue(chunk, self.now);
             self.after.wake(&mut slot.recv_waker);
             if slot.waiting_bytes as usize >= QUEUE_LIMIT {
                 self.stop_recv(key);

@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
+use std::time::Instant;
 
 use super::driver::Driver;
 use super::token::{Key, Kind};
@@ -39,8 +40,10 @@ pub(super) struct StreamSlot {
     /// The handle is gone, and the socket waits for those buffers.
     pub(super) parting: bool,
     pub(super) first: Option<Chunk>,
+    /// The turn in which `first` came.
+    pub(super) first_came: Instant,
     #[expect(clippy::box_collection, reason = "8 bytes instead of 32 in every idle connection")]
-    pub(super) rest: Option<Box<VecDeque<Chunk>>>,
+    pub(super) rest: Option<Box<VecDeque<(Chunk, Instant)>>>,
     pub(super) recv_waker: Option<Waker>,
     pub(super) send_waker: Option<Waker>,
 }
@@ -84,12 +87,13 @@ impl Chunk {
 
 impl StreamSlot {
     #[inline]
-    pub(super) fn enqueue(&mut self, chunk: Chunk) {
+    pub(super) fn enqueue(&mut self, chunk: Chunk, came: Instant) {
         self.waiting_bytes += chunk.len() as u32;
         if self.first.is_none() {
             self.first = Some(chunk);
+            self.first_came = came;
         } else {
-            self.rest.get_or_insert_default().push_back(chunk);
+            self.rest.get_or_insert_default().push_back((chunk, came));
         }
     }
 
@@ -104,7 +108,10 @@ impl StreamSlot {
         let chunk = self.first.take()?;
         self.waiting_bytes -= chunk.len() as u32;
         if let Some(rest) = &mut self.rest {
-            self.first = rest.pop_front();
+            if let Some((next, came)) = rest.pop_front() {
+                self.first = Some(next);
+                self.first_came = came;
+            }
             if rest.is_empty() {
                 self.rest = None;
             }
@@ -138,6 +145,7 @@ impl Driver {
             lent: 0,
             parting: false,
             first: None,
+            first_came: self.now,
             rest: None,
             recv_waker: None,
             send_waker: None,
@@ -179,6 +187,11 @@ impl Driver {
         self.stream(key).is_some_and(|slot| {
             slot.receive == Receive::Armed || slot.first.is_some() || slot.ended.is_some() || slot.starved
         })
+    }
+
+    /// When the first of the bytes that nobody has taken came.
+    pub(crate) fn stream_waiting_since(&mut self, key: Key) -> Option<Instant> {
+        self.stream(key).and_then(|slot| slot.first.as_ref().map(|_| slot.first_came))
     }
 
     /// The handle is gone: cancels what is under way and frees the slot when the kernel is done with it.

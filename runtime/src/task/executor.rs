@@ -88,6 +88,11 @@ pub(super) fn is_home(home: u64) -> bool {
 }
 
 impl Executor {
+    /// Gives back room for more ready tasks than there are.
+    pub(crate) fn release(&self) {
+        self.queue.borrow_mut().shrink_to_fit();
+    }
+
     pub(crate) fn new(inbox: Arc<Inbox>) -> Executor {
         Executor {
             id: inbox.home(),

@@ -45,6 +45,11 @@ struct Timer {
 pub(crate) struct TimerKey(u32);
 
 impl Wheel {
+    /// Gives back room for more timers than there are.
+    pub(crate) fn release(&mut self) {
+        self.timers.shrink_to_fit();
+    }
+
     pub(crate) fn new(start: Instant) -> Wheel {
         Wheel {
             start,

@@ -16,17 +16,16 @@
 
 mod streams;
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 
 use covet_http::server::{Config, serve};
-use covet_http::tls;
 use covet_http::{Body, Request, Response, StatusCode};
 use covet_router::{Json, Path, Query, Result, Router};
 use covet_runtime::CoreSet;
 use serde::{Deserialize, Serialize};
 
 use super::listen::{ListenError, Listening};
+use super::sockets::Sockets;
 use streams::{Block, echoed};
 
 const HELLO: &str = "Hello, World!";
@@ -43,13 +42,12 @@ struct Size {
     n: u64,
 }
 
-/// Starts the service on each core, with the server's default limits, over TLS if it is configured.
+/// Starts the service on each core.
 ///
 /// # Errors
-/// When the address is taken or not ours, a core does not exist, or its ring cannot be made.
-pub fn start(listen: SocketAddr, cores: CoreSet, tls: Option<tls::Config>) -> Result<Listening, ListenError> {
-    let config = Config { tls, ..Config::default() };
-    Listening::start(listen, cores, "reference", move |listener| {
+/// When a core does not exist, its ring cannot be made, or descriptors are short.
+pub fn start(sockets: Sockets, cores: CoreSet, config: Config) -> Result<Listening, ListenError> {
+    Listening::start_on(sockets, cores, "reference", move |listener| {
         serve(listener, Rc::new(router()), config.clone())
     })
 }

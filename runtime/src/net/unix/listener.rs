@@ -167,6 +167,16 @@ impl UnixListener {
     pub async fn accept_socket(&self) -> io::Result<OwnedFd> {
         poll_fn(|cx| self.acceptor.poll_accept(cx)).await
     }
+
+    /// Stops accepting and returns the connections that were accepted and not taken yet, as
+    /// [`TcpListener::retire`](crate::net::TcpListener::retire) does. The path goes with it, unless it is to be kept.
+    pub async fn retire(self) -> Vec<UnixStream> {
+        let accepted = poll_fn(|cx| self.acceptor.poll_retire(cx)).await;
+        accepted
+            .into_iter()
+            .filter_map(|socket| UnixStream::adopt(&self.acceptor.core, socket).ok())
+            .collect()
+    }
 }
 
 impl std::fmt::Debug for UnixListener {

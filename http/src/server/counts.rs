@@ -1,0 +1,122 @@
+//! What a server turned away or cut off.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Something that a server did to protect itself. Each of them is rare, so counting them costs requests nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Event {
+    /// A connection beyond [`AdmissionLimits::total`](super::AdmissionLimits::total).
+    OverTotal,
+    /// A connection beyond [`AdmissionLimits::per_address`](super::AdmissionLimits::per_address).
+    OverAddress,
+    /// Accepting paused at [`Config::connections`](super::Config::connections): new ones wait in the backlog.
+    AcceptPaused,
+    /// Accepting failed, for want of descriptors as a rule.
+    AcceptFailed,
+    /// A request beyond [`Overload::queue`](super::Overload::queue), answered 503.
+    QueueFull,
+    /// A request that waited longer than [`Overload::age`](super::Overload::age), answered 503.
+    TooOld,
+    /// A request that the codec refused: malformed, or over a limit of [`Limits`](crate::h1::Limits).
+    Refused,
+    /// A head, or a first byte, that did not come within [`Timeouts::head`](super::Timeouts::head).
+    HeadTimeout,
+    /// A body that was slower than [`Timeouts::body`](super::Timeouts::body) and
+    /// [`body_rate`](super::Timeouts::body_rate) allow.
+    BodyTimeout,
+    /// A client that did not read an answer within [`Timeouts::write`](super::Timeouts::write).
+    WriteTimeout,
+    /// A connection without the PROXY protocol header that it must have, or with a bad one.
+    ProxyHeader,
+    /// A handler that panicked.
+    Panic,
+}
+
+impl Event {
+    /// All of them.
+    pub const ALL: [Event; 12] = [
+        Event::OverTotal,
+        Event::OverAddress,
+        Event::AcceptPaused,
+        Event::AcceptFailed,
+        Event::QueueFull,
+        Event::TooOld,
+        Event::Refused,
+        Event::HeadTimeout,
+        Event::BodyTimeout,
+        Event::WriteTimeout,
+        Event::ProxyHeader,
+        Event::Panic,
+    ];
+
+    /// A name for metrics, in snake case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Event::OverTotal => "over_total",
+            Event::OverAddress => "over_address",
+            Event::AcceptPaused => "accept_paused",
+            Event::AcceptFailed => "accept_failed",
+            Event::QueueFull => "queue_full",
+            Event::TooOld => "too_old",
+            Event::Refused => "refused",
+            Event::HeadTimeout => "head_timeout",
+            Event::BodyTimeout => "body_timeout",
+            Event::WriteTimeout => "write_timeout",
+            Event::ProxyHeader => "proxy_header",
+            Event::Panic => "panic",
+        }
+    }
+}
+
+/// How often each [`Event`] has happened, on all cores that serve with clones of one [`Config`](super::Config).
+///
+/// A clone is another handle of the same counts, which any thread may read.
+///
+/// ```
+/// use covet_http::server::{Config, Event};
+///
+/// let config = Config::default();
+/// let counts = config.counts.clone();
+/// // ... serve with clones of `config`, and anywhere, at any time:
+/// assert_eq!(counts.get(Event::OverTotal), 0);
+/// ```
+#[derive(Clone, Default)]
+pub struct Counts {
+    counts: Arc<[AtomicU64; Event::ALL.len()]>,
+}
+
+impl Counts {
+    /// How often it has happened.
+    pub fn get(&self, event: Event) -> u64 {
+        self.counts[event as usize].load(Ordering::Relaxed)
+    }
+
+    #[cold]
+    pub(super) fn add(&self, event: Event) {
+        self.counts[event as usize].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(Event::ALL.map(|event| (event.name(), self.get(event)))).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_event_has_a_place_of_its_own() {
+        for (place, event) in Event::ALL.into_iter().enumerate() {
+            assert_eq!(event as usize, place);
+        }
+        let counts = Counts::default();
+        counts.clone().add(Event::TooOld);
+        assert!(Event::ALL.into_iter().all(|event| counts.get(event) == u64::from(event == Event::TooOld)));
+    }
+}

@@ -1,0 +1,108 @@
+//! More requests than a core can serve.
+
+use std::time::{Duration, Instant};
+
+use covet_http::server::{Config, Event, Overload};
+use covet_http::{Request, Response};
+
+use super::harness::{Client, Server, config};
+
+/// Answers after as many milliseconds as the path says; `/block/` keeps the core busy meanwhile.
+async fn slow(request: Request) -> Response {
+    let path = request.path();
+    if let Some(millis) = path.strip_prefix("/block/") {
+        std::thread::sleep(Duration::from_millis(millis.parse().unwrap()));
+    } else if let Some(millis) = path.strip_prefix("/wait/") {
+        covet_runtime::time::sleep(Duration::from_millis(millis.parse().unwrap())).await;
+    }
+    Response::new(path.to_owned())
+}
+
+fn server(overload: Overload) -> (Server, covet_http::server::Counts) {
+    let config = Config { overload: Some(overload), ..config() };
+    let counts = config.counts.clone();
+    (Server::with(config, slow), counts)
+}
+
+fn ask(server: &Server, path: &str) -> Client {
+    let mut client = Client::connect(server);
+    client.send(format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n").as_bytes());
+    // In this order.
+    std::thread::sleep(Duration::from_millis(60));
+    client
+}
+
+#[test]
+fn what_fits_is_served_what_waits_too_and_the_rest_is_told_to_come_back() {
+    let (server, counts) = server(Overload {
+        in_flight: 1,
+        queue: 1,
+        age: Duration::from_secs(20),
+        retry_after: Duration::from_millis(2500),
+    });
+    let started = Instant::now();
+    let mut served = ask(&server, "/wait/1000");
+    let mut queued = ask(&server, "/second");
+    let mut shed = ask(&server, "/third");
+    let answer = shed.answer();
+    assert_eq!((answer.status, answer.field("retry-after")), (503, Some("3")));
+    assert_eq!(answer.field("content-type"), Some("application/problem+json"));
+    assert!(started.elapsed() < Duration::from_millis(900), "it is told at once");
+    assert_eq!(served.answer().text(), "/wait/1000");
+    assert_eq!(queued.answer().text(), "/second");
+    assert!(started.elapsed() >= Duration::from_millis(1000), "it has waited for its turn");
+    assert_eq!(shed.get("/again").status, 200, "its connection goes on");
+    assert_eq!((counts.get(Event::QueueFull), counts.get(Event::TooOld)), (1, 0));
+}
+
+#[test]
+fn who_waits_for_too_long_is_told_so_while_waiting() {
+    let (server, counts) =
+        server(Overload { in_flight: 1, age: Duration::from_millis(200), ..Overload::default() });
+    let mut served = ask(&server, "/wait/1500");
+    let started = Instant::now();
+    let mut queued = ask(&server, "/second");
+    assert_eq!(queued.answer().status, 503);
+    assert!(started.elapsed() >= Duration::from_millis(190), "after {:?}", started.elapsed());
+    assert_eq!(served.answer().text(), "/wait/1500", "what is worked on is not touched");
+    assert_eq!(counts.get(Event::TooOld), 1);
+    assert_eq!(queued.get("/again").status, 200);
+}
+
+#[test]
+fn requests_that_a_busy_core_left_lying_are_shed_by_their_age() {
+    let (server, counts) = server(Overload { age: Duration::from_millis(150), ..Overload::default() });
+    let mut clients: Vec<Client> = (0..8).map(|_| Client::connect(&server)).collect();
+    clients.iter_mut().for_each(|client| assert_eq!(client.get("/").status, 200));
+    // All at once: the first keeps the core busy for longer than the others may wait.
+    for client in &mut clients {
+        client.send(b"GET /block/100 HTTP/1.1\r\nHost: h\r\n\r\n");
+    }
+    let statuses: Vec<u16> = clients.iter_mut().map(|client| client.answer().status).collect();
+    let shed = statuses.iter().filter(|&&status| status == 503).count();
+    assert!((1..8).contains(&shed), "{statuses:?}");
+    assert_eq!(counts.get(Event::TooOld), shed as u64);
+    assert!(clients.iter_mut().all(|client| client.get("/").status == 200));
+}
+
+#[test]
+fn a_request_that_is_shed_has_its_body_read_and_its_connection_in_step() {
+    let (server, _) = server(Overload { in_flight: 1, queue: 0, ..Overload::default() });
+    let mut busy = ask(&server, "/wait/600");
+    let mut client = Client::connect(&server);
+    client.send(b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello");
+    client.send(b"POST /y HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+    assert_eq!((client.answer().status, client.answer().status), (503, 503));
+    assert_eq!(busy.answer().status, 200);
+    assert_eq!(client.get("/z").text(), "/z");
+}
+
+#[test]
+fn a_client_that_goes_away_gives_its_turn_back() {
+    let (server, _) = server(Overload { in_flight: 1, queue: 4, ..Overload::default() });
+    let busy = ask(&server, "/wait/300");
+    let waiting = ask(&server, "/wait/300");
+    drop((busy, waiting));
+    let mut last = ask(&server, "/last");
+    assert_eq!(last.answer().text(), "/last");
+}

@@ -1,0 +1,158 @@
+//! Clients that are slow, or endless.
+
+use std::time::{Duration, Instant};
+
+use covet_http::server::{Config, Event, Timeouts};
+
+use super::harness::{Client, Server, config};
+use super::service;
+
+/// Sends a piece again and again, until it is refused or `most` has passed; how long that was.
+fn trickle(client: &mut Client, piece: &[u8], pause: Duration, most: Duration) -> Duration {
+    let started = Instant::now();
+    while started.elapsed() < most && client.try_send(piece) {
+        std::thread::sleep(pause);
+    }
+    started.elapsed()
+}
+
+#[test]
+fn a_body_that_never_pauses_but_is_too_slow_is_408() {
+    // A byte every 20 ms is never silent for 300 ms, and is 50 bytes a second where 256 are asked for.
+    let config = config();
+    let counts = config.counts.clone();
+    let server = Server::with(config, service);
+    let mut client = Client::connect(&server);
+    client.send(b"POST /collect HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n");
+    let mut other = Client::clone_of(&client);
+    let sending = std::thread::spawn(move || {
+        trickle(&mut other, b"x", Duration::from_millis(20), Duration::from_secs(8))
+    });
+    let started = Instant::now();
+    assert_eq!(client.answer().status, 408);
+    assert!(started.elapsed() > Duration::from_millis(250) && started.elapsed() < Duration::from_secs(6));
+    drop(client);
+    sending.join().unwrap();
+    assert_eq!(counts.get(Event::BodyTimeout), 1);
+}
+
+#[test]
+fn a_body_that_is_fast_enough_may_take_longer_than_the_time_for_silence() {
+    let timeouts = Timeouts { body_rate: 100, ..config().timeouts };
+    let server = Server::with(Config { timeouts, ..config() }, service);
+    let mut client = Client::connect(&server);
+    client.send(b"POST /collect HTTP/1.1\r\nHost: h\r\nContent-Length: 2000\r\n\r\n");
+    for _ in 0..20 {
+        client.send(&[b'x'; 100]);
+        std::thread::sleep(Duration::from_millis(40));
+    }
+    let answer = client.answer();
+    assert_eq!((answer.status, answer.body.len()), (200, 2000));
+}
+
+#[test]
+fn a_reader_that_takes_a_little_now_and_then_is_cut_off() {
+    let config = config();
+    let counts = config.counts.clone();
+    let server = Server::with(config, service);
+    let mut client = Client::connect(&server);
+    client.send(&b"GET /big HTTP/1.1\r\nHost: h\r\n\r\n".repeat(8));
+    // 24 MiB, of which it reads a kilobyte every 20 ms: never idle, and never at its end.
+    let started = Instant::now();
+    while counts.get(Event::WriteTimeout) == 0 {
+        assert!(started.elapsed() < Duration::from_secs(8), "it is served for ever");
+        client.read_some(1024);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(client.is_reset());
+}
+
+#[test]
+fn an_endless_head_is_refused_at_its_limit() {
+    let config = config();
+    let counts = config.counts.clone();
+    let server = Server::with(config, service);
+    let lines = "X-Endless: 0123456789012345678901234567890123456789\r\n".repeat(100);
+    let cases = [
+        ("GET / HTTP/1.1\r\nHost: h\r\n", lines.as_str()),
+        ("GET / HTTP/1.1\r\nHost: h\r\nX: ", &"y".repeat(4096)),
+    ];
+    for (start, piece) in cases {
+        let mut client = Client::connect(&server);
+        client.send(start.as_bytes());
+        let mut sent = 0;
+        while sent < 64 << 20 && client.try_send(piece.as_bytes()) {
+            sent += piece.len();
+        }
+        assert!(sent < 64 << 20, "it is read for ever");
+    }
+    let mut client = Client::connect(&server);
+    client.send(format!("GET / HTTP/1.1\r\nHost: h\r\nX: {}", "y".repeat(70_000)).as_bytes());
+    assert_eq!(client.answer().status, 431, "it need not end to be refused");
+    assert_eq!(counts.get(Event::Refused), 3);
+}
+
+#[test]
+fn a_huge_pipeline_is_answered_in_order_as_fast_as_it_is_read() {
+    const COUNT: usize = 20_000;
+    let timeouts = Timeouts { write: Duration::from_secs(10), ..config().timeouts };
+    let server = Server::with(Config { timeouts, ..config() }, service);
+    let mut client = Client::connect(&server);
+    let mut other = Client::clone_of(&client);
+    let sending = std::thread::spawn(move || {
+        let requests: String =
+            (0..COUNT).map(|n| format!("GET /target?{n} HTTP/1.1\r\nHost: h\r\n\r\n")).collect();
+        other.send(requests.as_bytes());
+    });
+    for n in 0..COUNT {
+        assert_eq!(client.answer().text(), format!("/target?{n}"));
+    }
+    sending.join().unwrap();
+}
+
+#[test]
+fn an_endless_pipeline_that_is_not_read_stops_being_served() {
+    let config = config();
+    let counts = config.counts.clone();
+    let server = Server::with(config, service);
+    let mut client = Client::connect(&server);
+    let requests = b"GET /plain HTTP/1.1\r\nHost: h\r\n\r\n".repeat(1000);
+    let started = Instant::now();
+    let mut sent = 0_usize;
+    while client.try_send(&requests) {
+        sent += requests.len();
+        assert!(started.elapsed() < Duration::from_secs(8) && sent < 256 << 20, "{sent} bytes were taken");
+    }
+    assert_eq!(counts.get(Event::WriteTimeout), 1);
+    assert_eq!(Client::connect(&server).get("/plain").status, 200);
+}
+
+#[test]
+fn silence_is_counted_and_idling_is_not() {
+    let config = config();
+    let counts = config.counts.clone();
+    let server = Server::with(config, service);
+    let mut idle = Client::connect(&server);
+    assert_eq!(idle.get("/plain").status, 200);
+    assert!(Client::connect(&server).is_at_end() && idle.is_at_end());
+    assert_eq!(counts.get(Event::HeadTimeout), 1);
+    let mut slow = Client::connect(&server);
+    slow.send(b"GET /");
+    assert_eq!(slow.answer().status, 408);
+    assert_eq!(counts.get(Event::HeadTimeout), 2);
+}
+
+#[test]
+fn a_thousand_slow_clients_do_not_hold_up_the_others() {
+    let timeouts = Timeouts { head: Duration::from_secs(30), ..config().timeouts };
+    let server = Server::with(Config { timeouts, ..config() }, service);
+    let mut slow: Vec<Client> = (0..1000).map(|_| Client::connect(&server)).collect();
+    slow.iter_mut().for_each(|client| client.send(b"GET / HTTP/1.1\r\nHost: h\r\nX: "));
+    let mut client = Client::connect(&server);
+    let started = Instant::now();
+    for round in 0..20 {
+        slow.iter_mut().skip(round * 50).take(50).for_each(|client| client.send(b"y"));
+        assert_eq!(client.get("/plain").status, 200);
+    }
+    assert!(started.elapsed() < Duration::from_secs(10), "after {:?}", started.elapsed());
+}
