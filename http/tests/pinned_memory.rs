@@ -103,7 +103,7 @@ fn stuff(stream: &mut TcpStream, start: &[u8], piece: &[u8], most: usize) {
 
 /// What the documentation states (docs/http-defence.md): the most that any client can pin, and an idle one.
 const ANY: isize = 512 * 1024;
-const IDLE: isize = 1024;
+const IDLE: isize = 2048;
 
 type Attack = fn(&mut TcpStream);
 

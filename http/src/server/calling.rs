@@ -51,6 +51,10 @@ pub(super) fn poll_while_sending<F: Future<Output = Response>>(
     cx: &mut Context<'_>,
 ) -> Poll<Response> {
     let polled = guard(&link.shared.config, || poll_call(call, cx));
+    if polled.is_pending() {
+        // It may have read a part of the body, and the rest lies until it goes on.
+        link.input.borrow_mut().hold();
+    }
     if polled.is_pending() && link.output_len() > 0 && link.stream.poll_sent(cx).is_ready() {
         // A failure shows again when the answer is sent.
         let _ = link.send_output_now();

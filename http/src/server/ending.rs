@@ -24,6 +24,8 @@ const LINGER_BYTES: usize = 16 * 1024 * 1024;
 
 /// Sends an answer that takes time, and reads what is left of its request. `Some` if the connection is to end.
 pub(super) async fn finish(link: &Rc<Link>, progress: &mut Progress) -> Option<End> {
+    // What is pipelined behind this may lie for as long as the answer takes.
+    link.input.borrow_mut().hold();
     let mut response = progress.response.take()?;
     let incoming = progress.incoming.take();
     if incoming.is_some() {
@@ -147,6 +149,7 @@ async fn flush(link: &Link) -> io::Result<()> {
 /// Ends sending and throws away what still comes, so that no reset overtakes the last answer (RFC 9112 section 9.6).
 pub(super) async fn linger(link: &Link) {
     link.set_timer(link.shared.config.timeouts.linger);
+    link.input.borrow_mut().discard();
     let mut end = pin!(link.stream.end_sending());
     let ended = poll_fn(|cx| match end.as_mut().poll(cx) {
         Poll::Ready(outcome) => Poll::Ready(outcome.is_ok()),

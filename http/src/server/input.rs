@@ -96,6 +96,12 @@ impl Input {
         self.ended = true;
     }
 
+    /// Throws away what is left; whether the end has been seen is still known.
+    pub(super) fn discard(&mut self) {
+        self.store = Store::Empty;
+        self.position = 0;
+    }
+
     /// Copies what is left, so that no buffer of the kernel's is kept while something else is waited for.
     pub(super) fn hold(&mut self) {
         match &mut self.store {

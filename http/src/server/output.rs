@@ -90,6 +90,8 @@ impl Link {
         if let Poll::Ready(outcome) = self.stream.poll_sent(cx) {
             return Poll::Ready(outcome);
         }
+        // Nothing of the kernel's is kept while a slow client takes its time.
+        self.input.borrow_mut().hold();
         self.poll_timer(cx).map(|()| {
             self.shared.config.counts.add(Event::WriteTimeout);
             Err(io::ErrorKind::TimedOut.into())

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use covet_http::server::{Config, Timeouts, serve};
 use covet_http::{BoxError, Request, Response, service_fn};
 use covet_runtime::net::TcpListener;
-use covet_runtime::{CoreSet, Runtime};
+use covet_runtime::{Builder, CoreSet, Runtime};
 use futures_core::Stream;
 
 pub(crate) struct Server {
@@ -53,8 +53,16 @@ impl Server {
         F: Fn(Request) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = Response> + 'static,
     {
+        Server::on(Runtime::builder(), config, service)
+    }
+
+    pub(crate) fn on<F, Fut>(builder: Builder, config: Config, service: F) -> Server
+    where
+        F: Fn(Request) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Response> + 'static,
+    {
         let (send, receive) = mpsc::channel();
-        let runtime = Runtime::builder()
+        let runtime = builder
             .cores(CoreSet::count(1))
             .start(move |_core| {
                 let (send, config, service) = (send.clone(), config.clone(), service.clone());
@@ -118,6 +126,15 @@ impl Client {
 
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
+    }
+
+    /// Sends as much as the server takes without being read.
+    pub(crate) fn send_what_fits(&mut self, bytes: &[u8]) {
+        self.stream.set_write_timeout(Some(Duration::from_millis(50))).unwrap();
+        let mut rest = bytes;
+        while let Ok(count @ 1..) = self.stream.write(rest) {
+            rest = &rest[count..];
+        }
     }
 
     /// Sends what the server may no longer want.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use covet_http::server::{Config, Event, Overload};
+use covet_http::server::{Config, Event, Overload, Timeouts};
 use covet_http::{Request, Response};
 
 use super::harness::{Client, Server, config};
@@ -19,7 +19,9 @@ async fn slow(request: Request) -> Response {
 }
 
 fn server(overload: Overload) -> (Server, covet_http::server::Counts) {
-    let config = Config { overload: Some(overload), ..config() };
+    // A client looks at one answer after the other.
+    let timeouts = Timeouts { idle: Duration::from_secs(10), ..config().timeouts };
+    let config = Config { overload: Some(overload), timeouts, ..config() };
     let counts = config.counts.clone();
     (Server::with(config, slow), counts)
 }

@@ -128,6 +128,30 @@ fn an_endless_pipeline_that_is_not_read_stops_being_served() {
 }
 
 #[test]
+fn clients_that_do_not_read_leave_the_receive_buffers_to_others() {
+    // Each has more requests behind the answer that it does not read than are taken at a time.
+    let timeouts = Timeouts { write: Duration::from_secs(60), ..config().timeouts };
+    let builder = covet_runtime::Runtime::builder().recv_buffers(16, 4096);
+    let server = Server::on(builder, Config { timeouts, ..config() }, service);
+    let requests = [
+        b"GET /big HTTP/1.1\r\nHost: h\r\n\r\n".repeat(20),
+        b"GET /plain HTTP/1.1\r\nHost: h\r\n\r\n".repeat(5000),
+        b"GET /stream HTTP/1.1\r\nHost: h\r\n\r\n".repeat(5000),
+    ];
+    let mut held = Vec::new();
+    for request in requests.iter().cycle().take(48) {
+        let mut client = Client::connect(&server);
+        client.send_what_fits(request);
+        held.push(client);
+    }
+    let started = Instant::now();
+    for _ in 0..5 {
+        assert_eq!(Client::connect(&server).get("/plain").status, 200);
+    }
+    assert!(started.elapsed() < Duration::from_secs(9), "after {:?}", started.elapsed());
+}
+
+#[test]
 fn silence_is_counted_and_idling_is_not() {
     let config = config();
     let counts = config.counts.clone();
