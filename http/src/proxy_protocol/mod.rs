@@ -31,7 +31,8 @@ pub const MAX_LEN: usize = 2048;
 ///
 /// It must come from a proxy: anybody else could claim any address. Unix sockets count as trusted, since their mode says
 /// who may connect. A header that is bad, missing where it is required, or from an address that is not trusted where it
-/// is required ends the connection at once, with a line in the log.
+/// is required ends the connection at once, with a line in the log. TLS behind a header is done by this process, also
+/// where the kernel could.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProxyProtocol {

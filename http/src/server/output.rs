@@ -63,10 +63,14 @@ impl Link {
     /// Waits until the kernel has taken the last send, at most as long as a client may take to read.
     pub(super) async fn sent(&self) -> io::Result<()> {
         self.set_timer(self.shared.config.timeouts.write);
-        if self.sends_large_piece.take() {
-            return self.large_piece_sent().await;
+        let outcome = match self.sends_large_piece.take() {
+            true => self.large_piece_sent().await,
+            false => poll_fn(|cx| self.poll_sent_in_time(cx)).await,
+        };
+        if outcome.as_ref().err().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+            self.shared.config.counts.add(Event::WriteTimeout);
         }
-        poll_fn(|cx| self.poll_sent_in_time(cx)).await
+        outcome
     }
 
     /// The client has the time for each part of it that is as large as a usual piece.
@@ -92,10 +96,7 @@ impl Link {
         }
         // Nothing of the kernel's is kept while a slow client takes its time.
         self.input.borrow_mut().hold();
-        self.poll_timer(cx).map(|()| {
-            self.shared.config.counts.add(Event::WriteTimeout);
-            Err(io::ErrorKind::TimedOut.into())
-        })
+        self.poll_timer(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Queues or sends the body that follows an encoded head.
