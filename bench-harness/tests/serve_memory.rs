@@ -26,7 +26,7 @@ fn open(address: SocketAddr, count: usize) -> Vec<TcpStream> {
             .write_all(b"GET /headers HTTP/1.1\r\nHost: localhost\r\nUser-Agent: many\r\n\r\n")
             .expect("it reads");
         streams.push(stream);
-        if streams.len() % 100 == 0 {
+        if streams.len().is_multiple_of(100) {
             streams.iter_mut().rev().take(100).for_each(read_answer);
         }
     }
