@@ -12,6 +12,7 @@ mod overload;
 mod proxies;
 mod shutdown;
 mod slow;
+mod tools;
 mod trailers;
 mod unix;
 
