@@ -36,7 +36,7 @@ pub fn decode_request(buf: &[u8], head: &mut Head, limits: &Limits) -> Result<De
 }
 
 /// Decodes a request that is like the last one; `None` if it is not, or not to the letter of the limits.
-#[inline]
+#[inline(always)]
 fn remembered(buf: &[u8], head: &mut Head, limits: &Limits) -> Option<usize> {
     if !limits.memo || head.scan.examined > 0 {
         return None;

@@ -161,7 +161,7 @@ async fn exchanges<S: Service>(link: &Rc<Link>, service: &S) -> End {
         match step {
             Step::NeedInput => {
                 progress.slot = None;
-                match wait_for_head(link, &mut progress).await {
+                match wait_for_head::<S>(link, &mut progress).await {
                     Some(end) => return end,
                     None => continue,
                 }
@@ -397,7 +397,7 @@ pub(super) fn is_last(link: &Link) -> bool {
 }
 
 /// Decodes the next head out of what has been received.
-#[inline]
+#[inline(always)]
 fn decode(link: &Link, head: &mut Option<Rc<Head>>) -> Result<Decoded, HeadError> {
     let input = link.input.borrow();
     let bytes = input.bytes();

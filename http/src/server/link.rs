@@ -93,7 +93,7 @@ impl Link {
     }
 
     /// Takes what has been received, or waits for it until the timer fires.
-    #[inline]
+    #[inline(always)]
     pub(super) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<Received> {
         match self.stream.poll_receive(&self.input, cx) {
             Poll::Ready(Ok(())) => Poll::Ready(Received::More),

@@ -16,8 +16,11 @@ use super::link::{Link, Received};
 const QUIET: Duration = Duration::from_secs(1);
 
 /// Sends what is answered, then waits for more bytes of a head. `Some` if the connection is to end instead.
-#[inline]
-pub(super) async fn wait_for_head(link: &Rc<Link>, progress: &mut Progress) -> Option<End> {
+///
+/// Nothing here depends on the service. With it as a parameter there is one caller of each copy, in which it is then
+/// inlined; a process with two services would else pay for a call on each wake.
+#[expect(clippy::extra_unused_type_parameters, reason = "one copy for each service, as said above")]
+pub(super) async fn wait_for_head<S>(link: &Rc<Link>, progress: &mut Progress) -> Option<End> {
     if link.send_output().await.is_err() {
         return Some(End::Reset);
     }
@@ -71,7 +74,7 @@ pub(super) async fn wait_for_head(link: &Rc<Link>, progress: &mut Progress) -> O
 }
 
 /// Sets the timer for a wait between requests or within a head. Returns what is to be waited for beyond it.
-#[inline]
+#[inline(always)]
 fn start_waiting(link: &Link, progress: &mut Progress, idle: bool) -> Option<Duration> {
     let timeouts = &link.shared.config.timeouts;
     if !idle {

@@ -56,18 +56,27 @@ impl Uring {
 
     /// # Safety
     /// Everything the operation points to stays alive and in place until its last completion.
-    #[inline]
+    // Where the kind of the operation is known, which is nearly everywhere, inlining leaves a few stores of `entry`.
+    #[inline(always)]
     pub(super) unsafe fn push(&mut self, op: Op, token: u64, silent: bool) {
         #[cfg(all(test, not(loom), not(miri)))]
         let op = crate::ring::tests::old_kernel::as_then(op);
         let entry = entry(op).user_data(token);
         let entry = if silent { entry.flags(squeue::Flags::SKIP_SUCCESS) } else { entry };
-        if self.overflow.is_empty() {
+        // SAFETY: forwarded.
+        if !self.overflow.is_empty() || unsafe { self.ring.submission().push(&entry) }.is_err() {
             // SAFETY: forwarded.
-            if unsafe { self.ring.submission().push(&entry) }.is_ok() {
-                return;
-            }
-            // A full queue is handed over early; should the kernel refuse, entries wait in `overflow` in order.
+            unsafe { self.push_to_full_queue(entry) }
+        }
+    }
+
+    /// A full queue is handed over early; should the kernel refuse, entries wait in `overflow` in order.
+    ///
+    /// # Safety
+    /// As [`Uring::push`].
+    #[cold]
+    unsafe fn push_to_full_queue(&mut self, entry: squeue::Entry) {
+        if self.overflow.is_empty() {
             let _ = self.ring.submitter().submit();
             // SAFETY: forwarded.
             if unsafe { self.ring.submission().push(&entry) }.is_ok() {
