@@ -8,6 +8,8 @@
 //! [`HeaderMap`] is built when [`Request::headers`] is first called, and not before.
 
 pub mod body;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod compress;
 pub mod forwarded;
 pub mod h1;

@@ -13,8 +13,10 @@ mod fields;
 mod framing;
 mod head;
 mod limits;
+pub mod request_head;
 mod request_line;
 pub mod response;
+pub mod response_decoder;
 mod scan;
 mod target;
 pub mod trailers;
@@ -28,6 +30,8 @@ pub use fields::Fields;
 pub use framing::Framing;
 pub use head::Head;
 pub use limits::Limits;
+pub use request_head::{RequestFraming, RequestHead, RequestHeadError};
+pub use response_decoder::{ReceivedHead, ResponseDecoder, ResponseError, ResponseEvent};
 
 /// Whether this is `uri-host [ ":" port ]` (RFC 9110 section 7.2).
 pub(crate) fn is_authority(text: &[u8]) -> bool {

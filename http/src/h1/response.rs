@@ -6,7 +6,7 @@
 
 use std::mem::MaybeUninit;
 
-use http::Method;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use httparse::{Header, ParserConfig, Status};
 
 /// The fields that a response head may have at most.
@@ -37,7 +37,7 @@ impl ResponseHead {
 /// How the end of a response's body is found (RFC 9112 §6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResponseFraming {
-    /// There is no body, whatever the fields say: an answer to HEAD, 1xx, 204 or 304.
+    /// There is no body, whatever the fields say: an answer to HEAD, 1xx, 204, 304, or 2xx to CONNECT.
     None,
     /// The body is this many bytes.
     Length(u64),
@@ -103,13 +103,59 @@ pub fn decode_response_head(
     method: &Method,
     limit: usize,
 ) -> Result<DecodedResponse, ResponseHeadError> {
+    decode(buf, method, limit, false, |_| Ok(()))
+}
+
+/// As [`decode_response_head`], and appends the fields to `fields` when the head is whole.
+///
+/// Obsolete line folding is replaced by spaces, as RFC 9112 §5.2 has a user agent do. Within the fields that frame the
+/// message it stays an error.
+///
+/// # Errors
+/// As for [`decode_response_head`].
+pub fn decode_response(
+    buf: &[u8],
+    method: &Method,
+    limit: usize,
+    fields: &mut HeaderMap,
+) -> Result<DecodedResponse, ResponseHeadError> {
+    decode(buf, method, limit, true, |received| {
+        fields.reserve(received.len());
+        for field in received {
+            let name = HeaderName::from_bytes(field.name.as_bytes());
+            let value = match memchr::memchr(b'\n', field.value) {
+                None => HeaderValue::from_bytes(field.value),
+                Some(_) => HeaderValue::from_bytes(&unfold(field.value)),
+            };
+            let (Ok(name), Ok(value)) = (name, value) else { return Err(ResponseHeadError::FieldLine) };
+            fields.append(name, value);
+        }
+        Ok(())
+    })
+}
+
+/// The value with its line ends made spaces.
+#[cold]
+fn unfold(value: &[u8]) -> Vec<u8> {
+    value.iter().map(|&byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }).collect()
+}
+
+fn decode(
+    buf: &[u8],
+    method: &Method,
+    limit: usize,
+    folding: bool,
+    take_fields: impl FnOnce(&[Header<'_>]) -> Result<(), ResponseHeadError>,
+) -> Result<DecodedResponse, ResponseHeadError> {
     // httparse skips empty lines before the status line; RFC 9112 §2.2 grants that to servers only.
     if buf.first().is_some_and(|&byte| byte != b'H') {
         return Err(ResponseHeadError::StatusLine);
     }
     let mut fields = [const { MaybeUninit::<Header<'_>>::uninit() }; MAX_RESPONSE_FIELDS];
     let mut response = httparse::Response::new(&mut []);
-    let parsed = ParserConfig::default().parse_response_with_uninit_headers(&mut response, buf, &mut fields);
+    let parsed = ParserConfig::default()
+        .allow_obsolete_multiline_headers_in_responses(folding)
+        .parse_response_with_uninit_headers(&mut response, buf, &mut fields);
     let consumed = match parsed {
         Ok(Status::Complete(consumed)) if consumed <= limit => consumed,
         Ok(Status::Partial) if buf.len() < limit => return Ok(DecodedResponse::Partial),
@@ -133,12 +179,13 @@ pub fn decode_response_head(
         return Err(ResponseHeadError::StatusLine);
     }
 
-    let fields = ControlFields::collect(response.headers)?;
-    let framing = fields.framing(status, minor_version, method)?;
+    let control = ControlFields::collect(response.headers)?;
+    let framing = control.framing(status, minor_version, method)?;
     let keep_alive = framing != ResponseFraming::UntilClose
-        && !fields.close
-        && (minor_version == 1 || fields.keep_alive)
+        && !control.close
+        && (minor_version == 1 || control.keep_alive)
         && status != 101;
+    take_fields(response.headers)?;
     Ok(DecodedResponse::Complete {
         head: ResponseHead { status, minor_version, framing, keep_alive },
         consumed,
@@ -203,6 +250,10 @@ impl ControlFields {
         method: &Method,
     ) -> Result<ResponseFraming, ResponseHeadError> {
         if *method == Method::HEAD || status < 200 || status == 204 || status == 304 {
+            return Ok(ResponseFraming::None);
+        }
+        // What follows is the tunnel, whatever the fields say.
+        if status < 300 && *method == Method::CONNECT {
             return Ok(ResponseFraming::None);
         }
         match (self.transfer, self.length) {

@@ -54,6 +54,14 @@ pub enum Error {
     /// No certificate was given.
     #[error("no certificate was given: a server needs one and its key")]
     NoCertificate,
+    /// There is nobody to trust.
+    #[error(
+        "there are no root certificates to trust ({reason}): install the package ca-certificates, point SSL_CERT_FILE at a PEM file of roots, or give roots of your own"
+    )]
+    NoRoots {
+        /// What was found instead.
+        reason: String,
+    },
     /// rustls refused the configuration.
     #[error("{what}: {source}")]
     Refused {

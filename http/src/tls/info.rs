@@ -1,8 +1,7 @@
 //! What a handshake agreed on.
 
 use rustls::pki_types::CertificateDer;
-use rustls::server::UnbufferedServerConnection;
-use rustls::{HandshakeKind, ProtocolVersion};
+use rustls::{CommonState, HandshakeKind, ProtocolVersion};
 
 /// A version of TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,7 +25,7 @@ pub struct ConnectionInfo {
 
 impl ConnectionInfo {
     /// Of a connection whose handshake is done.
-    pub(super) fn of(connection: &UnbufferedServerConnection, server_name: Option<&str>) -> ConnectionInfo {
+    pub(super) fn of(connection: &CommonState, server_name: Option<&str>) -> ConnectionInfo {
         ConnectionInfo {
             version: match connection.protocol_version() {
                 Some(ProtocolVersion::TLSv1_3) => Version::Tls13,
@@ -49,7 +48,7 @@ impl ConnectionInfo {
         self.resumed
     }
 
-    /// The server name that the client asked for (SNI, RFC 6066 section 3), in lower case.
+    /// The server name that the client asked for (SNI, RFC 6066 section 3), in lower case on the server's side.
     pub fn server_name(&self) -> Option<&str> {
         self.server_name.as_deref()
     }
@@ -59,7 +58,7 @@ impl ConnectionInfo {
         self.alpn.as_deref()
     }
 
-    /// The client's certificate and the intermediates that it sent, verified; empty if it has shown none.
+    /// The peer's certificate and the intermediates that it sent, verified; empty if a client has shown none.
     pub fn peer_certificates(&self) -> &[CertificateDer<'static>] {
         &self.peer_certificates
     }

@@ -1,8 +1,8 @@
-//! TLS 1.2 and 1.3 for servers, by rustls (feature `tls`).
+//! TLS 1.2 and 1.3 for servers and clients, by rustls (feature `tls`).
 //!
 //! A [`Config`] says what a server speaks; with it in [`server::Config::tls`](crate::server::Config::tls) the server
 //! takes TLS connections and nothing else. A handler asks [`Request::tls`](crate::Request::tls) what was
-//! agreed on.
+//! agreed on. A [`ClientConfig`] says whom a client trusts.
 //!
 //! The records are made and read by rustls over buffers of the core's pool: the answers to a batch of requests are
 //! encrypted into as few records as hold them and leave in one send, and a connection that is idle owns no buffer.
@@ -18,16 +18,19 @@
 //! waited for, besides the state of its handshake; and that for [`ConfigBuilder::handshake_timeout`].
 
 mod certificate;
+mod client;
 mod config;
 mod error;
 mod info;
 mod kernel;
 mod resolver;
 mod session;
+mod side;
 mod tickets;
 mod validity;
 
 pub use certificate::Certificate;
+pub use client::{ClientConfig, ClientConfigBuilder, ClientSession, Dangerous};
 pub(crate) use config::ForCore;
 pub use config::{ClientCertificates, Config, ConfigBuilder};
 pub use error::Error;

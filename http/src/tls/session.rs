@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use covet_runtime::buf::PoolBuf;
-use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
+use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus, WriteTraffic,
 };
 
 use super::kernel::{Keys, Support};
+use super::side::Side;
 use super::{ConnectionInfo, resolver};
 
 /// A record carries up to this much (RFC 8446 section 5.1).
@@ -21,11 +22,11 @@ const ALERT: usize = 2 + RECORD_OVERHEAD;
 /// records).
 const MOST_PENDING: usize = 96 * 1024;
 
-/// The server's side of one connection.
+/// One side of one connection: the server's, or the client's.
 ///
 /// Between calls it holds no buffer, unless the end of a record has not come yet.
-pub(crate) struct Session {
-    connection: UnbufferedServerConnection,
+pub(crate) struct Session<S: Side = UnbufferedServerConnection> {
+    connection: S,
     /// Ciphertext whose record is not complete.
     pending: Option<PoolBuf>,
     server_name: Option<Box<str>>,
@@ -51,17 +52,7 @@ enum Purpose {
 
 impl Session {
     pub(crate) fn new(config: Arc<rustls::ServerConfig>) -> Result<Session, rustls::Error> {
-        let connection = UnbufferedServerConnection::new(config)?;
-        Ok(Session { connection, pending: None, server_name: None, state: State::Handshake })
-    }
-
-    pub(crate) fn is_handshaking(&self) -> bool {
-        self.state == State::Handshake
-    }
-
-    /// Whether the peer has ended its side in order; an end without that is a truncation.
-    pub(crate) fn peer_closed(&self) -> bool {
-        self.state == State::PeerClosed
+        UnbufferedServerConnection::new(config).map(Session::of)
     }
 
     /// Whether the kernel can make and read the records of this connection, whose handshake is done.
@@ -84,6 +75,25 @@ impl Session {
 
     pub(crate) fn info(&self) -> ConnectionInfo {
         ConnectionInfo::of(&self.connection, self.server_name.as_deref())
+    }
+}
+
+impl<S: Side> Session<S> {
+    pub(super) fn of(connection: S) -> Session<S> {
+        Session { connection, pending: None, server_name: None, state: State::Handshake }
+    }
+
+    pub(super) fn connection(&self) -> &S {
+        &self.connection
+    }
+
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.state == State::Handshake
+    }
+
+    /// Whether the peer has ended its side in order; an end without that is a truncation.
+    pub(crate) fn peer_closed(&self) -> bool {
+        self.state == State::PeerClosed
     }
 
     /// Takes received bytes, and overwrites them. What they decrypt to is appended to `plain`, and what must be sent in
@@ -122,7 +132,10 @@ impl Session {
     ) -> Result<usize, rustls::Error> {
         let handshaking = self.is_handshaking();
         let (used, outcome) = self.advance(bytes, plain, wire, Purpose::Read, |_, _| Ok(()));
-        if handshaking && let Some(name) = resolver::take_server_name() {
+        if S::IS_SERVER
+            && handshaking
+            && let Some(name) = resolver::take_server_name()
+        {
             self.server_name = Some(name);
         }
         if let Err(error) = outcome {
@@ -162,10 +175,7 @@ impl Session {
     fn write(
         &mut self,
         wire: &mut Vec<u8>,
-        mut write: impl FnMut(
-            &mut WriteTraffic<'_, ServerConnectionData>,
-            &mut Vec<u8>,
-        ) -> Result<(), rustls::Error>,
+        mut write: impl FnMut(&mut WriteTraffic<'_, S::Data>, &mut Vec<u8>) -> Result<(), rustls::Error>,
     ) -> Result<(), rustls::Error> {
         if matches!(self.state, State::Handshake | State::Finished) {
             return Err(rustls::Error::HandshakeNotComplete);
@@ -189,15 +199,11 @@ impl Session {
         plain: &mut Vec<u8>,
         wire: &mut Vec<u8>,
         purpose: Purpose,
-        mut write: impl FnMut(
-            &mut WriteTraffic<'_, ServerConnectionData>,
-            &mut Vec<u8>,
-        ) -> Result<(), rustls::Error>,
+        mut write: impl FnMut(&mut WriteTraffic<'_, S::Data>, &mut Vec<u8>) -> Result<(), rustls::Error>,
     ) -> (usize, Result<(), rustls::Error>) {
         let mut used = 0;
         loop {
-            let UnbufferedStatus { mut discard, state } =
-                self.connection.process_tls_records(&mut bytes[used..]);
+            let UnbufferedStatus { mut discard, state } = self.connection.process(&mut bytes[used..]);
             let outcome = match state {
                 Err(error) => Err(error),
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => {
@@ -252,7 +258,7 @@ impl Session {
         self.state = State::Finished;
         // What is queued comes before the bytes that are wrong, which must not be looked at again.
         while self.connection.wants_write() {
-            let status = self.connection.process_tls_records(rest);
+            let status = self.connection.process(rest);
             let Ok(ConnectionState::EncodeTlsData(mut data)) = status.state else { return };
             if append(wire, ALERT, |wire| data.encode(wire)).is_err() {
                 return;
