@@ -7,6 +7,11 @@
 //! A request holds the field block as it was received. [`Request::field`] looks into it directly; a
 //! [`HeaderMap`] is built when [`Request::headers`] is first called, and not before.
 
+/// The guide's examples are tests.
+#[cfg(all(doctest, feature = "client", feature = "tls"))]
+#[doc = include_str!("../../docs/http-client.md")]
+struct ClientGuide;
+
 pub mod body;
 #[cfg(feature = "client")]
 pub mod client;

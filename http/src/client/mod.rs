@@ -50,7 +50,7 @@ use http::Method;
 
 pub use builder::ClientBuilder;
 pub use config::{Limits, PoolSettings, Redirects, Timeouts};
-pub use decode::ContentDecoder;
+pub use decode::{BuiltInCodings, ContentDecoder};
 pub use error::{Cause, Error, Phase};
 pub use proxy::{Proxies, Proxy, ProxyError};
 pub use redirect::RedirectError;

@@ -98,7 +98,11 @@ impl Proxy {
     /// ```
     pub fn new(url: &str) -> Result<Proxy, Cause> {
         let refused = |problem: &str| Cause::Url { text: hide_password(url), problem: problem.to_owned() };
-        let parsed = Url::parse(url).or_else(|_| Url::parse(&format!("http://{url}")));
+        // `host:port` alone would be read as a scheme and a path.
+        let parsed = match url.contains("://") {
+            true => Url::parse(url),
+            false => Url::parse(&format!("http://{url}")),
+        };
         let parsed = parsed.map_err(|error| refused(&error.to_string()))?;
         let (kind, default_port) = match parsed.scheme() {
             "http" => (Kind::Http, 80),

@@ -84,6 +84,7 @@ pub struct ResponseDecoder {
     /// There is a line end in it.
     line_seen: bool,
     interim: usize,
+    begun: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -107,12 +108,13 @@ impl ResponseDecoder {
             partial: Vec::new(),
             line_seen: false,
             interim: 0,
+            begun: false,
         }
     }
 
     /// Whether any byte of an answer was seen.
     pub fn has_begun(&self) -> bool {
-        !matches!(self.state, State::Head) || self.interim > 0 || !self.partial.is_empty()
+        self.begun
     }
 
     /// Whether the response is over.
@@ -136,6 +138,7 @@ impl ResponseDecoder {
     /// # Errors
     /// As soon as the bytes can be no response. The error is final, and told again.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<(usize, ResponseEvent), ResponseError> {
+        self.begun |= !bytes.is_empty();
         let outcome = self.step(bytes);
         if let Err(error) = &outcome {
             self.state = State::Failed(*error);

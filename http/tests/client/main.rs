@@ -1,0 +1,15 @@
+//! The HTTP client, against servers that behave and servers that do not, over real sockets.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod basics;
+mod codec;
+mod hostile;
+mod peers;
+mod pool;
+mod proxies;
+mod redirects;
+mod script;
+#[cfg(feature = "tls")]
+mod tls;
+mod upload;
