@@ -32,7 +32,7 @@ pub struct MaxArgs {
     /// How close to come, such as 2%
     #[arg(long, value_name = "SHARE", default_value = "2%", value_parser = share)]
     pub precision: f64,
-    /// The load; --duration is that of one attempt [3s].
+    /// The load; --duration is that of one attempt, 3 s by default.
     #[command(flatten)]
     pub load: LoadArgs,
     /// Form of the result on standard output
@@ -48,7 +48,7 @@ pub struct RateArgs {
     /// The rates, such as 10k,20k,40k
     #[arg(long, value_name = "RATE,...", value_delimiter = ',', required = true, value_parser = values::rate)]
     pub rates: Vec<f64>,
-    /// The load; --duration is that of one rate [5s].
+    /// The load; --duration is that of one rate, 5 s by default.
     #[command(flatten)]
     pub load: LoadArgs,
     /// Form of the result on standard output

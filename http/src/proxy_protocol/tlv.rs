@@ -33,7 +33,7 @@ impl<'a> Tlvs<'a> {
 impl<'a> Iterator for Tlvs<'a> {
     type Item = Tlv<'a>;
 
-    /// Ends at the first that does not fit, of which [`validate`] leaves none.
+    /// Ends at the first that does not fit, of which a header that was decoded has none.
     fn next(&mut self) -> Option<Tlv<'a>> {
         let (&[kind, high, low], behind) = self.rest.split_first_chunk::<3>()?;
         let (value, rest) = behind.split_at_checked(usize::from(u16::from_be_bytes([high, low])))?;
