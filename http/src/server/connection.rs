@@ -39,31 +39,29 @@ pub(super) enum End {
 /// Serves one connection until it ends.
 ///
 /// The future is kept small, as every idle connection has one: what only some exchanges need is boxed.
-pub(super) async fn run<S: Service>(place: Place, service: Rc<S>) {
-    place.register().await;
-    if place.link.has_prelude() && !Box::pin(prelude::read(&place)).await {
-        return place.link.stream.reset_on_close();
-    }
-    #[cfg(feature = "tls")]
-    let end = match place.link.stream.may_leave_to_kernel() {
-        // Behind a header of the PROXY protocol, bytes have been received already that the kernel would have to see.
-        Some(_)
-            if !place.link.has_prelude()
-                && Box::pin(super::handover::hand_over(&place.link)).await.is_err() =>
-        {
-            End::Close
+#[expect(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
+pub(super) fn run<S: Service>(place: Place, service: Rc<S>) -> impl Future<Output = ()> {
+    async move {
+        place.register().await;
+        if place.link.has_prelude() && !Box::pin(prelude::read(&place)).await {
+            return place.link.stream.reset_on_close();
         }
-        _ => exchanges(&place.link, &*service).await,
-    };
-    #[cfg(not(feature = "tls"))]
-    let end = exchanges(&place.link, &*service).await;
-    match end {
-        // Without the announcement, an end looks as if somebody had cut the connection.
-        End::Close if place.link.is_secure() => Box::pin(linger(&place.link)).await,
-        End::Close => {}
-        End::Linger => Box::pin(linger(&place.link)).await,
-        End::Reset => place.link.stream.reset_on_close(),
-        End::Switch(offer) => offer.hand_over(Upgraded::new(place)),
+        // Behind a header of the PROXY protocol, bytes have been received already that the kernel would have to see.
+        #[cfg(feature = "tls")]
+        if place.link.stream.may_leave_to_kernel().is_some()
+            && !place.link.has_prelude()
+            && Box::pin(super::handover::hand_over(&place.link)).await.is_err()
+        {
+            return Box::pin(linger(&place.link)).await;
+        }
+        match exchanges(&place.link, &*service).await {
+            // Without the announcement, an end looks as if somebody had cut the connection.
+            End::Close if place.link.is_secure() => Box::pin(linger(&place.link)).await,
+            End::Close => {}
+            End::Linger => Box::pin(linger(&place.link)).await,
+            End::Reset => place.link.stream.reset_on_close(),
+            End::Switch(offer) => offer.hand_over(Upgraded::new(place)),
+        }
     }
 }
 
@@ -76,8 +74,8 @@ pub(super) struct Progress {
     /// Some bytes of a head have come, but not all.
     pub(super) in_head: bool,
     peer: Option<Rc<Peer>>,
-    /// When the bytes of the present request came, where that matters.
-    pub(super) came: Option<Instant>,
+    /// When the bytes of the present request came, where that matters. Boxed, as for most servers it does not.
+    pub(super) came: Option<Box<Instant>>,
     /// The connection's place among those whose requests the service works on, where they are counted.
     slot: Option<InFlight>,
     /// The body of the request that is being answered, if it has one.
@@ -151,54 +149,57 @@ pub(super) enum Step {
     Shed,
 }
 
-async fn exchanges<S: Service>(link: &Rc<Link>, service: &S) -> End {
-    let make = |request| service.call(request);
-    let mut call = pin!(None);
-    let mut progress = Progress::default();
-    loop {
-        let step =
-            poll_fn(|cx| Poll::Ready(answer_ready(link, &mut progress, &make, call.as_mut(), cx))).await;
-        match step {
-            Step::NeedInput => {
-                progress.slot = None;
-                match wait_for_head::<S>(link, &mut progress).await {
-                    Some(end) => return end,
+#[expect(clippy::manual_async_fn, reason = "as above")]
+fn exchanges<S: Service>(link: &Rc<Link>, service: &S) -> impl Future<Output = End> {
+    async move {
+        let make = |request| service.call(request);
+        let mut call = pin!(None);
+        let mut progress = Progress::default();
+        loop {
+            let step =
+                poll_fn(|cx| Poll::Ready(answer_ready(link, &mut progress, &make, call.as_mut(), cx))).await;
+            match step {
+                Step::NeedInput => {
+                    progress.slot = None;
+                    match wait_for_head::<S>(link, &mut progress).await {
+                        Some(end) => return end,
+                        None => continue,
+                    }
+                }
+                Step::OutputIsFull => {
+                    progress.slot = None;
+                    match link.send_output().await {
+                        Ok(()) => continue,
+                        Err(_) => return End::Reset,
+                    }
+                }
+                Step::Closing => {
+                    progress.slot = None;
+                    return end_after_answers(link).await;
+                }
+                Step::Refuse => return Box::pin(refuse(link, &mut progress)).await,
+                Step::Answer => {}
+                Step::Waiting => {
+                    link.input.borrow_mut().hold();
+                    progress.response =
+                        Some(poll_fn(|cx| poll_while_sending(link, call.as_mut(), cx).map(Box::new)).await);
+                    call.set(None);
+                }
+                Step::Queue => match Box::pin(wait_for_turn(link, &mut progress)).await {
                     None => continue,
+                    Some(Step::Refuse) => return Box::pin(refuse(link, &mut progress)).await,
+                    Some(_) => {}
+                },
+                Step::Shed => {
+                    if shed(link, &mut progress) == Step::Refuse {
+                        return Box::pin(refuse(link, &mut progress)).await;
+                    }
                 }
             }
-            Step::OutputIsFull => {
-                progress.slot = None;
-                match link.send_output().await {
-                    Ok(()) => continue,
-                    Err(_) => return End::Reset,
-                }
+            progress.slot = None;
+            if let Some(end) = Box::pin(finish(link, &mut progress)).await {
+                return end;
             }
-            Step::Closing => {
-                progress.slot = None;
-                return end_after_answers(link).await;
-            }
-            Step::Refuse => return Box::pin(refuse(link, &mut progress)).await,
-            Step::Answer => {}
-            Step::Waiting => {
-                link.input.borrow_mut().hold();
-                progress.response =
-                    Some(poll_fn(|cx| poll_while_sending(link, call.as_mut(), cx).map(Box::new)).await);
-                call.set(None);
-            }
-            Step::Queue => match Box::pin(wait_for_turn(link, &mut progress)).await {
-                None => continue,
-                Some(Step::Refuse) => return Box::pin(refuse(link, &mut progress)).await,
-                Some(_) => {}
-            },
-            Step::Shed => {
-                if shed(link, &mut progress) == Step::Refuse {
-                    return Box::pin(refuse(link, &mut progress)).await;
-                }
-            }
-        }
-        progress.slot = None;
-        if let Some(end) = Box::pin(finish(link, &mut progress)).await {
-            return end;
         }
     }
 }
@@ -319,7 +320,7 @@ fn judge(link: &Link, progress: &mut Progress) -> Option<Step> {
     let verdict = match &progress.slot {
         // The bytes of a whole batch have come together, and the clock is read once for them.
         Some(_) => return None,
-        None if load.is_too_old(progress.came) => Verdict::Shed(Event::TooOld),
+        None if load.is_too_old(progress.came.as_deref().copied()) => Verdict::Shed(Event::TooOld),
         None => load.judge(),
     };
     match verdict {
@@ -341,7 +342,7 @@ async fn wait_for_turn(link: &Rc<Link>, progress: &mut Progress) -> Option<Step>
     // A failure shows again when the next answer is sent.
     let _ = link.send_output_now();
     let load = link.shared.load.clone()?;
-    progress.slot = load.wait(link, progress.came).await;
+    progress.slot = load.wait(link, progress.came.as_deref().copied()).await;
     if progress.slot.is_some() {
         // It has waited, and not in vain.
         progress.came = None;

@@ -101,7 +101,7 @@ fn start_waiting(link: &Link, progress: &mut Progress, idle: bool) -> Option<Dur
 #[cold]
 fn look_up(link: &Link, progress: &mut Progress, may_end: bool) -> bool {
     if link.shared.has_load() {
-        progress.came = link.stream.waiting_since();
+        progress.came = link.stream.waiting_since().map(Box::new);
     }
     may_end && link.shared.is_closing()
 }

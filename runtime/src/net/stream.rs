@@ -122,8 +122,9 @@ impl StreamSocket {
 
     /// When the first of the bytes came that the next [`StreamSocket::recv`] will return; `None` if there are none.
     ///
-    /// The time is that of the turn of the loop in which the core heard of them. So what has passed since then is how
-    /// long they have waited for a task to take them, which is what a server that is overloaded wants to know.
+    /// The time is that of the turn of the loop in which the core heard of them, to the millisecond. So what has passed
+    /// since then is how long they have waited for a task to take them, which is what a server that is overloaded wants to
+    /// know.
     pub fn waiting_since(&self) -> Option<Instant> {
         self.core.driver.borrow_mut().stream_waiting_since(self.key)
     }

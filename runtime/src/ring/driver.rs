@@ -17,7 +17,7 @@ use super::op::{Completion, Op};
 use super::operation::OperationSlot;
 use super::provided::{GROUP, Populate, ProvidedBuffers};
 use super::setup::RingSizes;
-use super::stream::StreamSlot;
+use super::stream::{Stamp, StreamSlot};
 use super::token::{self, GENERATION_MASK, Key, Kind};
 use super::zero_copy::ZeroCopySlot;
 use crate::blocking;
@@ -63,6 +63,9 @@ pub(crate) struct Driver {
     completed: usize,
     /// When the present turn of the loop began.
     pub(super) now: Instant,
+    started: Instant,
+    /// The same as `now`, for those who keep it.
+    pub(super) turn_stamp: Stamp,
     pub(super) counts: DriverCounts,
     generation: u32,
     /// Operations whose last completion has not come.
@@ -102,6 +105,7 @@ impl Driver {
             .map_err(StartError::io("map the receive buffers"))?;
         // SAFETY: `backend` is dropped before `buffers`, which is the field after it; or `close` leaks both.
         let backend = unsafe { Backend::new(sizes, &buffers, blocking)? };
+        let started = Instant::now();
         let mut driver = Driver {
             backend,
             buffers,
@@ -117,7 +121,9 @@ impl Driver {
             completions: Vec::with_capacity(BATCH),
             more_completed: false,
             completed: 0,
-            now: Instant::now(),
+            now: started,
+            started,
+            turn_stamp: Stamp::default(),
             counts: DriverCounts::default(),
             generation: 0,
             in_flight: 0,
@@ -142,6 +148,7 @@ impl Driver {
     #[inline]
     pub(crate) fn begin_turn(&mut self, now: Instant) {
         self.now = now;
+        self.turn_stamp = Stamp::new(now.saturating_duration_since(self.started));
     }
 
     /// Gives back room for more connections and operations than there are.

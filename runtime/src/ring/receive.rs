@@ -209,7 +209,7 @@ impl Driver {
             } else {
                 Chunk::Provided { id, len }
             };
-            slot.enqueue(chunk, self.now);
+            slot.enqueue(chunk, self.turn_stamp);
             self.after.wake(&mut slot.recv_waker);
             if slot.waiting_bytes as usize >= QUEUE_LIMIT {
                 self.stop_recv(key);

@@ -38,7 +38,7 @@ impl Driver {
         let Some(buffer) = &slot.sending else { return };
         let bytes = &buffer.as_ref()[slot.sent..];
         let len = u32::try_from(bytes.len()).unwrap_or(i32::MAX as u32).min(i32::MAX as u32);
-        let flags = libc::MSG_NOSIGNAL | slot.wait_all;
+        let flags = libc::MSG_NOSIGNAL | if slot.wait_all { libc::MSG_WAITALL } else { 0 };
         let op = Op::Send { socket: slot.descriptor, from: bytes.as_ptr(), len, flags };
         // SAFETY: the bytes are on the heap or static (see SendBuf), and the slot keeps them until the
         // completion: `sending` is emptied in `on_send` only.
@@ -66,9 +66,9 @@ impl Driver {
             Err(_) if matches!(-result, libc::EINTR | libc::EAGAIN) && slot.held => {
                 return self.push_send(key);
             }
-            Err(_) if -result == libc::EOPNOTSUPP && slot.wait_all != 0 && slot.held => {
+            Err(_) if -result == libc::EOPNOTSUPP && slot.wait_all && slot.held => {
                 // A socket whose TLS is the kernel's does not know the flag. Short sends are gone on with here.
-                slot.wait_all = 0;
+                slot.wait_all = false;
                 return self.push_send(key);
             }
             Err(_) => slot.send_error = Some(-result),

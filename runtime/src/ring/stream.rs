@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::driver::Driver;
 use super::token::{Key, Kind};
@@ -30,8 +30,8 @@ pub(super) struct StreamSlot {
     pub(super) send_error: Option<i32>,
     pub(super) sending: Option<SendBuf>,
     pub(super) sent: usize,
-    /// MSG_WAITALL, which makes the kernel itself go on after a short send, or 0 where the socket does not take it.
-    pub(super) wait_all: i32,
+    /// The socket takes MSG_WAITALL, which makes the kernel itself go on after a short send.
+    pub(super) wait_all: bool,
     pub(super) waiting_bytes: u32,
     /// From how many bytes on a send is made without a copy.
     pub(super) zero_copy_from: u32,
@@ -41,11 +41,26 @@ pub(super) struct StreamSlot {
     pub(super) parting: bool,
     pub(super) first: Option<Chunk>,
     /// The turn in which `first` came.
-    pub(super) first_came: Instant,
+    pub(super) first_came: Stamp,
     #[expect(clippy::box_collection, reason = "8 bytes instead of 32 in every idle connection")]
-    pub(super) rest: Option<Box<VecDeque<(Chunk, Instant)>>>,
+    pub(super) rest: Option<Box<VecDeque<(Chunk, Stamp)>>>,
     pub(super) recv_waker: Option<Waker>,
     pub(super) send_waker: Option<Waker>,
+}
+
+/// A time in milliseconds since the driver was made: a quarter of an `Instant`, as every idle connection has one.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Stamp(u32);
+
+impl Stamp {
+    pub(super) fn new(since_start: Duration) -> Stamp {
+        Stamp((since_start.as_secs() as u32).wrapping_mul(1000).wrapping_add(since_start.subsec_millis()))
+    }
+
+    /// How long it is until a later time, at most 49 days.
+    fn until(self, later: Stamp) -> Duration {
+        Duration::from_millis(later.0.wrapping_sub(self.0).into())
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -87,7 +102,7 @@ impl Chunk {
 
 impl StreamSlot {
     #[inline]
-    pub(super) fn enqueue(&mut self, chunk: Chunk, came: Instant) {
+    pub(super) fn enqueue(&mut self, chunk: Chunk, came: Stamp) {
         self.waiting_bytes += chunk.len() as u32;
         if self.first.is_none() {
             self.first = Some(chunk);
@@ -139,13 +154,13 @@ impl Driver {
             send_error: None,
             sending: None,
             sent: 0,
-            wait_all: libc::MSG_WAITALL,
+            wait_all: true,
             waiting_bytes: 0,
             zero_copy_from: self.zero_copy_from,
             lent: 0,
             parting: false,
             first: None,
-            first_came: self.now,
+            first_came: self.turn_stamp,
             rest: None,
             recv_waker: None,
             send_waker: None,
@@ -191,7 +206,10 @@ impl Driver {
 
     /// When the first of the bytes that nobody has taken came.
     pub(crate) fn stream_waiting_since(&mut self, key: Key) -> Option<Instant> {
-        self.stream(key).and_then(|slot| slot.first.as_ref().map(|_| slot.first_came))
+        let slot = self.stream(key)?;
+        slot.first.as_ref()?;
+        let came = slot.first_came;
+        self.now.checked_sub(came.until(self.turn_stamp))
     }
 
     /// The handle is gone: cancels what is under way and frees the slot when the kernel is done with it.
