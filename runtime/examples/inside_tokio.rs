@@ -17,6 +17,11 @@ use covet_runtime::{Runtime, spawn, sync};
 use tokio::task::LocalSet;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    run(|line| println!("{line}"))
+}
+
+/// Echoes three times, and tells what came back.
+pub(crate) fn run(mut tell: impl FnMut(String)) -> Result<(), Box<dyn std::error::Error>> {
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&tokio, async {
         let guest = guest(Runtime::builder())?;
@@ -60,10 +65,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     outcome => break outcome?,
                 }
             };
-            println!("round {round}: {:?}", String::from_utf8_lossy(&answer[..count]));
+            tell(format!("round {round}: {:?}", String::from_utf8_lossy(&answer[..count])));
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        println!("the core echoed {} bytes", echoed.get());
+        tell(format!("the core echoed {} bytes", echoed.get()));
         server.cancel();
         core.abort();
         Ok(())

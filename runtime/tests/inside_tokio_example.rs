@@ -1,38 +1,15 @@
-//! `examples/inside_tokio.rs`, run as the program it is.
+//! The example of a core inside tokio, which echoes three times.
 
 #![cfg(feature = "tokio-rt")]
 
-use std::path::PathBuf;
-use std::process::Command;
-
-/// Cargo builds the examples with all the tests, beside them, but not with this one alone.
-fn program() -> PathBuf {
-    let test: PathBuf = std::env::current_exe().expect("a running test has a path");
-    let built = test.parent().and_then(|deps| deps.parent()).expect("target/debug/deps");
-    let program = built.join("examples/inside_tokio");
-    if !program.exists() {
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--package", "covet-runtime", "--features", "tokio-rt"]);
-        cargo.args(["--example", "inside_tokio"]);
-        if built.ends_with("release") {
-            cargo.arg("--release");
-        }
-        assert!(cargo.status().expect("cargo runs the tests, so it runs").success());
-    }
-    program
-}
+#[path = "../examples/inside_tokio.rs"]
+#[expect(dead_code, reason = "its main is not called here")]
+mod inside_tokio;
 
 #[test]
 fn a_core_of_ours_answers_a_client_of_tokios_on_one_thread() {
-    let output = Command::new(program()).output().expect("the example was built");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    for line in [
-        "round 1: \"hello over tokio\"",
-        "round 2: \"hello over tokio\"",
-        "round 3: \"hello over tokio\"",
-        "the core echoed 48 bytes",
-    ] {
-        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
-    }
+    let mut lines = Vec::new();
+    inside_tokio::run(|line| lines.push(line)).unwrap();
+    let round = |round| format!("round {round}: \"hello over tokio\"");
+    assert_eq!(lines, [round(1), round(2), round(3), "the core echoed 48 bytes".to_owned()]);
 }
