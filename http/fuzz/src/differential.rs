@@ -197,9 +197,15 @@ fn has_odd_options(request: &connection::Seen) -> bool {
 fn is_odd_target(bytes: &[u8], request: &peer::Seen) -> bool {
     let target = &request.target;
     let odd_authority = target.authority().is_some_and(|authority| {
-        let port = authority.as_str().strip_prefix(authority.host()).unwrap_or("@");
+        // What a number may be parsed from may have a sign; a port may not.
+        let is_port = |digits: &str| {
+            digits.is_empty()
+                || digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<u16>().is_ok()
+        };
+        let behind = authority.as_str().strip_prefix(authority.host());
         authority.host().is_empty()
-            || !(port.is_empty() || port == ":" || port[1..].parse::<u16>().is_ok())
+            || !behind
+                .is_some_and(|behind| behind.is_empty() || behind.strip_prefix(':').is_some_and(is_port))
             || !authority.host().bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte))
     });
     let fits = match (request.method.as_str(), target.scheme_str()) {

@@ -42,6 +42,7 @@ fn each_difference_is_still_there() {
         (b"GET * HTTP/1.1\r\nHost: h\r\n\r\n".to_vec(), TargetForms),
         (b"GET http://u@h/ HTTP/1.1\r\nHost: h\r\n\r\n".to_vec(), TargetForms),
         (b"CONNECT / HTTP/1.1\r\nHost: h\r\n\r\n".to_vec(), TargetForms),
+        (b"CONNECT h:+1 HTTP/1.1\r\nHost: h:1\r\n\r\n".to_vec(), TargetForms),
         (b"GET /a#b HTTP/1.1\r\nHost: h\r\n\r\n".to_vec(), TargetForms),
         (b"GET /a<b> HTTP/1.1\r\nHost: h\r\n\r\n".to_vec(), TargetBytes),
         (b"\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n".to_vec(), LeadingLines),

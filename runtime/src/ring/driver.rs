@@ -63,7 +63,7 @@ pub(crate) struct Driver {
     completed: usize,
     /// When the present turn of the loop began.
     pub(super) now: Instant,
-    started: Instant,
+    pub(super) started: Instant,
     /// The same as `now`, for those who keep it.
     pub(super) turn_stamp: Stamp,
     pub(super) counts: DriverCounts,

@@ -57,9 +57,9 @@ impl Stamp {
         Stamp((since_start.as_secs() as u32).wrapping_mul(1000).wrapping_add(since_start.subsec_millis()))
     }
 
-    /// How long it is until a later time, at most 49 days.
-    fn until(self, later: Stamp) -> Duration {
-        Duration::from_millis(later.0.wrapping_sub(self.0).into())
+    /// How many milliseconds it is until a later time, at most 49 days of them.
+    fn until(self, later: Stamp) -> u64 {
+        later.0.wrapping_sub(self.0).into()
     }
 }
 
@@ -209,7 +209,9 @@ impl Driver {
         let slot = self.stream(key)?;
         slot.first.as_ref()?;
         let came = slot.first_came;
-        self.now.checked_sub(came.until(self.turn_stamp))
+        // From the start on, so that it stays the same however often one asks.
+        let turn = self.now.saturating_duration_since(self.started).as_millis() as u64;
+        Some(self.started + Duration::from_millis(turn.saturating_sub(came.until(self.turn_stamp))))
     }
 
     /// The handle is gone: cancels what is under way and frees the slot when the kernel is done with it.
