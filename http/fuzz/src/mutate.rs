@@ -20,7 +20,7 @@ impl Random {
 }
 
 /// What HTTP is made of.
-const WORDS: [&[u8]; 92] = [
+const WORDS: [&[u8]; 98] = [
     b"GET ",
     b"HEAD ",
     b"POST ",
@@ -113,6 +113,12 @@ const WORDS: [&[u8]; 92] = [
     b"HTTP/1.1 304 \r\n",
     b"HTTP/1.0 ",
     b"101",
+    b"PROXY TCP4 ",
+    b"PROXY TCP6 ",
+    b"PROXY UNKNOWN",
+    b"192.0.2.1 ",
+    b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c",
+    b"HTTP/1.1 103 \r\n\r\n",
 ];
 
 /// Inputs do not grow beyond this.
