@@ -94,7 +94,11 @@ fn more_threads_than_cpus_are_refused() {
 #[test]
 fn bad_arguments_are_told_in_one_line() {
     assert!(error_line(&["run", "localhost:80"], 2).contains("write http://localhost:80"));
-    assert!(error_line(&["run", "https://localhost/"], 2).contains("https is not supported yet"));
+    assert!(error_line(&["run", "ftp://localhost/"], 2).contains("write an http:// or https:// URL"));
+    assert!(error_line(&["run", "https://localhost/", "--cacert", "/nonexistent"], 2).contains("can't read roots /nonexistent"));
+    assert!(error_line(&["run", "https://localhost/", "--cert", "/nonexistent", "--key", "/x"], 2).contains("can't read certificate /nonexistent"));
+    assert!(error_line(&["run", "https://localhost/", "--tls-min", "1.3", "--tls-max", "1.2"], 2).contains("no version of TLS"));
+    assert_eq!(bench(&["run", "https://localhost/", "--cert", "c.pem"]).status.code(), Some(2));
     assert!(error_line(&["run", "http://localhost:0/"], 2).contains("port `0`"));
     assert!(error_line(&["run", "http://127.0.0.1:9/", "-c", "0"], 2).contains("connection"));
     assert!(error_line(&["run", "http://127.0.0.1:9/", "-t", "0"], 2).contains("threads"));

@@ -91,13 +91,17 @@ impl Tool {
             (Self::Oha, "--disable-keepalive") | (Self::Hey, "-disable-keepalive") => Words(CLOSE),
             (Self::Oha, "--unix-socket") => Same("--unix-socket"),
             (Self::Oha, "--connect-to") => ConnectTo,
+            (Self::Oha, "--insecure") => Words(&["--insecure"]),
+            (Self::Oha, "--cacert") => Same("--cacert"),
+            (Self::Oha, "--cert") => Same("--cert"),
+            (Self::Oha, "--key") => Same("--key"),
             (Self::Oha, "--no-tui" | "--latency-correction" | "--no-color" | "-p") => Nothing,
             (Self::Hey, "-disable-compression" | "-disable-redirects") => Nothing,
             (Self::Hey, "-cpus") => Threads,
             (Self::Hey, "-o") => NothingWithValue,
             (Self::Ab, "-k" | "-q" | "-r" | "-l" | "-d" | "-S") => Nothing,
             (Self::Ab, "-v" | "-g" | "-e") => NothingWithValue,
-            (_, "--insecure" | "-k" | "-h2" | "--http2") => Refused("the generator speaks plain HTTP/1.1"),
+            (_, "-h2" | "--http2") => Refused("the generator speaks HTTP/1.1"),
             _ => return None,
         })
     }
@@ -197,7 +201,12 @@ pub fn translate(tool: Tool, arguments: &[String]) -> anyhow::Result<Vec<String>
             .map_or(1.0, |at| words[at + 1].parse().unwrap_or(1.0));
         words.extend(["-R".to_owned(), (rate * at).to_string()]);
     }
-    words.insert(0, url.ok_or_else(|| usage("there is no URL".to_owned()))?);
+    let url = url.ok_or_else(|| usage("there is no URL".to_owned()))?;
+    if url.starts_with("https://") && tool != Tool::Oha {
+        // The others take any certificate.
+        words.push("--insecure".to_owned());
+    }
+    words.insert(0, url);
     Ok(words)
 }
 
@@ -278,6 +287,11 @@ mod tests {
             line(Tool::Oha, "--connect-to a:80:b:81 http://h/"),
             format!("http://h/ --connect-to b:81 -c 50 -n 200 {tail}")
         );
+        assert_eq!(
+            line(Tool::Oha, "--cacert ca.pem --cert c.pem --key k.pem https://h/"),
+            format!("https://h/ --cacert ca.pem --cert c.pem --key k.pem -c 50 -n 200 {tail}")
+        );
+        assert_eq!(line(Tool::Wrk, "-c 5 https://h/"), format!("https://h/ -c 5 {tail} --insecure"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use clap::Args;
 use covet_http::Method;
 
 use super::exit::{Advice, Advise, Exit};
+use super::secure::SecureArgs;
 use super::{scenario, values};
 use crate::clock::{Arrivals, Delay, Stage, parse_stages};
 use crate::load::{
@@ -112,6 +113,9 @@ pub struct LoadArgs {
     /// Accept bodies whose length differs from the first one's
     #[arg(long)]
     pub no_validate_length: bool,
+    /// TLS.
+    #[command(flatten)]
+    pub secure: SecureArgs,
 }
 
 fn delay(text: &str) -> Result<Delay, String> {
@@ -176,6 +180,7 @@ impl LoadArgs {
                 connect_to: self.connect_to.clone(),
                 local: self.bind.clone(),
             },
+            tls: self.secure.options(),
             connections: self.connections,
             pipeline: self.pipeline,
             warmup: self.warmup,

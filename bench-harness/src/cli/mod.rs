@@ -20,6 +20,7 @@ pub mod peers;
 pub mod run;
 pub mod scenario;
 pub mod search;
+pub mod secure;
 pub mod selfcheck;
 pub mod serve;
 pub mod slow_clients;

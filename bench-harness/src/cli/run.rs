@@ -95,7 +95,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<Exit> {
 /// A usage error where the plan is at fault, and the error as it is elsewhere.
 pub(super) fn explain(error: anyhow::Error) -> anyhow::Error {
     match error.downcast_ref::<LoadError>() {
-        Some(LoadError::Plan(_) | LoadError::Url(_) | LoadError::Request(_) | LoadError::Placement(_)) => {
+        Some(LoadError::Plan(_) | LoadError::Url(_) | LoadError::Tls(_) | LoadError::Request(_) | LoadError::Placement(_)) => {
             Advice::error(Exit::Usage, format!("{error:#}"), "See --help")
         }
         _ => error,

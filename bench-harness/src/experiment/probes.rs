@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use covet_runtime::CoreSet;
 
-use crate::load::{self, Extent, LoadPlan, NoProgress, Reach, allowed_cpus};
+use crate::load::{self, Extent, LoadPlan, NoProgress, Reach, TlsOptions, allowed_cpus};
 use crate::record::{Doubling, LoopModel, RunRecord};
 use crate::target::null::{self, NullOptions};
+use crate::target::null_secure;
 
 const LENGTH: Duration = Duration::from_secs(1);
 const WARMUP: Duration = Duration::from_millis(300);
@@ -54,11 +55,15 @@ fn ceiling(plan: &LoadPlan, record: &RunRecord) -> Option<f64> {
         return None;
     }
     let body = (record.bytes_in / record.completed.max(1)).min(LONGEST_BODY) as usize;
-    let options = NullOptions { body, ..NullOptions::default() };
-    let null = null::embed(CoreSet::list(cpus), options).ok()?;
+    let null = match plan.url.is_secure() {
+        true => null_secure::embed(CoreSet::list(cpus), body),
+        false => null::embed(CoreSet::list(cpus), NullOptions { body, ..NullOptions::default() }),
+    };
+    let null = null.ok()?;
     let address = null.address();
     let plan = LoadPlan {
         reach: Reach { connect_to: Some((address.ip().to_string(), address.port())), ..Reach::default() },
+        tls: TlsOptions { verify: false, ..plan.tls.clone() },
         expect: load::Expectation { status: None, same_length: false },
         ..shortened(plan)
     };

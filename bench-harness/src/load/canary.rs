@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use covet_http::tls::ClientSession;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use super::job::Job;
@@ -62,7 +63,60 @@ trait Stream: Read + Write {}
 impl Stream for TcpStream {}
 impl Stream for UnixStream {}
 
-fn open(endpoint: &Endpoint, timeout: Duration) -> io::Result<Box<dyn Stream>> {
+/// A connection that blocks, through TLS where the load's connections are.
+struct Line {
+    stream: Box<dyn Stream>,
+    session: Option<ClientSession>,
+    /// What came, and what is to leave.
+    plain: Vec<u8>,
+    wire: Vec<u8>,
+    piece: Vec<u8>,
+}
+
+impl Line {
+    fn open(job: &Job) -> io::Result<Self> {
+        let stream = connect(&job.endpoint, job.timeout)?;
+        let (plain, wire) = (Vec::new(), Vec::new());
+        let mut line = Self { stream, session: None, plain, wire, piece: vec![0; 16 * 1024] };
+        if let Some(security) = &job.security {
+            let session = ClientSession::begin(&security.config, &security.name, &mut line.wire);
+            line.session = Some(session.map_err(io::Error::other)?);
+            while line.session.as_ref().is_some_and(ClientSession::is_handshaking) {
+                line.receive()?;
+            }
+            line.stream.write_all(&std::mem::take(&mut line.wire))?;
+        }
+        Ok(line)
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some(session) = &mut self.session else { return self.stream.write_all(bytes) };
+        session.send(bytes, &mut self.wire).map_err(io::Error::other)?;
+        self.stream.write_all(&self.wire)?;
+        self.wire.clear();
+        Ok(())
+    }
+
+    /// Reads once into `plain`, which may get nothing of what was read; nothing to read is an error.
+    fn receive(&mut self) -> io::Result<()> {
+        self.stream.write_all(&self.wire)?;
+        self.wire.clear();
+        let count = self.stream.read(&mut self.piece)?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let bytes = &mut self.piece[..count];
+        match &mut self.session {
+            Some(session) => {
+                session.receive(bytes, &mut self.plain, &mut self.wire).map_err(io::Error::other)?;
+            }
+            None => self.plain.extend_from_slice(bytes),
+        }
+        Ok(())
+    }
+}
+
+fn connect(endpoint: &Endpoint, timeout: Duration) -> io::Result<Box<dyn Stream>> {
     Ok(match endpoint {
         Endpoint::Tcp { address, .. } => {
             let stream = TcpStream::connect_timeout(address, timeout)?;
@@ -81,29 +135,30 @@ fn open(endpoint: &Endpoint, timeout: Duration) -> io::Result<Box<dyn Stream>> {
 fn sing(job: &Job, opens: Instant, stop: &AtomicBool, seen: &mut Hist) -> io::Result<()> {
     let (mut reader, mut memo) = (ResponseReader::default(), HeadMemo::default());
     let (mut random, mut source) = (Random::new(job.seed, STREAM), Source::apart(job.seed, STREAM));
-    let (mut request, mut piece) = (Vec::new(), vec![0; 16 * 1024]);
+    let mut request = Vec::new();
     thread::sleep(opens.saturating_duration_since(Instant::now()));
-    let mut stream = open(&job.endpoint, job.timeout)?;
+    let mut line = Line::open(job)?;
     while !stop.load(Ordering::Acquire) {
         thread::sleep(PERIOD.mul_f64(2.0 * random.unit()));
         request.clear();
         source.append(&job.traffic, &mut request);
         let sent = Instant::now();
-        stream.write_all(&request)?;
+        line.send(&request)?;
         let (mut answered, mut ended) = (false, false);
         while !answered {
-            let count = stream.read(&mut piece)?;
-            let read = reader.read(&piece[..count], &mut memo, job.traffic.method(), |answer| {
+            line.plain.clear();
+            line.receive()?;
+            let read = reader.read(&line.plain, &mut memo, job.traffic.method(), |answer| {
                 (answered, ended) = (true, !answer.keep_alive);
                 Ok(())
             });
-            if count == 0 || read.is_err() {
+            if read.is_err() {
                 return Ok(());
             }
         }
         seen.record(sent.elapsed(), 1);
         if ended {
-            (stream, reader) = (open(&job.endpoint, job.timeout)?, ResponseReader::default());
+            (line, reader) = (Line::open(job)?, ResponseReader::default());
         }
     }
     Ok(())

@@ -15,6 +15,7 @@ use super::canary::Canary;
 use super::generator::generate;
 use super::job::{Event, Job};
 use super::observer::Observer;
+use super::tls::Security;
 use super::traffic::Traffic;
 use super::transport::Endpoint;
 use super::url::resolve;
@@ -65,11 +66,12 @@ impl Progress for NoProgress {
 pub fn run(plan: &LoadPlan, progress: &dyn Progress) -> Result<RunRecord, LoadError> {
     plan.check()?;
     let traffic = Traffic::new(plan)?;
+    let security = Security::of(&plan.url, &plan.tls)?;
     let endpoint = choose_endpoint(plan)?;
     allow_open_files(plan)?;
     let connected_to = (endpoint_is_other(plan)).then(|| endpoint.to_string());
     let conditions = Conditions { connected_to, kinds: traffic.kinds(), ..conditions(plan) };
-    let job = Arc::new(Job::new(plan, endpoint, traffic));
+    let job = Arc::new(Job::new(plan, endpoint, security, traffic));
     let (sender, events) = mpsc::channel();
     let threads: Vec<_> = plan
         .cpus
@@ -173,7 +175,8 @@ fn conditions(plan: &LoadPlan) -> Conditions {
         connections: plan.connections,
         threads: plan.cpus.len(),
         pipeline: plan.pipeline,
-        protocol: "HTTP/1.1",
+        protocol: if plan.url.is_secure() { "HTTP/1.1 over TLS" } else { "HTTP/1.1" },
+        tls: plan.url.is_secure().then(|| plan.tls.to_string()),
         warmup: plan.warmup,
         duration: plan.extent.duration.unwrap_or_default(),
         timeout: plan.timeout,

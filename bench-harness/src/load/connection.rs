@@ -12,7 +12,7 @@ use covet_runtime::time;
 use super::in_flight::InFlight;
 use super::reader::{ReadError, ResponseReader};
 use super::tally::Tally;
-use super::transport::Transport;
+use super::transport::{Transport, is_of_session};
 use super::worker::Worker;
 use crate::record::ErrorClass;
 
@@ -135,7 +135,10 @@ impl Connection {
         loop {
             match stream.poll_recv(cx) {
                 Poll::Ready(Ok(bytes)) if bytes.is_empty() => {
-                    worker.receive_end(self, reader);
+                    // The end of a body that lasts until then is its own only where nobody could have made it.
+                    if !stream.is_truncated() {
+                        worker.receive_end(self, reader);
+                    }
                     return Poll::Ready(Ended::Closed);
                 }
                 Poll::Ready(Ok(bytes)) => {
@@ -171,6 +174,9 @@ impl Connection {
         .await;
         *self.stream.borrow_mut() = None;
         worker.connection_ended(self, &ended);
+        if matches!(ended, Ended::Announced | Ended::Retired) {
+            let _ = time::timeout(CLOSING_TIME, stream.close()).await;
+        }
         if matches!(ended, Ended::Announced) {
             // Whether the server closes in time or not, this side closes next.
             let _ = time::timeout(CLOSING_TIME, stream.closed()).await;
@@ -214,7 +220,8 @@ pub(super) async fn keep_in_use(
                 connection.answered.get() || matches!(ended, Ended::TimedOut)
             }
             Err(error) => {
-                worker.tally.borrow_mut().errors.add(ErrorClass::Connect, 1, || error.to_string());
+                let class = if is_of_session(&error) { ErrorClass::Tls } else { ErrorClass::Connect };
+                worker.tally.borrow_mut().errors.add(class, 1, || error.to_string());
                 false
             }
         };

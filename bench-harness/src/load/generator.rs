@@ -16,7 +16,7 @@ use super::job::{Event, Job};
 use super::opening::Opening;
 use super::pauses::observe;
 use super::timeouts::watch;
-use super::transport::Transport;
+use super::transport::{Transport, is_of_session};
 use super::worker::Worker;
 use crate::clock::{thread_cpu_time, thread_preemptions, thread_wait_time};
 use crate::record::CoreRecord;
@@ -111,6 +111,9 @@ async fn open_all(
     match first_error {
         Some(source) if streams.iter().all(Option::is_none) => Err(match source.kind() {
             io::ErrorKind::AddrNotAvailable => LoadError::LocalPorts { address: job.endpoint.to_string() },
+            _ if is_of_session(&source) => {
+                LoadError::Handshake { address: job.endpoint.to_string(), source }
+            }
             _ => LoadError::Connect { address: job.endpoint.to_string(), source },
         }),
         _ => Ok(streams),
@@ -183,6 +186,7 @@ fn close(worker: &Worker, now: Instant) -> CoreRecord {
         queued_at_end,
         max_queued: record.max_queued.max(queued_at_end),
         connect: worker.connect_times(),
+        handshakes: worker.handshakes(),
         ..record
     }
 }

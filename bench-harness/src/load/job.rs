@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::plan::Expectation;
+use super::tls::Security;
 use super::traffic::Traffic;
 use super::transport::Endpoint;
 use super::{LoadError, LoadPlan};
@@ -15,6 +16,8 @@ use crate::record::{CoreInterval, CoreRecord, LoopModel};
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) endpoint: Endpoint,
+    /// TLS; `None` where connections are plain.
+    pub(super) security: Option<Security>,
     pub(super) traffic: Traffic,
     /// When requests, or sessions, are due; `None` in a closed loop.
     pub(super) timetable: Option<Timetable>,
@@ -47,7 +50,12 @@ pub(super) struct Job {
 const UNKNOWN_LENGTH: u64 = u64::MAX;
 
 impl Job {
-    pub(super) fn new(plan: &LoadPlan, endpoint: Endpoint, traffic: Traffic) -> Self {
+    pub(super) fn new(
+        plan: &LoadPlan,
+        endpoint: Endpoint,
+        security: Option<Security>,
+        traffic: Traffic,
+    ) -> Self {
         let session = match plan.loop_model {
             LoopModel::PartlyOpen { .. } if plan.scenario => plan.mix.len() as u64,
             LoopModel::PartlyOpen { requests, .. } => requests,
@@ -56,6 +64,7 @@ impl Job {
         let unknown = || AtomicU64::new(UNKNOWN_LENGTH);
         Self {
             endpoint,
+            security,
             first_lengths: std::iter::repeat_with(unknown).take(traffic.kinds()).collect(),
             traffic,
             timetable: plan.timetable(),

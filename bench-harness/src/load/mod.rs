@@ -29,6 +29,7 @@ mod sending;
 mod tally;
 mod template;
 mod timeouts;
+mod tls;
 mod traffic;
 mod transport;
 mod url;
@@ -42,5 +43,6 @@ pub use placement::{PlacementError, allowed_cpus, format_cpus, parse_cpus, place
 pub use plan::{Expectation, Extent, LoadError, LoadPlan, Reach};
 pub use request::{Body, RequestError, RequestOptions, parse_field};
 pub use template::TemplateError;
+pub use tls::TlsOptions;
 pub use traffic::Target;
 pub use url::{TargetUrl, UrlError};

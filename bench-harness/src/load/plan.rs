@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::{PlacementError, RequestError, RequestOptions, Target, TargetUrl, UrlError};
+use super::{PlacementError, RequestError, RequestOptions, Target, TargetUrl, TlsOptions, UrlError};
 use crate::clock::{Arrivals, Delay, Profile, Stage, Timetable};
 use crate::record::LoopModel;
 
@@ -79,6 +79,8 @@ pub struct LoadPlan {
     pub connection_rate: Option<f64>,
     /// How connections reach the server.
     pub reach: Reach,
+    /// How connections are secured, where the URL is of `https`.
+    pub tls: TlsOptions,
     /// Connections, over all cores; at least one for each core.
     pub connections: usize,
     /// The CPU of each generator thread; a CPU named twice has two threads, which makes the run invalid.
@@ -116,6 +118,7 @@ impl LoadPlan {
             requests_per_connection: None,
             connection_rate: None,
             reach: Reach::default(),
+            tls: TlsOptions::default(),
             connections: 64,
             cpus,
             pipeline: 1,
@@ -230,6 +233,17 @@ pub enum LoadError {
         /// Where to.
         address: String,
         /// What the kernel said.
+        source: io::Error,
+    },
+    /// TLS cannot be set up as asked.
+    #[error(transparent)]
+    Tls(#[from] covet_http::tls::Error),
+    /// A connection was opened at the start, and no TLS session on it.
+    #[error("no TLS session with {address}")]
+    Handshake {
+        /// Where to.
+        address: String,
+        /// What was wrong, and what to do.
         source: io::Error,
     },
     /// Every local port is taken by a connection to this address, open or lately closed.

@@ -4,6 +4,7 @@ use super::connection::{Connection, Ended};
 use super::extract::{CAPTURE_LIMIT, Captured};
 use super::reader::{Answer, ReadError, ResponseReader};
 use super::tally::Tally;
+use super::transport::is_of_session;
 use super::worker::Worker;
 use crate::record::ErrorClass;
 
@@ -164,7 +165,10 @@ impl Worker {
                     tally.errors.add(ErrorClass::EarlyClose, lost, detail);
                 }
             }
-            Ended::Reset(error) => tally.errors.add(ErrorClass::Reset, lost.max(1), || error.to_string()),
+            Ended::Reset(error) => {
+                let class = if is_of_session(error) { ErrorClass::Tls } else { ErrorClass::Reset };
+                tally.errors.add(class, lost.max(1), || error.to_string());
+            }
             Ended::Malformed(error) => {
                 tally.errors.add(ErrorClass::Malformed, lost.max(1), || error.to_string());
             }

@@ -6,9 +6,10 @@ use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
 
 use thiserror::Error;
 
-/// An `http` URL, taken apart.
+/// An `http` or `https` URL, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetUrl {
+    secure: bool,
     host: String,
     port: u16,
     target: String,
@@ -24,13 +25,8 @@ pub enum UrlError {
         /// The text given.
         url: String,
     },
-    /// The scheme is https.
-    #[error(
-        "https is not supported yet: load the plain http port of the server, or a proxy in front of it that ends TLS"
-    )]
-    Tls,
     /// The scheme is neither http nor https.
-    #[error("scheme `{scheme}` is not supported: write an http:// URL")]
+    #[error("scheme `{scheme}` is not supported: write an http:// or https:// URL")]
     Scheme {
         /// The scheme given.
         scheme: String,
@@ -61,7 +57,7 @@ pub enum UrlError {
 }
 
 impl TargetUrl {
-    /// Parses an absolute `http` URL; a fragment is left out, as it is never sent.
+    /// Parses an absolute `http` or `https` URL; a fragment is left out, as it is never sent.
     ///
     /// # Errors
     /// What is wrong with the text, and what to write instead.
@@ -69,18 +65,24 @@ impl TargetUrl {
         let Some((scheme, rest)) = text.split_once("://") else {
             return Err(UrlError::NoScheme { url: text.to_owned() });
         };
-        match scheme.to_ascii_lowercase().as_str() {
-            "http" => {}
-            "https" => return Err(UrlError::Tls),
+        let secure = match scheme.to_ascii_lowercase().as_str() {
+            "http" => false,
+            "https" => true,
             _ => return Err(UrlError::Scheme { scheme: scheme.to_owned() }),
-        }
+        };
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, target) = rest.split_at(end);
         if authority.contains('@') {
             return Err(UrlError::UserInfo);
         }
         let (host, port, bracketed) = parse_authority(authority)?;
-        Ok(Self { host: host.to_owned(), port, target: parse_target(target)?, bracketed })
+        let port = port.unwrap_or(default_port(secure));
+        Ok(Self { secure, host: host.to_owned(), port, target: parse_target(target)?, bracketed })
+    }
+
+    /// Whether the scheme is `https`.
+    pub fn is_secure(&self) -> bool {
+        self.secure
     }
 
     /// The host name or address, without brackets.
@@ -88,14 +90,14 @@ impl TargetUrl {
         &self.host
     }
 
-    /// The port; 80 where the URL has none.
+    /// The port; 80 or, for `https`, 443 where the URL has none.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Whether another URL leads to the same host and port.
+    /// Whether another URL leads to the same host and port, by the same scheme.
     pub fn same_server(&self, other: &Self) -> bool {
-        (&self.host, self.port) == (&other.host, other.port)
+        (self.secure, &self.host, self.port) == (other.secure, &other.host, other.port)
     }
 
     /// Another path and query on the same server.
@@ -114,10 +116,10 @@ impl TargetUrl {
         &self.target
     }
 
-    /// The value of the Host field: the port is left out where it is 80.
+    /// The value of the Host field: the port is left out where it is that of the scheme.
     pub fn host_field(&self) -> String {
         let host = if self.bracketed { format!("[{}]", self.host) } else { self.host.clone() };
-        if self.port == 80 { host } else { format!("{host}:{}", self.port) }
+        if self.port == default_port(self.secure) { host } else { format!("{host}:{}", self.port) }
     }
 
     /// The addresses of the host, in the resolver's order, without doubles.
@@ -145,24 +147,29 @@ pub(super) fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
 
 impl fmt::Display for TargetUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.host_field(), self.target)
+        let scheme = if self.secure { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.host_field(), self.target)
     }
 }
 
-fn parse_authority(authority: &str) -> Result<(&str, u16, bool), UrlError> {
+fn default_port(secure: bool) -> u16 {
+    if secure { 443 } else { 80 }
+}
+
+fn parse_authority(authority: &str) -> Result<(&str, Option<u16>, bool), UrlError> {
     let bad_host = || UrlError::Host { host: authority.to_owned() };
     if let Some(rest) = authority.strip_prefix('[') {
         let (host, after) = rest.split_once(']').ok_or_else(bad_host)?;
         host.parse::<Ipv6Addr>().map_err(|_| bad_host())?;
         let port = match after {
-            "" => 80,
+            "" => None,
             _ => parse_port(after.strip_prefix(':').ok_or_else(bad_host)?)?,
         };
         return Ok((host, port, true));
     }
     let (host, port) = match authority.split_once(':') {
         Some((host, port)) => (host, parse_port(port)?),
-        None => (authority, 80),
+        None => (authority, None),
     };
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     if host.is_empty() || !host.bytes().all(plain) {
@@ -171,15 +178,16 @@ fn parse_authority(authority: &str) -> Result<(&str, u16, bool), UrlError> {
     Ok((host, port, false))
 }
 
-fn parse_port(text: &str) -> Result<u16, UrlError> {
+fn parse_port(text: &str) -> Result<Option<u16>, UrlError> {
     // RFC 3986 §3.2.3: an empty port is the default port.
     if text.is_empty() {
-        return Ok(80);
+        return Ok(None);
     }
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse::<u16>()
         .ok()
         .filter(|&port| digits && port != 0)
+        .map(Some)
         .ok_or_else(|| UrlError::Port { port: text.to_owned() })
 }
 
@@ -210,6 +218,16 @@ mod tests {
         assert_eq!(parts("http://host:1?q=http://x"), expect("host", 1, "/?q=http://x"));
         assert_eq!(parts("http://[::1]:9/x#frag"), expect("::1", 9, "/x"));
         assert_eq!(parts("http://[2001:db8::1]"), expect("2001:db8::1", 80, "/"));
+        assert_eq!(parts("HTTPS://a.b/x"), expect("a.b", 443, "/x"));
+        assert_eq!(parts("https://[::1]:"), expect("::1", 443, "/"));
+    }
+
+    #[test]
+    fn the_scheme_is_part_of_the_server() {
+        let url = |text: &str| TargetUrl::parse(text).unwrap();
+        assert!(url("https://a/").is_secure() && !url("http://a/").is_secure());
+        assert!(!url("https://a:81/").same_server(&url("http://a:81/")));
+        assert!(url("https://a/x").same_server(&url("https://a:443/y")));
     }
 
     #[test]
@@ -218,13 +236,14 @@ mod tests {
         assert_eq!(field("http://[::1]:8080/"), "[::1]:8080");
         assert_eq!(field("http://[::1]:80/"), "[::1]");
         assert_eq!(field("http://a.b/"), "a.b");
+        assert_eq!(field("https://a.b:443/"), "a.b");
+        assert_eq!(field("https://a.b:80/"), "a.b:80");
     }
 
     #[test]
     fn errors_say_what_to_write() {
         let error = |text: &str| TargetUrl::parse(text).unwrap_err().to_string();
         assert!(error("localhost:8080/x").contains("http://localhost:8080/x"));
-        assert!(error("https://a/").contains("https is not supported yet"));
         assert!(error("ftp://a/").contains("`ftp`"));
         assert!(error("http://u:p@a/").contains("Authorization"));
         for url in [
@@ -255,7 +274,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parsing_never_panics_and_what_parses_prints_as_itself(text in "(http://)?[ -~é]{0,30}") {
+        fn parsing_never_panics_and_what_parses_prints_as_itself(text in "(https?://)?[ -~é]{0,30}") {
             if let Ok(url) = TargetUrl::parse(&text) {
                 prop_assert_eq!(TargetUrl::parse(&url.to_string()), Ok(url));
             }

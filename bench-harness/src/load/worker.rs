@@ -21,7 +21,7 @@ use super::tally::Tally;
 use super::traffic::Source;
 use super::transport::Transport;
 use crate::clock::{Random, Schedule};
-use crate::record::Hist;
+use crate::record::{Handshakes, Hist};
 
 /// One generator core. Everything on it happens on one thread.
 pub(super) struct Worker {
@@ -104,6 +104,11 @@ impl Worker {
     /// How long connections took to be opened, those before the window included.
     pub(super) fn connect_times(&self) -> Hist {
         self.opening.times()
+    }
+
+    /// The TLS handshakes, those before the window included; `None` where connections are plain.
+    pub(super) fn handshakes(&self) -> Option<Handshakes> {
+        self.opening.handshakes()
     }
 
     /// Requests due at `now` and not sent; zero in a closed loop.

@@ -66,6 +66,8 @@ pub struct Conditions {
     pub pipeline: usize,
     /// The protocol's name and version.
     pub protocol: &'static str,
+    /// How connections were to be secured; `None` where they were plain.
+    pub tls: Option<String>,
     /// Time before the measured window.
     #[serde(serialize_with = "seconds")]
     pub warmup: Duration,

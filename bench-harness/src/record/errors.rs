@@ -9,6 +9,8 @@ use serde::Serialize;
 pub enum ErrorClass {
     /// A connection could not be opened.
     Connect,
+    /// A connection was opened and no TLS session made on it, or the session broke.
+    Tls,
     /// The peer reset the connection, or sending failed.
     Reset,
     /// The peer closed the connection before the answer was whole.
@@ -27,8 +29,9 @@ pub enum ErrorClass {
 
 impl ErrorClass {
     /// All classes, in the order in which they are reported.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Connect,
+        Self::Tls,
         Self::Reset,
         Self::EarlyClose,
         Self::Timeout,
@@ -43,6 +46,7 @@ impl fmt::Display for ErrorClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Connect => "connect",
+            Self::Tls => "TLS",
             Self::Reset => "reset",
             Self::EarlyClose => "early close",
             Self::Timeout => "timeout",
@@ -56,12 +60,14 @@ impl fmt::Display for ErrorClass {
 
 /// How often each class of error occurred in the measured window.
 ///
-/// `connect` counts attempts; the other classes count requests, except that a connection that breaks with
+/// `connect` and `tls` count attempts; the other classes count requests, except that a connection that breaks with
 /// nothing in flight counts once.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Errors {
     /// See [`ErrorClass::Connect`].
     pub connect: u64,
+    /// See [`ErrorClass::Tls`]; of a session that broke it counts the requests.
+    pub tls: u64,
     /// See [`ErrorClass::Reset`].
     pub reset: u64,
     /// See [`ErrorClass::EarlyClose`].
@@ -85,6 +91,7 @@ impl Errors {
     pub fn count(&self, class: ErrorClass) -> u64 {
         match class {
             ErrorClass::Connect => self.connect,
+            ErrorClass::Tls => self.tls,
             ErrorClass::Reset => self.reset,
             ErrorClass::EarlyClose => self.early_close,
             ErrorClass::Timeout => self.timeout,
@@ -98,6 +105,7 @@ impl Errors {
     fn slot(&mut self, class: ErrorClass) -> &mut u64 {
         match class {
             ErrorClass::Connect => &mut self.connect,
+            ErrorClass::Tls => &mut self.tls,
             ErrorClass::Reset => &mut self.reset,
             ErrorClass::EarlyClose => &mut self.early_close,
             ErrorClass::Timeout => &mut self.timeout,
@@ -143,13 +151,13 @@ mod tests {
             errors.add(class, index as u64 + 1, || format!("number {index}"));
             assert_eq!(errors.count(class), index as u64 + 1);
         }
-        assert_eq!(errors.total(), 36);
+        assert_eq!(errors.total(), 45);
         assert_eq!(errors.first.as_deref(), Some("connect: number 0"));
 
         let mut sum = Errors::default();
         sum.merge(&errors);
         sum.merge(&errors);
-        assert_eq!(sum.total(), 72);
+        assert_eq!(sum.total(), 90);
         assert_eq!(sum.first, errors.first);
     }
 }

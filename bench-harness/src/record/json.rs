@@ -74,6 +74,13 @@ impl RunRecord {
             "generator_lateness": self.generator_lateness.as_ref().map(hist),
             "first_byte": hist(&self.first_byte),
             "connect": hist(&self.connect),
+            "tls": self.tls.as_ref().map(|tls| json!({
+                "verified": tls.verified,
+                "agreed": tls.agreed,
+                "full_handshakes": tls.full(),
+                "resumed_handshakes": tls.resumed(),
+                "handshake": hist(&tls.times),
+            })),
             "censored": hist(&self.censored),
             "workers": self.workers.iter().map(hist).collect::<Vec<_>>(),
             "platform": self.platform.as_ref().map(|platform| json!({

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Conditions, Errors, Hist, Interval, LoopModel, Probes, RunRecord};
+use super::{Conditions, Errors, Handshakes, Hist, Interval, LoopModel, Probes, RunRecord};
 
 /// One core's part of one second.
 #[derive(Debug, Default)]
@@ -59,6 +59,7 @@ pub(crate) struct CoreRecord {
     pub(crate) away: Duration,
     pub(crate) censored: Hist,
     pub(crate) connect: Hist,
+    pub(crate) handshakes: Option<Handshakes>,
     /// First-byte and service times of the answers that came in more than one piece.
     pub(crate) split: Option<(Hist, Hist)>,
 }
@@ -149,9 +150,14 @@ impl Merger {
         }
         let service = self.service.unwrap_or_else(|| response.clone());
         let mut connect = Hist::new();
+        let mut tls: Option<Handshakes> = None;
         let mut first_byte = service.clone();
         for core in cores {
             connect.add(&core.connect);
+            match (&mut tls, &core.handshakes) {
+                (Some(sum), Some(more)) => sum.merge(more),
+                (sum, more) => *sum = sum.take().or_else(|| more.clone()),
+            }
             if let Some((first, whole)) = &core.split {
                 first_byte.replace(whole, first);
             }
@@ -182,6 +188,7 @@ impl Merger {
             service,
             first_byte,
             connect,
+            tls,
             workers: self.workers,
             lateness: self.lateness,
             generator_lateness: self.generator_lateness,

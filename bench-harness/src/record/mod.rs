@@ -8,6 +8,7 @@ mod conditions;
 mod errors;
 mod guards;
 mod guards_beside;
+mod handshakes;
 mod hist;
 mod json;
 mod merge;
@@ -20,6 +21,7 @@ use std::time::Duration;
 pub use conditions::{Conditions, LoopModel, cpu_model, kernel_release};
 pub use errors::{ErrorClass, Errors};
 pub use guards::{Guard, GuardOutcome};
+pub use handshakes::{Agreed, Handshakes};
 pub use hist::{Hist, MAX_NANOS};
 pub use json::SCHEMA;
 pub use merge::CoreInterval;
@@ -96,6 +98,8 @@ pub struct RunRecord {
     pub first_byte: Hist,
     /// Time that connections took to be opened, those before the window included.
     pub connect: Hist,
+    /// The TLS handshakes; `None` where connections were plain.
+    pub tls: Option<Handshakes>,
     /// The response times of each generator core.
     pub workers: Vec<Hist>,
     /// Ages, from their intended start, of the requests in flight or queued when the window closed, and of those whose

@@ -16,6 +16,7 @@ fn conditions(loop_model: LoopModel) -> Conditions {
         threads: 2,
         pipeline: 1,
         protocol: "HTTP/1.1",
+        tls: None,
         warmup: Duration::ZERO,
         duration: Duration::from_secs(2),
         timeout: Duration::from_secs(1),

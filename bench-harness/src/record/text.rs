@@ -18,6 +18,7 @@ impl RunRecord {
         let mut lines = vec![self.headline(), self.conditions_line()];
         lines.extend(self.error_lines());
         lines.push(self.rate_line());
+        lines.extend(self.tls_line());
         lines.extend(self.latency_lines().into_iter().map(|line| self.greyed(line, terminal)));
         lines.extend(self.unfinished_line());
         lines.push(self.generator_line());
@@ -124,6 +125,23 @@ impl RunRecord {
         line
     }
 
+    fn tls_line(&self) -> Option<String> {
+        let tls = self.tls.as_ref()?;
+        let agreed: Vec<String> = tls
+            .agreed
+            .iter()
+            .map(|agreed| {
+                format!(
+                    "{} {}: {} full and {} resumed handshakes",
+                    agreed.version, agreed.cipher_suite, agreed.full, agreed.resumed
+                )
+            })
+            .collect();
+        let agreed = if agreed.is_empty() { "no handshake".to_owned() } else { agreed.join("; ") };
+        let note = if tls.verified { "" } else { "; certificate not verified" };
+        Some(format!("  tls         {agreed}{note}"))
+    }
+
     fn latency_lines(&self) -> Vec<String> {
         if self.response.is_empty() {
             return Vec::new();
@@ -139,6 +157,10 @@ impl RunRecord {
         }
         if !self.connect.is_empty() {
             lines.push(format!("  connect     {}", self.quantiles(&self.connect)));
+        }
+        if let Some(tls) = self.tls.as_ref().filter(|tls| !tls.times.is_empty()) {
+            let times = self.quantiles(&tls.times);
+            lines.push(format!("  handshake   {times}  (from the attempt to connect)"));
         }
         if self.errors.timeout > 0 {
             lines.push(format!(

@@ -5,6 +5,7 @@ pub mod child;
 pub mod embedded;
 pub mod listen;
 pub mod null;
+pub mod null_secure;
 pub mod peers;
 pub mod reference;
 pub mod slow_clients;

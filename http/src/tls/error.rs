@@ -62,6 +62,9 @@ pub enum Error {
         /// What was found instead.
         reason: String,
     },
+    /// The oldest version that may be spoken is newer than the newest.
+    #[error("no version of TLS is allowed: the oldest is newer than the newest")]
+    NoVersion,
     /// rustls refused the configuration.
     #[error("{what}: {source}")]
     Refused {

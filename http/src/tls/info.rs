@@ -17,6 +17,7 @@ pub enum Version {
 #[derive(Clone, Debug)]
 pub struct ConnectionInfo {
     version: Version,
+    cipher_suite: Option<&'static str>,
     resumed: bool,
     server_name: Option<Box<str>>,
     alpn: Option<Box<[u8]>>,
@@ -31,6 +32,7 @@ impl ConnectionInfo {
                 Some(ProtocolVersion::TLSv1_3) => Version::Tls13,
                 _ => Version::Tls12,
             },
+            cipher_suite: connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()),
             resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
             server_name: server_name.map(Into::into),
             alpn: connection.alpn_protocol().map(Into::into),
@@ -41,6 +43,11 @@ impl ConnectionInfo {
     /// The version that is spoken.
     pub fn version(&self) -> Version {
         self.version
+    }
+
+    /// The cipher suite that was agreed on, by the name that rustls has for it, such as `TLS13_AES_256_GCM_SHA384`.
+    pub fn cipher_suite(&self) -> Option<&'static str> {
+        self.cipher_suite
     }
 
     /// Whether an earlier session was resumed, which saved the certificates and their signatures.

@@ -38,6 +38,7 @@ const SESSIONS: usize = 256;
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
     pub(super) rustls: Arc<rustls::ClientConfig>,
+    resumes: bool,
 }
 
 /// The usual configuration, once it was asked for: reading all roots takes some milliseconds.
@@ -52,6 +53,8 @@ impl ClientConfig {
             verifies: true,
             certificate: None,
             oldest: Version::Tls12,
+            newest: Version::Tls13,
+            resumes: true,
             key_log: false,
         }
     }
@@ -73,9 +76,13 @@ impl ClientConfig {
     /// A copy that remembers sessions for itself, and whose reference count belongs to one core.
     pub fn for_core(&self) -> ClientConfig {
         let mut rustls = rustls::ClientConfig::clone(&self.rustls);
-        rustls.resumption = Resumption::in_memory_sessions(SESSIONS);
-        ClientConfig { rustls: Arc::new(rustls) }
+        rustls.resumption = resumption(self.resumes);
+        ClientConfig { rustls: Arc::new(rustls), resumes: self.resumes }
     }
+}
+
+fn resumption(on: bool) -> Resumption {
+    if on { Resumption::in_memory_sessions(SESSIONS) } else { Resumption::disabled() }
 }
 
 /// Makes a [`ClientConfig`].
@@ -87,6 +94,8 @@ pub struct ClientConfigBuilder {
     verifies: bool,
     certificate: Option<Certificate>,
     oldest: Version,
+    newest: Version,
+    resumes: bool,
     key_log: bool,
 }
 
@@ -129,6 +138,19 @@ impl ClientConfigBuilder {
         self
     }
 
+    /// The newest version that is spoken. Default: [`Version::Tls13`].
+    pub fn newest_version(mut self, newest: Version) -> ClientConfigBuilder {
+        self.newest = newest;
+        self
+    }
+
+    /// Whether sessions are remembered and resumed, which saves both sides the certificates and their signatures.
+    /// Default: yes. Without it every handshake is a full one.
+    pub fn resumption(mut self, on: bool) -> ClientConfigBuilder {
+        self.resumes = on;
+        self
+    }
+
     /// Whether the keys of every connection are appended to the file that the environment variable SSLKEYLOGFILE
     /// names. Who has the file reads the traffic. Default: no, whatever the environment says.
     pub fn key_log(mut self, on: bool) -> ClientConfigBuilder {
@@ -144,12 +166,15 @@ impl ClientConfigBuilder {
     /// Reads and checks everything. It reads files, so do it before the cores start.
     ///
     /// # Errors
-    /// A file that can't be read or holds something else, no roots at all, and what [`Certificate`] can be wrong
+    /// A file that can't be read or holds something else, no roots at all, no version between the
+    /// oldest and the newest, and what [`Certificate`] can be wrong
     /// about.
     pub fn build(self) -> Result<ClientConfig, Error> {
-        let versions: &[_] = match self.oldest {
-            Version::Tls12 => &[&rustls::version::TLS13, &rustls::version::TLS12],
-            Version::Tls13 => &[&rustls::version::TLS13],
+        let versions: &[_] = match (self.oldest, self.newest) {
+            (Version::Tls12, Version::Tls13) => &[&rustls::version::TLS13, &rustls::version::TLS12],
+            (Version::Tls12, Version::Tls12) => &[&rustls::version::TLS12],
+            (Version::Tls13, Version::Tls13) => &[&rustls::version::TLS13],
+            (Version::Tls13, Version::Tls12) => return Err(Error::NoVersion),
         };
         let refused = |source| Error::Refused { what: "TLS can't be set up", source };
         let builder: ConfigBuilder<rustls::ClientConfig, WantsVerifier> =
@@ -173,12 +198,12 @@ impl ClientConfigBuilder {
             }
         };
         rustls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        rustls.resumption = Resumption::in_memory_sessions(SESSIONS);
+        rustls.resumption = resumption(self.resumes);
         if self.key_log {
             tracing::warn!("the keys of TLS connections are written to SSLKEYLOGFILE");
             rustls.key_log = Arc::new(KeyLogFile::new());
         }
-        Ok(ClientConfig { rustls: Arc::new(rustls) })
+        Ok(ClientConfig { rustls: Arc::new(rustls), resumes: self.resumes })
     }
 }
 
