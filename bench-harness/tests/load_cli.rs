@@ -95,9 +95,18 @@ fn more_threads_than_cpus_are_refused() {
 fn bad_arguments_are_told_in_one_line() {
     assert!(error_line(&["run", "localhost:80"], 2).contains("write http://localhost:80"));
     assert!(error_line(&["run", "ftp://localhost/"], 2).contains("write an http:// or https:// URL"));
-    assert!(error_line(&["run", "https://localhost/", "--cacert", "/nonexistent"], 2).contains("can't read roots /nonexistent"));
-    assert!(error_line(&["run", "https://localhost/", "--cert", "/nonexistent", "--key", "/x"], 2).contains("can't read certificate /nonexistent"));
-    assert!(error_line(&["run", "https://localhost/", "--tls-min", "1.3", "--tls-max", "1.2"], 2).contains("no version of TLS"));
+    assert!(
+        error_line(&["run", "https://localhost/", "--cacert", "/nonexistent"], 2)
+            .contains("can't read roots /nonexistent")
+    );
+    assert!(
+        error_line(&["run", "https://localhost/", "--cert", "/nonexistent", "--key", "/x"], 2)
+            .contains("can't read certificate /nonexistent")
+    );
+    assert!(
+        error_line(&["run", "https://localhost/", "--tls-min", "1.3", "--tls-max", "1.2"], 2)
+            .contains("no version of TLS")
+    );
     assert_eq!(bench(&["run", "https://localhost/", "--cert", "c.pem"]).status.code(), Some(2));
     assert!(error_line(&["run", "http://localhost:0/"], 2).contains("port `0`"));
     assert!(error_line(&["run", "http://127.0.0.1:9/", "-c", "0"], 2).contains("connection"));
@@ -155,4 +164,81 @@ fn a_generator_that_was_stopped_calls_its_own_run_invalid() {
         assert_eq!(output.status.code(), Some(97), "{text}");
         assert!(text.contains("pauses: the generator's longest pause was"), "{text}");
     }
+}
+
+#[test]
+fn thresholds_are_judged_in_every_form() {
+    let null = Null::start(&[]);
+    let judged = |form: &str, limits: &[&str]| {
+        let mut line = vec![
+            "run",
+            null.url.as_str(),
+            "-c",
+            "4",
+            "-d",
+            "300ms",
+            "--warmup",
+            "0",
+            "--output-format",
+            form,
+        ];
+        for limit in limits {
+            line.extend(["--threshold", limit]);
+        }
+        let output = bench(&line);
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let kept = ["p50<5s", "errors<0.1%", "rate>=1"];
+    let (status, text) = judged("text", &kept);
+    // A run of a busy machine may be invalid, which comes before its thresholds.
+    assert!(matches!(status, Some(0 | 97)), "{text}");
+    assert!(
+        text.contains("threshold   passed p50<5s: p50 is ") && text.contains("passed rate>=1: "),
+        "{text}"
+    );
+    let missed = ["p50<5s", "rate>=100m"];
+    let (status, text) = judged("json", &missed);
+    assert!(matches!(status, Some(99 | 97)), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&text).expect("it prints JSON");
+    assert_eq!(
+        (&json["thresholds"][0]["passed"], &json["thresholds"][1]["passed"]),
+        (&true.into(), &false.into())
+    );
+    assert_eq!(json["thresholds"][1]["threshold"], "rate>=100m");
+    let (_, text) = judged("junit", &missed);
+    assert!(
+        text.starts_with("<?xml") && text.contains("name=\"threshold rate&gt;=100m\"><failure"),
+        "{text}"
+    );
+    let (_, text) = judged("markdown", &missed);
+    assert!(text.contains("| `rate>=100m` | ❌ failed |") && text.contains("✅ passed"), "{text}");
+    assert_eq!(bench(&["run", &null.url, "--threshold", "p99=5"]).status.code(), Some(2));
+    assert_eq!(bench(&["run", &null.url, "--abort-on-fail"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_missed_threshold_ends_the_run_early_where_it_is_to() {
+    let null = Null::start(&[]);
+    let begun = std::time::Instant::now();
+    let output = bench(&[
+        "run",
+        &null.url,
+        "-c",
+        "4",
+        "-d",
+        "600s",
+        "--warmup",
+        "0",
+        "--repeats",
+        "5",
+        "--threshold",
+        "p50<1ns",
+        "--abort-on-fail",
+    ]);
+    // Of six hundred seconds, five times.
+    assert!(begun.elapsed() < Duration::from_secs(120), "{:?}", begun.elapsed());
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(matches!(output.status.code(), Some(99 | 97)), "{text}");
+    assert!(text.contains("ABORTED     p50<1ns after "), "{text}");
+    assert_eq!(text.matches("ABORTED").count(), 1, "{text}");
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
@@ -21,6 +22,11 @@ pub struct Bundle {
 }
 
 impl Bundle {
+    /// The bundle that these runs, begun then, would be, without a folder.
+    pub fn unsaved(begun: SystemTime, runs: Vec<RunDocument>) -> Bundle {
+        Bundle { folder: PathBuf::new(), manifest: Manifest::of(begun, &runs), runs }
+    }
+
     /// Reads a bundle and checks every file against the manifest.
     ///
     /// # Errors

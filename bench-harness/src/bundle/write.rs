@@ -39,6 +39,23 @@ pub struct Manifest {
     pub files: BTreeMap<String, FileEntry>,
 }
 
+impl Manifest {
+    /// The manifest of these runs, which were begun then, without files.
+    pub(super) fn of(begun: SystemTime, runs: &[RunDocument]) -> Manifest {
+        let facts = Environment::read().facts;
+        Manifest {
+            schema: MANIFEST_SCHEMA.to_owned(),
+            created: utc(begun),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            arguments: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
+            runs: runs.len(),
+            conditions: runs.first().map(|run| run.conditions.clone()).unwrap_or_default(),
+            environment: facts.into_iter().map(|fact| (fact.name, fact.value)).collect(),
+            files: BTreeMap::new(),
+        }
+    }
+}
+
 /// A file of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileEntry {
@@ -99,20 +116,9 @@ impl BundleWriter {
     /// # Errors
     /// When a file cannot be written, such as on a full disk.
     pub fn finish(mut self, runs: Vec<RunDocument>) -> Result<String, BundleError> {
-        let conditions = runs.first().map(|run| run.conditions.clone()).unwrap_or_default();
-        let count = runs.len();
+        let mut manifest = Manifest::of(self.begun, &runs);
         self.write("result.json", &json(&ResultDocument::new(runs)))?;
-        let facts = Environment::read().facts;
-        let manifest = Manifest {
-            schema: MANIFEST_SCHEMA.to_owned(),
-            created: utc(self.begun),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            arguments: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
-            runs: count,
-            conditions,
-            environment: facts.into_iter().map(|fact| (fact.name, fact.value)).collect(),
-            files: std::mem::take(&mut self.files),
-        };
+        manifest.files = std::mem::take(&mut self.files);
         self.write("manifest.json", &json(&manifest))?;
         Ok(self.files.remove("manifest.json").map(|entry| entry.sha256).unwrap_or_default())
     }

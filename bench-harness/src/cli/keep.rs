@@ -107,6 +107,10 @@ impl Progress for Keep<'_> {
         self.inner.interval(interval);
     }
 
+    fn ends(&self) -> Option<String> {
+        self.inner.ends()
+    }
+
     fn finished(&self) {
         self.inner.finished();
     }

@@ -1,8 +1,9 @@
 //! `covet-bench run`: the load generator.
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -10,9 +11,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::exit::{Advice, Advise, Exit};
 use super::keep::Keep;
 use super::load_args::LoadArgs;
-use crate::experiment::{Series, ServerCommand, repeat};
+use crate::bundle::{Bundle, RunDocument};
+use crate::experiment::{Series, ServerCommand, Watch, repeat};
 use crate::load::{LoadError, LoadPlan, NoProgress, Progress};
 use crate::record::Interval;
+use crate::report::export::{Exported, junit, markdown};
+use crate::verdict::threshold::{Threshold, ThresholdResult};
 
 /// Runs shorter than this are not worth the time of the probes.
 const SHORTEST_PROBED: Duration = Duration::from_secs(3);
@@ -38,9 +42,29 @@ pub struct RunArgs {
     /// Also write the runs to this folder, which must not exist yet, for `compare`, `merge` and other tools
     #[arg(short = 'o', long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// What the runs must reach, as 'p99<5ms', 'errors<0.1%' or 'rate>=100k'; may be repeated. Exits with 99 when one is
+    /// missed
+    #[arg(long = "threshold", value_name = "LIMIT")]
+    pub thresholds: Vec<Threshold>,
+    /// End the run at the first second of its window after which a threshold is missed
+    #[arg(long, requires = "thresholds")]
+    pub abort_on_fail: bool,
     /// Form of the result on standard output
-    #[arg(long, value_enum, default_value_t = OutputFormat::Text)]
-    pub output_format: OutputFormat,
+    #[arg(long, value_enum, default_value_t = RunFormat::Text)]
+    pub output_format: RunFormat,
+}
+
+/// Form of the result of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RunFormat {
+    /// For people.
+    Text,
+    /// For programs: one JSON object.
+    Json,
+    /// JUnit XML: guards and thresholds as test cases.
+    Junit,
+    /// Markdown, for the summary of a GitHub job.
+    Markdown,
 }
 
 /// Whether something is done.
@@ -81,40 +105,75 @@ pub fn run(args: RunArgs) -> anyhow::Result<Exit> {
     });
     let bar = io::stderr().is_terminal().then(|| Bar::new(&plan));
     let progress: &dyn Progress = bar.as_ref().map_or(&NoProgress, |bar| bar);
+    let watch = args.abort_on_fail.then(|| Watch::new(&args.thresholds, progress));
+    let progress = watch.as_ref().map_or(progress, |watch| watch as &dyn Progress);
     let keep = args.out.as_deref().map(|out| Keep::begin(out, progress)).transpose()?;
     let progress = keep.as_ref().map_or(progress, |keep| keep as &dyn Progress);
+    let begun = SystemTime::now();
     let series =
         repeat(&plan, usize::from(args.repeats), server.as_ref(), probes, progress).map_err(explain)?;
-    print(&series, args.output_format)?;
+    let documents: Vec<RunDocument> = series.runs.iter().map(RunDocument::of).collect();
+    let judged: Vec<_> = args.thresholds.iter().map(|threshold| threshold.judge(&documents)).collect();
+    let missed = judged.iter().any(|result| !result.passed);
+    let aborted = series.runs.iter().any(|run| run.aborted.is_some());
+    write_out(&match args.output_format {
+        RunFormat::Text => text(&series, &judged),
+        RunFormat::Json => json(&series, &judged),
+        RunFormat::Junit | RunFormat::Markdown => {
+            let bundle = Bundle::unsaved(begun, documents);
+            let exported = Exported { bundle: &bundle, name: args.url.clone(), thresholds: judged };
+            if args.output_format == RunFormat::Junit { junit(&exported) } else { markdown(&exported) }
+        }
+    })?;
     if let Some(keep) = keep {
         keep.finish(&series.runs)?;
     }
-    Ok(if series.is_valid() { Exit::Success } else { Exit::Invalid })
+    Ok(match (series.is_valid(), missed || aborted) {
+        (false, _) => Exit::Invalid,
+        (true, true) => Exit::Refuted,
+        (true, false) => Exit::Success,
+    })
 }
 
 /// A usage error where the plan is at fault, and the error as it is elsewhere.
 pub(super) fn explain(error: anyhow::Error) -> anyhow::Error {
     match error.downcast_ref::<LoadError>() {
-        Some(LoadError::Plan(_) | LoadError::Url(_) | LoadError::Tls(_) | LoadError::Request(_) | LoadError::Placement(_)) => {
-            Advice::error(Exit::Usage, format!("{error:#}"), "See --help")
-        }
+        Some(
+            LoadError::Plan(_)
+            | LoadError::Url(_)
+            | LoadError::Tls(_)
+            | LoadError::Request(_)
+            | LoadError::Placement(_),
+        ) => Advice::error(Exit::Usage, format!("{error:#}"), "See --help"),
         _ => error,
     }
 }
 
-fn print(series: &Series, format: OutputFormat) -> anyhow::Result<()> {
-    let text = match (format, &series.runs[..]) {
-        (OutputFormat::Text, runs) => {
-            let dim = io::stdout().is_terminal();
-            let mut text: String = runs.iter().map(|run| run.to_text_for(dim) + "\n").collect();
-            text.pop();
-            let summary = series.to_text();
-            if summary.is_empty() { text } else { format!("{text}\n{summary}") }
-        }
-        (OutputFormat::Json, [run]) => format!("{:#}\n", run.to_json()),
-        (OutputFormat::Json, _) => format!("{:#}\n", series.to_json()),
+fn text(series: &Series, judged: &[ThresholdResult]) -> String {
+    let dim = io::stdout().is_terminal();
+    let mut text: String = series.runs.iter().map(|run| run.to_text_for(dim) + "\n").collect();
+    text.pop();
+    let summary = series.to_text();
+    if !summary.is_empty() {
+        text.push('\n');
+        text.push_str(&summary);
+    }
+    for result in judged {
+        let word = if result.passed { "passed" } else { "MISSED" };
+        let _ = writeln!(text, "  threshold   {word} {}: {}", result.threshold, result.detail);
+    }
+    text
+}
+
+fn json(series: &Series, judged: &[ThresholdResult]) -> String {
+    let mut value = match &series.runs[..] {
+        [run] => run.to_json(),
+        _ => series.to_json(),
     };
-    write_out(&text)
+    if !judged.is_empty() {
+        value["thresholds"] = serde_json::json!(judged);
+    }
+    format!("{value:#}\n")
 }
 
 /// Writes a result to standard output.

@@ -8,7 +8,9 @@ pub mod search;
 pub mod selfcheck;
 pub mod slo;
 pub mod sweep;
+pub mod watch;
 
 pub use bench::{Bench, Outcome};
 pub use probes::probe;
 pub use repeats::{Series, ServerCommand, Summary, repeat};
+pub use watch::Watch;

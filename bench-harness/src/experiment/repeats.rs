@@ -67,12 +67,16 @@ pub fn repeat(
         // Runs of one seed would share the luck of their arrivals.
         let plan = LoadPlan { seed: plan.seed.wrapping_add(number as u64), ..plan.clone() };
         let mut record = load::run(&plan, progress)?;
-        if probes {
+        if probes && record.aborted.is_none() {
             probe(&plan, &mut record);
         }
+        let aborted = record.aborted.is_some();
         runs.push(record);
         if let Some(child) = child {
             child.stop(STOP_PATIENCE)?;
+        }
+        if aborted {
+            break;
         }
     }
     Ok(Series { runs })

@@ -41,6 +41,11 @@ pub trait Progress {
     /// A second of the measured window is over on all cores.
     fn interval(&self, interval: &Interval);
 
+    /// Why the run is to end now, where it is; asked after every second.
+    fn ends(&self) -> Option<String> {
+        None
+    }
+
     /// The run is over.
     fn finished(&self);
 }
@@ -123,6 +128,7 @@ fn conduct(
     let cores = plan.cpus.len();
     let mut merger = Merger::new(cores);
     let mut ready = 0;
+    let mut aborted = None;
     let (mut observer, mut canary) = (None, None);
     let mut records = Vec::with_capacity(cores);
     // The channel ends when every core has: each holds a sender until then.
@@ -148,6 +154,10 @@ fn conduct(
                 progress.part(&part);
                 if let Some(interval) = merger.add(*part) {
                     progress.interval(interval);
+                    if aborted.is_none() {
+                        aborted = progress.ends();
+                        job.stopped.store(aborted.is_some(), Ordering::Release);
+                    }
                 }
             }
             Event::Done(record) => records.push(*record),
@@ -158,7 +168,7 @@ fn conduct(
         return Err(LoadError::CoreLost);
     }
     let probes = Probes { canary: canary.and_then(Canary::finish), ..Probes::default() };
-    Ok(RunRecord { platform, probes, ..merger.finish(conditions, &records) })
+    Ok(RunRecord { platform, probes, aborted, ..merger.finish(conditions, &records) })
 }
 
 fn conditions(plan: &LoadPlan) -> Conditions {

@@ -25,6 +25,8 @@ use crate::record::CoreRecord;
 const OPENING_AT_ONCE: usize = 128;
 /// How often a core that is ready looks whether the others are.
 const READY_POLL: Duration = Duration::from_micros(500);
+/// How often a core looks whether the window is to close before its time.
+const STOP_POLL: Duration = Duration::from_millis(100);
 /// A run by count ends when nothing has ended for this long, beyond its timeout.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -111,9 +113,7 @@ async fn open_all(
     match first_error {
         Some(source) if streams.iter().all(Option::is_none) => Err(match source.kind() {
             io::ErrorKind::AddrNotAvailable => LoadError::LocalPorts { address: job.endpoint.to_string() },
-            _ if is_of_session(&source) => {
-                LoadError::Handshake { address: job.endpoint.to_string(), source }
-            }
+            _ if is_of_session(&source) => LoadError::Handshake { address: job.endpoint.to_string(), source },
             _ => LoadError::Connect { address: job.endpoint.to_string(), source },
         }),
         _ => Ok(streams),
@@ -140,8 +140,7 @@ async fn measure(worker: &Rc<Worker>, core: usize, window: Instant, events: &Sen
     for second in 1_u32.. {
         let cut = window + Duration::from_secs(1) * second;
         let until = end.map_or(cut, |end| end.min(cut));
-        let left = until.saturating_duration_since(Instant::now());
-        if time::timeout(left, worker.drained()).await.is_ok() || end == Some(until) {
+        if ends_before(worker, until).await || end == Some(until) {
             return;
         }
         let now = time::now();
@@ -154,6 +153,21 @@ async fn measure(worker: &Rc<Worker>, core: usize, window: Instant, events: &Sen
             ended_before = (ended, now);
         } else if end.is_none() && now - ended_before.1 > PATIENCE + worker.job.timeout {
             return;
+        }
+    }
+}
+
+/// Waits until `until`; says whether the run ended before it.
+async fn ends_before(worker: &Rc<Worker>, until: Instant) -> bool {
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if time::timeout(left.min(STOP_POLL), worker.drained()).await.is_ok()
+            || worker.job.stopped.load(Ordering::Acquire)
+        {
+            return true;
+        }
+        if left <= STOP_POLL {
+            return false;
         }
     }
 }

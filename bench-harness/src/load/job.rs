@@ -42,6 +42,8 @@ pub(super) struct Job {
     pub(super) start: OnceLock<Instant>,
     /// Set where the run is not to begin, because a core could not get ready.
     pub(super) abandoned: AtomicBool,
+    /// Set where the window is to close before its time.
+    pub(super) stopped: AtomicBool,
     /// The body length of the first valid response to each kind of request.
     first_lengths: Vec<AtomicU64>,
 }
@@ -84,6 +86,7 @@ impl Job {
             expect: plan.expect.clone(),
             start: OnceLock::new(),
             abandoned: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
         }
     }
 

@@ -33,7 +33,9 @@ impl Opening {
             opened: Cell::new(core),
             times: RefCell::default(),
             security: job.security.as_ref().map(Security::for_core),
-            handshakes: RefCell::new(job.security.as_ref().map(|security| Handshakes::new(security.verified))),
+            handshakes: RefCell::new(
+                job.security.as_ref().map(|security| Handshakes::new(security.verified)),
+            ),
         }
     }
 

@@ -28,6 +28,8 @@ pub(super) struct Tally {
     response: Hist,
     interval_start: Instant,
     interval_completed: u64,
+    /// Requests failed up to the end of the last interval.
+    failed_before: u64,
     intervals: usize,
     clocks: Option<Box<Clocks>>,
     /// Answers that came in more than one piece.
@@ -81,6 +83,7 @@ impl Tally {
             response: Hist::new(),
             interval_start: now,
             interval_completed: 0,
+            failed_before: 0,
             intervals: 0,
             clocks: clocks.then(Box::default),
             split: None,
@@ -195,6 +198,7 @@ impl Tally {
             index: self.intervals,
             length: now.saturating_duration_since(self.interval_start),
             completed: std::mem::take(&mut self.interval_completed),
+            failed: self.failed - std::mem::replace(&mut self.failed_before, self.failed),
             backlog,
             response: std::mem::take(&mut self.response),
             service: clocked.then_some(clocks.service),

@@ -48,9 +48,8 @@ impl Handshakes {
     }
 
     fn count(&mut self, more: Agreed) {
-        let same = |known: &&mut Agreed| {
-            (known.version, known.cipher_suite) == (more.version, more.cipher_suite)
-        };
+        let same =
+            |known: &&mut Agreed| (known.version, known.cipher_suite) == (more.version, more.cipher_suite);
         match self.agreed.iter_mut().find(same) {
             Some(known) => {
                 known.full += more.full;

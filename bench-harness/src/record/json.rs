@@ -36,6 +36,7 @@ impl RunRecord {
                     "start_s": interval.start.as_secs_f64(),
                     "length_s": interval.length.as_secs_f64(),
                     "completed": interval.completed,
+                    "failed": interval.failed,
                     "p50_ns": nanos(interval.p50),
                     "p99_ns": nanos(interval.p99),
                     "backlog": interval.backlog,
@@ -47,6 +48,7 @@ impl RunRecord {
             "valid": self.is_valid(),
             "guards": guards,
             "conditions": self.conditions,
+            "aborted": self.aborted,
             "elapsed_s": self.elapsed.as_secs_f64(),
             "rate": self.rate(),
             "requests": {

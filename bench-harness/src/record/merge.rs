@@ -16,6 +16,8 @@ pub struct CoreInterval {
     pub length: Duration,
     /// Validated responses in it.
     pub completed: u64,
+    /// Requests that ended in it without a valid response.
+    pub failed: u64,
     /// Requests due and unsent at its end.
     pub backlog: u64,
     /// Response times in it, timeouts included.
@@ -120,6 +122,7 @@ impl Merger {
             start: Duration::from_secs(index as u64),
             length: parts.iter().map(|part| part.length).max().unwrap_or_default(),
             completed: parts.iter().map(|part| part.completed).sum(),
+            failed: parts.iter().map(|part| part.failed).sum(),
             p50: response.quantile(0.5),
             p99: response.quantile(0.99),
             backlog: parts.iter().map(|part| part.backlog).sum(),
@@ -168,6 +171,7 @@ impl Merger {
         };
         RunRecord {
             elapsed,
+            aborted: None,
             sent: sum(|core| core.sent),
             completed: sum(|core| core.completed),
             failed: sum(|core| core.failed),

@@ -41,6 +41,8 @@ pub struct Interval {
     pub length: Duration,
     /// Validated responses in it.
     pub completed: u64,
+    /// Requests that ended in it without one.
+    pub failed: u64,
     /// Median response time; zero when there was no response.
     pub p50: Duration,
     /// 99th percentile of the response time; zero when there was no response.
@@ -58,6 +60,8 @@ pub struct RunRecord {
     pub conditions: Conditions,
     /// The measured window's actual length.
     pub elapsed: Duration,
+    /// Why the window closed before its time, where it did.
+    pub aborted: Option<String>,
     /// Requests sent within the window.
     pub sent: u64,
     /// Validated responses that ended within the window.

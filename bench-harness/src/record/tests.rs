@@ -338,6 +338,7 @@ fn seconds(rates: impl IntoIterator<Item = u64>) -> RunRecord {
             start: Duration::from_secs(index as u64),
             length: Duration::from_secs(1),
             completed,
+            failed: 0,
             p50: Duration::from_millis(1),
             p99: Duration::from_millis(1),
             backlog: 0,

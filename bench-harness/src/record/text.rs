@@ -16,6 +16,7 @@ impl RunRecord {
     /// As [`RunRecord::to_text`]; where the run is invalid its percentiles are greyed, with colour for a terminal.
     pub fn to_text_for(&self, terminal: bool) -> String {
         let mut lines = vec![self.headline(), self.conditions_line()];
+        lines.extend(self.aborted.iter().map(|why| format!("  ABORTED     {why}")));
         lines.extend(self.error_lines());
         lines.push(self.rate_line());
         lines.extend(self.tls_line());

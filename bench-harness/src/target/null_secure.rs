@@ -19,8 +19,7 @@ use super::embedded::Embedded;
 /// # Errors
 /// When a core does not exist or cannot be started, there is no port, or no certificate can be made.
 pub fn embed(cores: CoreSet, body: usize) -> io::Result<Embedded> {
-    let made =
-        rcgen::generate_simple_self_signed(["localhost".to_owned()]).map_err(io::Error::other)?;
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).map_err(io::Error::other)?;
     let certificate = Certificate::pem(made.cert.pem(), made.signing_key.serialize_pem());
     let tls = tls::Config::builder().certificate(certificate).build().map_err(io::Error::other)?;
     Embedded::start(cores, "null", move |listener, _core| {

@@ -12,7 +12,9 @@ use server::{Server, covet_bench};
 
 fn run(url: &str, options: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_covet-bench"));
-    command.args(["run", url, "-t", "1", "--warmup", "0", "-T", "20s", "--output-format", "json"]).args(options);
+    command
+        .args(["run", url, "-t", "1", "--warmup", "0", "-T", "20s", "--output-format", "json"])
+        .args(options);
     command.stdin(Stdio::null()).output().expect("the binary runs")
 }
 
@@ -31,8 +33,10 @@ fn refusal(url: &str, options: &[&str]) -> String {
     let output = run(url, options);
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert_eq!(text.trim_end().lines().count(), 1, "{text}");
-    text
+    // The runtime's own lines are about a machine that is short of CPU.
+    let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("covet-bench: ")).collect();
+    assert_eq!(lines.len(), 1, "{text}");
+    lines[0].to_owned()
 }
 
 fn count(json: &Value, name: &str) -> u64 {
@@ -67,9 +71,10 @@ fn requests_are_counted_and_handshakes_apart_from_them() {
         (json["connect"]["mean_ns"].as_f64(), json["tls"]["handshake"]["mean_ns"].as_f64());
     assert!(handshake > connect, "{handshake:?} {connect:?}");
     // What is counted is HTTP: no record, no handshake.
-    let head = json["bytes"]["out"].as_u64().expect("a number") / 2000;
-    assert_eq!(json["bytes"]["out"].as_u64(), Some(head * 2000));
-    assert!(head < 120, "{head}");
+    let sent = json["requests"]["sent"].as_u64().expect("a number");
+    let host = format!("localhost:{}", server.address.port());
+    let head = format!("GET /plaintext HTTP/1.1\r\nHost: {host}\r\n\r\n").len() as u64;
+    assert_eq!(json["bytes"]["out"].as_u64(), Some(head * sent));
 }
 
 #[test]
@@ -145,6 +150,7 @@ fn nginx_asks_for_a_client_certificate() {
              events {{}}\nhttp {{ access_log off; client_body_temp_path {root}/b; proxy_temp_path {root}/p;\n\
              fastcgi_temp_path {root}/f; uwsgi_temp_path {root}/u; scgi_temp_path {root}/s;\n\
              server {{ listen 127.0.0.1:{port} ssl; ssl_certificate server.pem; ssl_certificate_key server.key;\n\
+             ssl_protocols TLSv1.2 TLSv1.3;\n\
              ssl_client_certificate root.pem; ssl_verify_client on; keepalive_requests 100;\n\
              ssl_session_cache shared:s:1m; location / {{ return 200 $ssl_client_verify; }} }} }}\n"
         );
