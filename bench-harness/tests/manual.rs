@@ -84,7 +84,7 @@ fn bash_completes_subcommands_and_options() {
     };
     assert_eq!(complete("ser"), "serve");
     assert_eq!(complete("run --pip"), "--pipeline");
-    assert_eq!(complete("run --output-format j"), "json");
+    assert_eq!(complete("run --output-format js"), "json");
 }
 
 #[test]

@@ -229,6 +229,8 @@ fn openssl_serves_us_in_both_versions() {
             for _ in 0..2 {
                 let response = client.get(format!("https://localhost:{port}/page")).send().await.unwrap();
                 assert_eq!(response.tls().unwrap().version(), version);
+                let suite = response.tls().unwrap().cipher_suite().unwrap();
+                assert_eq!(suite.starts_with("TLS13_"), version == tls::Version::Tls13, "{suite}");
                 // It says no length: only the announced end makes this whole.
                 assert!(!response.is_delimited());
                 assert_eq!(response.text().await.unwrap(), "by OpenSSL");

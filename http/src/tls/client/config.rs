@@ -222,3 +222,22 @@ impl Dangerous {
         self.builder
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_must_leave_one() {
+        let of = |oldest, newest| {
+            ClientConfig::builder()
+                .oldest_version(oldest)
+                .newest_version(newest)
+                .dangerous()
+                .accept_any_certificate()
+                .build()
+        };
+        assert!(matches!(of(Version::Tls13, Version::Tls12), Err(Error::NoVersion)));
+        assert!(of(Version::Tls12, Version::Tls12).is_ok() && of(Version::Tls13, Version::Tls13).is_ok());
+    }
+}
