@@ -6,7 +6,7 @@
 //! coverage where a percentile bootstrap falls to 74-89 %.
 
 //!
-//! What runs say: [`interval`], [`ratio`], [`modes`], [`permutation`], [`shift`], [`holm`], [`power`]. What one run says
+//! What runs say: [`interval`], [`ratio`], [`modes`], [`permutation`], [`shift`], [`share`], [`holm`], [`power`]. What one run says
 //! of itself: [`warmup`], [`trend`], [`effective`], [`quantile`], [`order`]. Sizes of a difference: [`distance`]. Rates
 //! over load: [`scalability`]. Each agrees with R or scipy on the fixtures in `tests/fixtures/statistics.json`.
 
@@ -23,6 +23,7 @@ pub mod power;
 pub mod quantile;
 pub mod ratio;
 pub mod scalability;
+pub mod share;
 pub mod shift;
 pub mod spread;
 pub mod trend;
@@ -35,6 +36,7 @@ pub use interval::Interval;
 pub use quantile::Bearing;
 pub use ratio::{Finding, LogRatio};
 pub use scalability::Scalability;
+pub use share::Share;
 
 /// The level of every interval that is printed, unless one says otherwise.
 pub const LEVEL: f64 = 0.95;

