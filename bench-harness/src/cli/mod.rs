@@ -25,6 +25,7 @@ pub mod selfcheck;
 pub mod serve;
 pub mod slow_clients;
 pub mod sockets;
+pub mod subject_args;
 pub mod tls;
 pub mod values;
 
@@ -90,8 +91,8 @@ pub enum Command {
     Merge(merge::MergeArgs),
     /// Measure what clients that never finish a request cost the others
     SlowClients(slow_clients::SlowClientsArgs),
-    /// Judge a claim file: the main job with the verdict as the exit status
-    Verify(main_job::VerifyArgs),
+    /// Judge a claim file on any server, with the verdict as the exit status
+    Verify(Box<main_job::VerifyArgs>),
     /// Write manual pages into a directory
     Man(manual::ManArgs),
     /// Print a script that makes a shell complete the command line
@@ -117,7 +118,7 @@ pub fn main() -> ExitCode {
         Some(Command::Import(args)) => import::import(args),
         Some(Command::Merge(args)) => merge::merge(args),
         Some(Command::SlowClients(args)) => slow_clients::slow_clients(args),
-        Some(Command::Verify(args)) => main_job::verify(args),
+        Some(Command::Verify(args)) => main_job::verify(*args),
         Some(Command::Man(args)) => manual::man(args),
         Some(Command::Completions(args)) => manual::completions(args),
     };

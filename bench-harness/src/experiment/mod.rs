@@ -2,15 +2,20 @@
 
 pub mod ab;
 pub mod bench;
+pub mod link;
+pub mod memory;
 pub mod probes;
 pub mod repeats;
 pub mod search;
 pub mod selfcheck;
 pub mod slo;
+pub mod subject;
 pub mod sweep;
 pub mod watch;
 
 pub use bench::{Bench, Outcome};
+pub use memory::{Memory, MemoryError};
 pub use probes::probe;
 pub use repeats::{Series, ServerCommand, Summary, repeat};
+pub use subject::{Standing, Subject};
 pub use watch::Watch;

@@ -80,6 +80,9 @@ pub struct Check {
 pub struct RunResult {
     /// Operations per second; for HTTP, validated responses.
     pub rate: f64,
+    /// The claim's own quantity, where it is another than the rate: seconds, bytes or a share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub figure: Option<f64>,
     /// CPU time of the subject for one operation, in microseconds, by the kernel's own accounting.
     pub server_cpu_us: Option<f64>,
     /// CPU time of the generator for one operation, in microseconds.
@@ -105,6 +108,8 @@ pub struct LayerResult {
     pub judgement: Judgement,
     /// The rate over all runs.
     pub rate: Option<Interval>,
+    /// What is judged over all runs: the rate, or the claim's other quantity in seconds, bytes or as a share.
+    pub figure: Option<Interval>,
     /// What the rate was limited by.
     pub limit: Limit,
     /// What the claim would cost on this machine.

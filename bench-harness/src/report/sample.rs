@@ -50,15 +50,25 @@ fn layer(claim: &Claim, reading: Reading, rates: &[f64]) -> LayerResult {
         server_cpu: Duration::from_nanos(if depth == 1 { 2_800 } else { 202 }),
         generator_cpu: Duration::from_nanos(if depth == 1 { 1_900 } else { 410 }),
         cores: 2,
+        traffic: None,
     });
-    let evidence =
-        Evidence { reading, rate, strays: 0, failed_guards: Vec::new(), limit: Limit::Subject, feasibility };
+    let evidence = Evidence {
+        reading,
+        figure: rate,
+        runs: rates.to_vec(),
+        holds: rate.map(|rate| rate.probability_at_least(claim.threshold())),
+        failed_guards: Vec::new(),
+        limit: Limit::Subject,
+        feasibility,
+        floor: None,
+    };
     let histograms: Vec<_> = (0..if http.is_some() { 5 } else { 0 })
         .map(|i| histogram(i, 9_000 * http.unwrap_or(1) as u64 / 2))
         .collect();
     let clock = Clock::over("service", "", &histograms.iter().collect::<Vec<_>>());
     let runs = rates.iter().map(|&rate| RunResult {
         rate,
+        figure: None,
         server_cpu_us: Some(0.98e6 / rate),
         generator_cpu_us: http.map(|_| 0.71e6 / rate),
         server_busy: Some(0.98),
@@ -75,6 +85,7 @@ fn layer(claim: &Claim, reading: Reading, rates: &[f64]) -> LayerResult {
         },
         judgement: judge::layer(claim, &evidence),
         rate,
+        figure: rate,
         limit: evidence.limit,
         feasibility,
         conditions: http.map_or_else(|| vec![Condition::new("runs", "7 x 700 ms on core 1")], conditions),
@@ -117,11 +128,13 @@ fn make() -> Report {
         .map(|l| {
             let evidence = Evidence {
                 reading: l.reading,
-                rate: l.rate,
-                strays: 0,
+                figure: l.rate,
+                runs: l.runs.iter().map(|run| run.rate).collect(),
+                holds: None,
                 failed_guards: Vec::new(),
                 limit: l.limit,
                 feasibility: l.feasibility,
+                floor: None,
             };
             (evidence, l.judgement.clone())
         })

@@ -44,6 +44,61 @@ pub fn machine_time() -> io::Result<Duration> {
     Ok(Duration::from_millis(busy.map(|(_, ticks)| ticks).sum::<u64>() * 1000 / ticks_per_second))
 }
 
+/// Descriptors that a process and its descendants have open.
+///
+/// # Errors
+/// When the process does not exist, or belongs to somebody else.
+pub fn descriptors(pid: u32) -> io::Result<u64> {
+    let own = descriptors_of(pid)?;
+    Ok(descendants(pid).into_iter().filter_map(|pid| descriptors_of(pid).ok()).sum::<u64>() + own)
+}
+
+/// The soft limit on the descriptors of a process; `None` for no limit.
+///
+/// # Errors
+/// When the process does not exist.
+pub fn descriptor_limit(pid: u32) -> io::Result<Option<u64>> {
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits"))?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    Ok(line.and_then(|line| line.split_whitespace().next()?.parse().ok()))
+}
+
+/// The process that listens on a TCP port of this machine: the eldest, where a parent and its children share it.
+///
+/// `None` when nobody does, or its descriptors may not be seen.
+pub fn listening_on(port: u16) -> Option<u32> {
+    const LISTEN: &str = "0A";
+    let suffix = format!(":{port:04X}");
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
+    let sockets: Vec<String> = tables
+        .iter()
+        .flat_map(|table| table.lines().skip(1))
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .filter(|fields| fields.len() > 9 && fields[1].ends_with(&suffix) && fields[3] == LISTEN)
+        .map(|fields| format!("socket:[{}]", fields[9]))
+        .collect();
+    if sockets.is_empty() {
+        return None;
+    }
+    let processes = fs::read_dir("/proc").ok()?;
+    let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let holders: Vec<u32> = pids.filter(|&pid| holds(pid, &sockets)).collect();
+    let inherited = |pid: &u32| holders.iter().any(|other| other != pid && descendants(*other).contains(pid));
+    holders.iter().copied().find(|pid| !inherited(pid))
+}
+
+fn holds(pid: u32, sockets: &[String]) -> bool {
+    let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    descriptors
+        .flatten()
+        .filter_map(|descriptor| fs::read_link(descriptor.path()).ok())
+        .any(|link| sockets.iter().any(|socket| link.as_os_str() == socket.as_str()))
+}
+
+fn descriptors_of(pid: u32) -> io::Result<u64> {
+    Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count() as u64)
+}
+
 fn thread_time(pid: u32) -> io::Result<u64> {
     let mut sum = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
@@ -105,6 +160,18 @@ mod tests {
         busy.wait().expect("a child");
         assert!(used >= Duration::from_millis(50), "{used:?}");
         assert!(machine_time().expect("a file of every Linux") > machine);
+    }
+
+    #[test]
+    fn the_listener_of_a_port_is_found_and_its_descriptors_counted() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("some port is free");
+        let port = listener.local_addr().expect("it is bound").port();
+        assert_eq!(listening_on(port), Some(std::process::id()));
+        drop(listener);
+        assert_eq!(listening_on(port), None);
+        let files: Vec<_> = (0..50).map(|_| std::fs::File::open("/dev/null").expect("a file")).collect();
+        assert!(descriptors(std::process::id()).expect("own process") >= files.len() as u64);
+        assert!(descriptor_limit(std::process::id()).expect("own process").is_none_or(|limit| limit > 3));
     }
 
     #[test]

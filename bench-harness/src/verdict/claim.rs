@@ -5,12 +5,14 @@
 //! | Key | Meaning |
 //! |---|---|
 //! | `schema` | version of this format: 1 |
-//! | `name`, `value`, `unit` | the claim in words, its figure per second, what is counted |
-//! | `tolerance` | share of the value that a measurement may fall short by, 0 to below 1 |
-//! | `[source]` | `project`, `document` and the exact `quotes` |
-//! | `[stated]` | conditions that the source states: `protocol`, `connections`, `depth`, `cores`, `hardware`; what it does not state is left out |
-//! | `[taken_in]` | `layer` (and `depth`) that the figure was taken in, and `why` we think so |
-//! | `[[read_as]]` | a `layer` (and `depth`) that the figure is read as, and `why` |
+//! | `name`, `value`, `unit` | the claim in words, its figure, and in what it is given |
+//! | `quantity` | what is claimed: `rate` (the default; at least `value` of `unit` per second), `latency` (at most; `us`, `ms`, `s`), `memory` of the server with its connections open (at most; `kB`, `MB`, `MiB`, `GB`) or `errors`, the share of requests without a valid answer (at most; `%`) |
+//! | `tolerance` | share of the value that a measurement may be worse by, 0 to below 1 |
+//! | `[source]` | `project`, `document` and the exact `quotes`; none where the words are not at hand |
+//! | `[stated]` | conditions that the source states: `protocol`, `connections`, `depth`, `cores`, `hardware`, `rate`, `quantile`; what it does not state is left out |
+//! | `[taken_in]` | `layer` (and `depth`) that the figure was taken in, and `why` we think so; left out for a target, which was not taken anywhere |
+//! | `[[read_as]]` | a `layer` (and `depth`, for latencies `quantile`) that the figure is read as, and `why` |
+//! | `[measure]` | what the source leaves open and a measurement must choose: `path`, `connections`, `rate` |
 //! | `[audit]` | `notes` that belong beside every verdict |
 //!
 //! Layers are `route-match`, `in-process`, `http-loopback` and `http-network`; the HTTP layers need a `depth`.
@@ -24,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::layer::{Layer, Reading};
+use super::quantity::Quantity;
 
 /// The version of the format that this build reads.
 pub const SCHEMA: u32 = 1;
@@ -36,21 +39,27 @@ pub struct Claim {
     pub schema: u32,
     /// The claim in a few words.
     pub name: String,
-    /// The figure, per second.
+    /// What is claimed.
+    #[serde(default)]
+    pub quantity: Quantity,
+    /// The figure, in the unit.
     pub value: f64,
-    /// What is counted.
+    /// What is counted, or in what it is given.
     pub unit: String,
-    /// Share of the value that a measurement may fall short by.
+    /// Share of the value that a measurement may be worse by.
     pub tolerance: f64,
     /// Where the claim comes from.
     pub source: Source,
     /// The conditions that the source states.
     #[serde(default)]
     pub stated: Stated,
-    /// The layer that the figure was taken in.
-    pub taken_in: TakenIn,
+    /// The layer that the figure was taken in; a target was taken nowhere.
+    pub taken_in: Option<TakenIn>,
     /// The layers that it is read as.
     pub read_as: Vec<ReadAs>,
+    /// Conditions that the source leaves open and a measurement must choose.
+    #[serde(default)]
+    pub measure: Measure,
     /// Remarks for the reader of a verdict.
     #[serde(default)]
     pub audit: Audit,
@@ -82,6 +91,22 @@ pub struct Stated {
     pub cores: Option<u32>,
     /// Hardware, in the source's words.
     pub hardware: Option<String>,
+    /// Requests per second.
+    pub rate: Option<f64>,
+    /// Quantile of a latency, 0 to 1.
+    pub quantile: Option<f64>,
+}
+
+/// Conditions that a measurement chooses where the source leaves them open.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measure {
+    /// What is asked of the server, such as `/json`.
+    pub path: Option<String>,
+    /// Connections.
+    pub connections: Option<u32>,
+    /// Requests per second, for latencies and errors: then in an open loop.
+    pub rate: Option<f64>,
 }
 
 /// The layer that a figure was taken in.
@@ -104,8 +129,17 @@ pub struct ReadAs {
     pub layer: Layer,
     /// Pipelining depth, for HTTP layers.
     pub depth: Option<usize>,
+    /// Quantile of a latency, 0 to 1.
+    pub quantile: Option<f64>,
     /// Why it is read so.
     pub why: String,
+}
+
+impl ReadAs {
+    /// Where and how it is read.
+    pub fn reading(&self) -> Reading {
+        Reading { layer: self.layer, depth: self.depth, quantile: self.quantile }
+    }
 }
 
 /// Remarks for the reader of a verdict.
@@ -156,7 +190,7 @@ impl ClaimError {
     /// What to do about it: a sentence without its full stop.
     pub fn remedy(&self) -> &'static str {
         match self {
-            ClaimError::Read { .. } => "Give the path of a claim file with --claim",
+            ClaimError::Read { .. } => "Give the path of a claim file, with --claim or after `verify`",
             ClaimError::Syntax { .. } => {
                 "Correct that line; claims/covetpy.toml is a complete example of a claim file"
             }
@@ -183,20 +217,25 @@ impl Claim {
     /// As [`Claim::load`], except for reading.
     pub fn parse(file: &str, text: &str) -> Result<Claim, ClaimError> {
         let claim: Claim = toml::from_str(text).map_err(|error| syntax(file, text, &error))?;
-        claim.check(file)?;
+        check::claim(&claim).map_err(|(key, problem)| ClaimError::Value {
+            file: file.to_owned(),
+            key,
+            problem,
+        })?;
         Ok(claim)
     }
 
-    /// The layer that the figure was taken in.
-    pub fn taken(&self) -> Reading {
-        Reading { layer: self.taken_in.layer, depth: self.taken_in.depth }
+    /// The layer that the figure was taken in; `None` for a target.
+    pub fn taken(&self) -> Option<Reading> {
+        let taken = self.taken_in.as_ref()?;
+        Some(Reading { layer: taken.layer, depth: taken.depth, quantile: None })
     }
 
     /// Every layer to measure: the claim's own first, then those that it is read as, each once.
     pub fn readings(&self) -> Vec<Reading> {
-        let mut readings = vec![self.taken()];
+        let mut readings: Vec<Reading> = self.taken().into_iter().collect();
         for read in &self.read_as {
-            let reading = Reading { layer: read.layer, depth: read.depth };
+            let reading = read.reading();
             if !readings.contains(&reading) {
                 readings.push(reading);
             }
@@ -204,47 +243,33 @@ impl Claim {
         readings
     }
 
-    /// The rate that a measurement must reach: the value less the tolerance.
-    pub fn threshold(&self) -> f64 {
-        self.value * (1.0 - self.tolerance)
+    /// The value in the base unit of its quantity.
+    pub fn figure(&self) -> f64 {
+        self.value * self.quantity.factor(&self.unit).unwrap_or(1.0)
     }
 
-    fn check(&self, file: &str) -> Result<(), ClaimError> {
-        let wrong = |key: &str, problem: String| {
-            Err(ClaimError::Value { file: file.to_owned(), key: key.to_owned(), problem })
-        };
-        if self.schema != SCHEMA {
-            return wrong(
-                "schema",
-                format!("{} is not a known version, this build reads {SCHEMA}", self.schema),
-            );
+    /// What a measurement must reach, or must not exceed: the figure, with the tolerance to the worse side.
+    pub fn threshold(&self) -> f64 {
+        let slack = if self.quantity.is_at_least() { -self.tolerance } else { self.tolerance };
+        self.figure() * (1.0 + slack)
+    }
+
+    /// The claimed figure in words: `at most 10.0 ms`.
+    pub fn words(&self) -> String {
+        match self.quantity {
+            Quantity::Rate => format!("{} {}", Quantity::Rate.show(self.value), self.unit),
+            other => format!("at most {}", other.show(self.figure())),
         }
-        if !(self.value.is_finite() && self.value > 0.0) {
-            return wrong("value", format!("{} is not a rate above zero", self.value));
-        }
-        if !(0.0..1.0).contains(&self.tolerance) {
-            return wrong("tolerance", format!("{} is not a share from 0 to below 1", self.tolerance));
-        }
-        if self.read_as.is_empty() {
-            return wrong("read_as", "there must be at least one".to_owned());
-        }
-        let readings = std::iter::once(("taken_in.depth".to_owned(), self.taken())).chain(
-            self.read_as.iter().enumerate().map(|(i, read)| {
-                (format!("read_as[{i}].depth"), Reading { layer: read.layer, depth: read.depth })
-            }),
-        );
-        for (key, reading) in readings {
-            let http = matches!(reading.layer, Layer::HttpLoopback | Layer::HttpNetwork);
-            match reading.depth {
-                None if http => return wrong(&key, "an HTTP layer needs a depth of 1 or more".to_owned()),
-                Some(_) if !http => return wrong(&key, "only HTTP layers have a depth".to_owned()),
-                Some(depth @ (0 | 1025..)) => {
-                    return wrong(&key, format!("{depth} is not between 1 and 1024"));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+    }
+
+    /// The connections that the source states or the claim file chooses.
+    pub fn connections(&self) -> Option<u32> {
+        self.stated.connections.or(self.measure.connections)
+    }
+
+    /// The requests per second that the source states or the claim file chooses.
+    pub fn rate(&self) -> Option<f64> {
+        self.stated.rate.or(self.measure.rate)
     }
 }
 
@@ -262,5 +287,6 @@ fn syntax(file: &str, text: &str, error: &toml::de::Error) -> ClaimError {
     ClaimError::Syntax { file: file.to_owned(), line, key, problem }
 }
 
+mod check;
 #[cfg(test)]
 mod tests;

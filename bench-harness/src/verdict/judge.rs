@@ -2,15 +2,16 @@
 
 use serde::Serialize;
 
-use super::{Claim, Feasibility, Reading, Verdict};
-use crate::report::quantity::{grouped, percent};
-use crate::stats::Interval;
+use super::{Claim, Feasibility, Quantity, Reading, Verdict};
+use crate::report::quantity::percent;
+use crate::stats::{Interval, LEVEL, modes, spread};
 
-/// What kept a rate from being higher.
+/// What kept a result from being better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Limit {
-    /// The thing under measurement used all the CPU it had.
+    /// The thing under measurement: it used all the CPU it had, or a server that does nothing fares better under the
+    /// same load.
     Subject,
     /// The load generator used all the CPU it had.
     Generator,
@@ -18,39 +19,73 @@ pub enum Limit {
     Unknown,
 }
 
-/// What was measured in one layer.
+/// What was measured in one layer. Values are in the base unit of the claim's quantity.
 #[derive(Debug, Clone)]
 pub struct Evidence {
     /// The layer.
     pub reading: Reading,
-    /// The rate with its interval; `None` when there were too few runs for one.
-    pub rate: Option<Interval>,
-    /// Runs that do not belong with the others.
-    pub strays: usize,
+    /// The value with its interval; `None` when there were too few runs for one.
+    pub figure: Option<Interval>,
+    /// The value of each run, where runs have one each.
+    pub runs: Vec<f64>,
+    /// The probability that the claim, less its tolerance, holds here.
+    pub holds: Option<f64>,
     /// Reasons why the measurement proves nothing, one phrase each.
     pub failed_guards: Vec<String>,
-    /// What the rate was limited by.
+    /// What the result was limited by.
     pub limit: Limit,
     /// What the claim would cost on this machine, where that is known.
     pub feasibility: Option<Feasibility>,
+    /// What a server that does nothing shows under the same load, where it was tried; for rates, `feasibility` tells.
+    pub floor: Option<f64>,
 }
 
 /// A verdict and the reason for it in one sentence.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Judgement {
     /// The verdict.
     pub verdict: Verdict,
     /// One sentence.
     pub reason: String,
+    /// The probability that the claim, less its tolerance, holds in this layer on this machine, from the posterior of
+    /// the mean over the runs; `None` where nothing was measured or a guard failed.
+    pub probability: Option<f64>,
 }
 
 impl Judgement {
-    fn new(verdict: Verdict, reason: String) -> Judgement {
-        Judgement { verdict, reason }
+    /// A judgement without a probability.
+    pub fn new(verdict: Verdict, reason: String) -> Judgement {
+        Judgement { verdict, reason, probability: None }
+    }
+}
+
+/// On which side of the bar an interval lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Good,
+    Bad,
+    Astride,
+}
+
+fn side(claim: &Claim, interval: &Interval) -> Side {
+    let bar = claim.threshold();
+    let (good, bad) = match claim.quantity.is_at_least() {
+        true => (interval.lower >= bar, interval.upper < bar),
+        false => (interval.upper <= bar, interval.lower > bar),
+    };
+    match (good, bad) {
+        (true, _) => Side::Good,
+        (_, true) => Side::Bad,
+        _ => Side::Astride,
     }
 }
 
 /// Judges the claim in one layer: can its figure be reached there?
+///
+/// One run that lies apart from the others stays in the interval, which it widens until it holds the others too; so it
+/// can turn a verdict into INCONCLUSIVE by itself, never into another. It does so in any case where it lies on the other
+/// side of the claim than all the rest. Runs in two modes, each seen more than once, have
+/// no meaningful mean: the claim is then judged in each mode, and INCONCLUSIVE unless both give the same answer.
 pub fn layer(claim: &Claim, evidence: &Evidence) -> Judgement {
     if let Some(failed) = evidence.failed_guards.first() {
         let more = match evidence.failed_guards.len() - 1 {
@@ -59,72 +94,164 @@ pub fn layer(claim: &Claim, evidence: &Evidence) -> Judgement {
         };
         return Judgement::new(Verdict::Invalid, format!("A guard failed: {failed}{more}."));
     }
-    let Some(rate) = evidence.rate else {
-        return Judgement::new(Verdict::Inconclusive, "Too few runs for an interval.".to_owned());
+    let judgement = match evidence.figure {
+        Some(figure) => measured(claim, evidence, &figure),
+        None => Judgement::new(Verdict::Inconclusive, "Too few runs for an interval.".to_owned()),
     };
-    let range = format!("[{}, {}]", grouped(rate.lower), grouped(rate.upper));
-    let bar = claim.threshold();
-    if evidence.strays > 0 {
-        return Judgement::new(
+    Judgement { probability: evidence.holds, ..judgement }
+}
+
+fn measured(claim: &Claim, evidence: &Evidence, figure: &Interval) -> Judgement {
+    let show = |value: f64| claim.quantity.show(value);
+    let range = |interval: &Interval| format!("[{}, {}]", show(interval.lower), show(interval.upper));
+    let two = modes::modes(&evidence.runs).filter(modes::Modes::are_repeated);
+    let (side, where_it_lies) = match &two {
+        None => (side(claim, figure), format!("The whole interval {} lies", range(figure))),
+        Some(two) => {
+            let [low, high] = two.intervals(&evidence.runs, LEVEL);
+            let modes = format!(
+                "{} {} ({} runs) and {} {} ({} runs)",
+                show(low.estimate),
+                range(&low),
+                low.runs,
+                show(high.estimate),
+                range(&high),
+                high.runs
+            );
+            let sides = (side(claim, &low), side(claim, &high));
+            if sides.0 != sides.1 || sides.0 == Side::Astride {
+                return Judgement::new(
+                    Verdict::Inconclusive,
+                    format!("The runs have two modes, {modes}, and not the same answer in both."),
+                );
+            }
+            (sides.0, format!("The runs have two modes, {modes}; both lie"))
+        }
+    };
+    let (apart, across) = match two {
+        None => apart(claim, &evidence.runs, side),
+        Some(_) => (String::new(), false),
+    };
+    match side {
+        _ if across => Judgement::new(
             Verdict::Inconclusive,
-            format!("{} of {} runs differ from the rest by over 10 %.", evidence.strays, rate.runs),
-        );
-    }
-    if rate.lower >= bar {
-        let reason = format!(
-            "The whole interval {range} lies {}.",
-            compared(rate.lower, claim.value, claim.tolerance)
-        );
-        return Judgement::new(Verdict::Confirmed, reason);
-    }
-    if rate.upper >= bar {
-        let reason = format!("The interval {range} holds {} (claim less tolerance).", grouped(bar));
-        return Judgement::new(Verdict::Inconclusive, reason);
-    }
-    if let Some(feasibility) = evidence.feasibility.filter(|f| !f.allows(bar)) {
-        return Judgement::new(
-            Verdict::NotReproducibleHere,
-            format!("{}.", feasibility.sentence(claim.value)),
-        );
-    }
-    let share = percent(rate.estimate / claim.value);
-    match evidence.limit {
-        Limit::Subject => Judgement::new(
-            Verdict::Refuted,
-            format!("At most {} with the subject's CPU used up: {share} of the claim.", grouped(rate.upper)),
+            format!("{where_it_lies} on one side of the claim and a run on the other{apart}."),
         ),
-        Limit::Generator => Judgement::new(
-            Verdict::Inconclusive,
-            format!("{share} of the claim, but the generator was the limit, not the subject."),
-        ),
-        Limit::Unknown => Judgement::new(
-            Verdict::Inconclusive,
-            format!("{share} of the claim, but nothing shows that the subject was the limit."),
-        ),
+        Side::Good => {
+            let worst = if claim.quantity.is_at_least() { figure.lower } else { figure.upper };
+            let reason = format!("{where_it_lies} {}{apart}.", compared(claim, worst));
+            Judgement::new(Verdict::Confirmed, reason)
+        }
+        Side::Astride => {
+            let slack = if claim.quantity.is_at_least() { "less" } else { "and its" };
+            let bar = show(claim.threshold());
+            let reason =
+                format!("The interval {} holds {bar} (claim {slack} tolerance){apart}.", range(figure));
+            Judgement::new(Verdict::Inconclusive, reason)
+        }
+        Side::Bad => below(claim, evidence, figure, &apart),
     }
 }
 
-fn compared(lower: f64, value: f64, tolerance: f64) -> String {
-    if lower >= value {
-        format!("above the claim of {}", grouped(value))
-    } else {
-        format!("within {} of the claim of {}", percent(tolerance), grouped(value))
+/// The result is worse than the claim; the question is what that proves.
+fn below(claim: &Claim, evidence: &Evidence, figure: &Interval, apart: &str) -> Judgement {
+    let show = |value: f64| claim.quantity.show(value);
+    let bar = claim.threshold();
+    if let Some(feasibility) = evidence.feasibility.filter(|f| !f.allows(bar)) {
+        let reason = format!("{}.", feasibility.sentence(claim.figure()));
+        return Judgement::new(Verdict::NotReproducibleHere, reason);
+    }
+    if let Some(floor) = evidence.floor.filter(|floor| *floor > bar && !claim.quantity.is_at_least()) {
+        let reason = format!(
+            "Even a server that does nothing shows {} under this load on this machine{apart}.",
+            show(floor)
+        );
+        return Judgement::new(Verdict::NotReproducibleHere, reason);
+    }
+    let share = percent(figure.estimate / claim.figure());
+    let reason = match (evidence.limit, claim.quantity) {
+        (Limit::Subject, Quantity::Rate) => {
+            format!("At most {} with the subject at its limit: {share} of the claim", show(figure.upper))
+        }
+        (Limit::Subject, Quantity::Memory) => {
+            format!("At least {}: {share} of the claim", show(figure.lower))
+        }
+        (Limit::Subject, _) => {
+            let floor = evidence.floor.map_or(String::new(), |floor| {
+                format!(", where a server that does nothing shows {}", show(floor))
+            });
+            format!("At least {}{floor}: {share} of the claim", show(figure.lower))
+        }
+        (Limit::Generator, _) => {
+            format!("{share} of the claim, but the generator was the limit, not the subject")
+        }
+        (Limit::Unknown, _) => {
+            format!("{share} of the claim, but nothing shows that the subject was the limit")
+        }
+    };
+    let verdict = if evidence.limit == Limit::Subject { Verdict::Refuted } else { Verdict::Inconclusive };
+    Judgement::new(verdict, format!("{reason}{apart}."))
+}
+
+/// The runs that lie apart alone, in words, and whether one of them lies on the other side of the bar than the
+/// interval; nothing for none.
+fn apart(claim: &Claim, runs: &[f64], interval: Side) -> (String, bool) {
+    let strays = match modes::modes(runs) {
+        Some(modes) if modes.low_runs.len() == 1 => modes.low_runs,
+        Some(modes) if modes.high_runs.len() == 1 => modes.high_runs,
+        _ => spread::strays(runs),
+    };
+    let good = |value: f64| match claim.quantity.is_at_least() {
+        true => value >= claim.threshold(),
+        false => value <= claim.threshold(),
+    };
+    let across = strays.iter().any(|&run| match interval {
+        Side::Good => !good(runs[run]),
+        Side::Bad => good(runs[run]),
+        Side::Astride => false,
+    });
+    let values: Vec<String> = strays.iter().map(|&run| claim.quantity.show(runs[run])).collect();
+    let words = match values.len() {
+        0 => String::new(),
+        1 => format!("; one run of {} lies apart, at {}, and counts", runs.len(), values[0]),
+        n => format!("; {n} runs of {} lie apart, at {}, and count", runs.len(), values.join(" and ")),
+    };
+    (words, across)
+}
+
+fn compared(claim: &Claim, worst: f64) -> String {
+    let (value, at_least) = (claim.figure(), claim.quantity.is_at_least());
+    let shown = claim.quantity.show(value);
+    match (at_least, if at_least { worst >= value } else { worst <= value }) {
+        (true, true) => format!("above the claim of {shown}"),
+        (false, true) => format!("below the claim of {shown}"),
+        (_, false) => format!("within {} of the claim of {shown}", percent(claim.tolerance)),
     }
 }
 
 /// Judges the claim as a whole from the judgements of its layers, given in the order of [`Claim::readings`].
 ///
 /// A claim that was taken in one layer and is read in another is mis-specified whatever the measurements say: they
-/// only show how far apart the layers are. Otherwise the worst judgement decides.
+/// only show how far apart the layers are. One that leaves open what decides it, so that it is confirmed in one reading
+/// and refuted in another, is mis-specified too. Otherwise the worst judgement decides.
 pub fn overall(claim: &Claim, layers: &[(Evidence, Judgement)]) -> Judgement {
-    let taken = claim.taken();
-    let others: Vec<Reading> = claim.readings().into_iter().filter(|reading| *reading != taken).collect();
-    if !others.is_empty() {
-        let names: Vec<String> = others.iter().map(ToString::to_string).collect();
+    if let Some(taken) = claim.taken() {
+        let others: Vec<Reading> = claim.readings().into_iter().filter(|reading| *reading != taken).collect();
+        if !others.is_empty() {
+            let names: Vec<String> = others.iter().map(ToString::to_string).collect();
+            let reason = format!(
+                "The figure counts {taken} but is read as {}: {}.",
+                names.join(" and "),
+                distance(taken, layers)
+            );
+            return Judgement::new(Verdict::MisSpecified, reason);
+        }
+    }
+    let with = |verdict: Verdict| layers.iter().find(|(_, judgement)| judgement.verdict == verdict);
+    if let (Some(yes), Some(no)) = (with(Verdict::Confirmed), with(Verdict::Refuted)) {
         let reason = format!(
-            "The figure counts {taken} but is read as {}: {}.",
-            names.join(" and "),
-            distance(taken, layers)
+            "It does not say how it is meant, and that decides: confirmed as {}, refuted as {}.",
+            yes.0.reading, no.0.reading
         );
         return Judgement::new(Verdict::MisSpecified, reason);
     }
@@ -135,12 +262,12 @@ pub fn overall(claim: &Claim, layers: &[(Evidence, Judgement)]) -> Judgement {
 
 /// How far apart the layers came out, in words.
 fn distance(taken: Reading, layers: &[(Evidence, Judgement)]) -> String {
-    let rate_of = |evidence: &Evidence| evidence.rate.map(|rate| rate.estimate);
-    let own = layers.iter().find(|(e, _)| e.reading == taken).and_then(|(e, _)| rate_of(e));
+    let value_of = |evidence: &Evidence| evidence.figure.map(|figure| figure.estimate);
+    let own = layers.iter().find(|(e, _)| e.reading == taken).and_then(|(e, _)| value_of(e));
     let parts: Vec<String> = layers
         .iter()
         .filter(|(e, _)| e.reading != taken && e.failed_guards.is_empty())
-        .filter_map(|(e, _)| Some((e.reading, own? / rate_of(e)?)))
+        .filter_map(|(e, _)| Some((e.reading, own? / value_of(e)?)))
         .map(|(reading, ratio)| match reading.depth {
             Some(depth) => format!("{ratio:.1} times at depth {depth}"),
             None => format!("{ratio:.1} times"),
@@ -164,5 +291,7 @@ fn severity(verdict: Verdict) -> u8 {
     }
 }
 
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;

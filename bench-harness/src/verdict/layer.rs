@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::report::quantity::percentile;
+
 /// A layer of the stack, from a function call to a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -29,20 +31,34 @@ impl fmt::Display for Layer {
     }
 }
 
+impl Layer {
+    /// Whether requests go over a socket.
+    pub fn is_http(self) -> bool {
+        matches!(self, Layer::HttpLoopback | Layer::HttpNetwork)
+    }
+}
+
 /// A layer and, for HTTP, how many requests are in flight on a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Reading {
     /// The layer.
     pub layer: Layer,
     /// Pipelining depth, where the layer has one.
     pub depth: Option<usize>,
+    /// The quantile of a latency.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quantile: Option<f64>,
 }
 
 impl fmt::Display for Reading {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.depth {
-            Some(depth) => write!(f, "{}, depth {depth}", self.layer),
-            None => self.layer.fmt(f),
+        self.layer.fmt(f)?;
+        if let Some(depth) = self.depth {
+            write!(f, ", depth {depth}")?;
+        }
+        match self.quantile {
+            Some(q) => write!(f, ", {}", percentile(q)),
+            None => Ok(()),
         }
     }
 }

@@ -8,14 +8,16 @@ pub mod claim;
 pub mod feasibility;
 pub mod judge;
 pub mod layer;
+pub mod quantity;
 pub mod threshold;
 
 use serde::Serialize;
 
 pub use claim::{Claim, ClaimError};
-pub use feasibility::Feasibility;
+pub use feasibility::{Feasibility, Traffic};
 pub use judge::{Evidence, Judgement, Limit};
 pub use layer::{Layer, Reading};
+pub use quantity::Quantity;
 
 use crate::cli::Exit;
 

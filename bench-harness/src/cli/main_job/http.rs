@@ -1,17 +1,16 @@
-//! HTTP over loopback: the reference service and the null responder as child processes, and load on them.
+//! HTTP over a socket: the server that is judged and the null responder, and load on them.
 
 use std::cell::Cell;
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::layout::Layout;
-use super::pace::Pace;
 use crate::cli::exit::Advise;
-use crate::load::{self, Extent, LoadPlan, Progress, TargetUrl};
+use crate::experiment::{Standing, Subject, probe};
+use crate::load::{self, Expectation, Extent, LoadPlan, NoProgress, Progress, TargetUrl};
 use crate::record::{Interval, LoopModel, RunRecord};
 use crate::report::RunResult;
 use crate::target::accounting;
@@ -19,126 +18,202 @@ use crate::target::child::Child;
 
 const START_PATIENCE: Duration = Duration::from_secs(10);
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
-/// What is asked of the reference service.
-pub(super) const PATH: &str = "/plaintext";
+/// Bodies of the null responder are no longer than this.
+const LONGEST_BODY: u64 = 1 << 20;
+/// What the head of an answer takes, about.
+const HEAD: u64 = 110;
 
 /// Which server is loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Target {
-    /// The reference service.
-    Reference,
+pub(in crate::cli) enum Target {
+    /// The one that is judged.
+    Subject,
     /// The responder that does nothing.
     Null,
 }
 
+/// How a server is loaded.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::cli) struct Shape {
+    /// Pipelining depth.
+    pub(in crate::cli) depth: usize,
+    /// Requests per second of an open loop; closed where it is `None`.
+    pub(in crate::cli) rate: Option<f64>,
+    /// Length of the measured window.
+    pub(in crate::cli) length: Duration,
+}
+
 /// Both servers, running and idle until loaded; dropping it stops them.
 #[derive(Debug)]
-pub(super) struct Rig {
+pub(in crate::cli) struct Rig {
     layout: Layout,
+    connections: usize,
     warmup: Duration,
-    reference: Child,
+    subject: Subject,
+    standing: Standing,
     null: Child,
 }
 
 /// One run over a socket.
 #[derive(Debug)]
-pub(super) struct Measured {
+pub(in crate::cli) struct Measured {
     /// What the generator recorded.
-    pub(super) record: RunRecord,
-    /// CPU time of the server over wall time; 1 is one core. Absent when the server ended.
-    pub(super) server_cores: Option<f64>,
+    pub(in crate::cli) record: RunRecord,
+    /// CPU time of the server over wall time; 1 is one core. Absent when the server ended or its process is not known.
+    pub(in crate::cli) server_cores: Option<f64>,
     /// CPU time that others took on the cores of both sides, over wall time and cores. Absent where the kernel's
-    /// books cannot be read.
-    pub(super) foreign: Option<f64>,
+    /// books cannot be read, or not told from the server's own.
+    pub(in crate::cli) foreign: Option<f64>,
 }
 
 impl Rig {
-    /// Starts both servers on the server's cores and waits until they accept connections.
-    pub(super) fn start(layout: &Layout, pace: &Pace) -> anyhow::Result<Rig> {
-        let executable = std::env::current_exe()?;
-        let start = |subcommand: &'static str| {
-            let (executable, cores) = (executable.clone(), layout.server_list());
-            let command = move |port| serve(executable, subcommand, port, &cores);
-            Child::start(command, Some(&layout.server), START_PATIENCE)
-                .advise(format!("cannot start `covet-bench {subcommand}`"), "Run it by hand to see why")
+    /// Starts both servers and waits until they accept connections.
+    pub(in crate::cli) fn start(
+        subject: &Subject,
+        layout: &Layout,
+        connections: usize,
+        warmup: Duration,
+    ) -> anyhow::Result<Rig> {
+        let mut standing = subject.start()?;
+        let body = match subject {
+            Subject::Reference { .. } => None,
+            _ => Some(body_of(&mut standing, layout)?),
         };
-        Ok(Rig {
-            layout: layout.clone(),
-            warmup: pace.warmup,
-            reference: start("serve")?,
-            null: start("null")?,
-        })
+        let executable = std::env::current_exe()?;
+        // Beside a server on another machine the responder shares the generator's cores; it is its cost that counts.
+        let cores = if layout.server.is_empty() { layout.generator_list() } else { layout.server_list() };
+        let command = |port| {
+            let mut command = Command::new(executable);
+            command.args(["null", "--listen", &format!("127.0.0.1:{port}"), "--cores", &cores]);
+            command.args(body.map(|body| format!("--body={body}")));
+            command
+        };
+        let cpus = (!layout.server.is_empty()).then_some(&layout.server[..]);
+        let null = Child::start(command, cpus, START_PATIENCE)
+            .advise("cannot start `covet-bench null`", "Run it by hand to see why")?;
+        Ok(Rig { layout: layout.clone(), connections, warmup, subject: subject.clone(), standing, null })
+    }
+
+    /// Starts the server that is judged anew, where it can be.
+    pub(in crate::cli) fn renew(&mut self) -> anyhow::Result<()> {
+        if !self.subject.restarts() {
+            return Ok(());
+        }
+        // A command's server listens where the one before it did, which must have gone first.
+        let standing = match &self.subject {
+            Subject::Reference { .. } => self.subject.start()?,
+            _ => {
+                self.standing.end()?;
+                self.subject.start()?
+            }
+        };
+        std::mem::replace(&mut self.standing, standing).stop()
     }
 
     /// A closed loop at a pipelining depth.
-    pub(super) fn closed(&self, target: Target, depth: usize, length: Duration) -> anyhow::Result<Measured> {
-        self.run(target, |plan| {
-            plan.pipeline = depth;
-            plan.extent = Extent { duration: Some(length), requests: None };
-        })
+    pub(in crate::cli) fn closed(
+        &mut self,
+        target: Target,
+        depth: usize,
+        length: Duration,
+    ) -> anyhow::Result<Measured> {
+        self.run(target, Shape { depth, rate: None, length })
     }
 
-    /// An open loop on the reference service at depth 1.
-    pub(super) fn open(&self, rate: f64, length: Duration) -> anyhow::Result<Measured> {
-        self.run(Target::Reference, |plan| {
-            plan.loop_model = LoopModel::Open { rate };
-            plan.extent = Extent { duration: Some(length), requests: None };
-        })
-    }
-
-    fn run(&self, target: Target, shape: impl FnOnce(&mut LoadPlan)) -> anyhow::Result<Measured> {
-        let child = match target {
-            Target::Reference => &self.reference,
-            Target::Null => &self.null,
+    /// One run.
+    pub(in crate::cli) fn run(&mut self, target: Target, shape: Shape) -> anyhow::Result<Measured> {
+        let pid = match target {
+            Target::Subject => self.standing.pid(),
+            Target::Null => Some(self.null.pid()),
         };
-        let url = TargetUrl::parse(&format!("http://{}{PATH}", child.address()))?;
-        let mut plan = LoadPlan::closed(url, self.layout.generator.clone());
-        plan.connections = self.layout.connections();
-        plan.warmup = self.warmup;
-        plan.server_cpus = Some(self.layout.server.clone());
-        shape(&mut plan);
+        let plan = self.plan(target, shape);
         let cores = self.layout.all();
-        let meter = Meter::new(child.pid(), &cores, plan.warmup);
-        let record = load::run(&plan, &meter).advise(
+        let meter = Meter::new(pid, &cores, plan.warmup);
+        let record = load::run(&plan, &meter);
+        let troubled = record.as_ref().map_or(true, |run| run.completed == 0 || run.errors.total() > 0);
+        if target == Target::Subject && troubled {
+            self.standing.check()?;
+        }
+        let record = record.advise(
             "the load could not be run",
             "Check `ulimit -n` and that nothing else uses these cores",
         )?;
         let used = meter.used();
         let generator = record.generator_cpu.as_secs_f64() / record.elapsed.as_secs_f64();
-        let foreign =
-            used.and_then(|used| Some(((used.all? - used.server - generator) / cores.len() as f64).max(0.0)));
-        Ok(Measured { record, server_cores: used.map(|used| used.server), foreign })
+        let foreign = used.and_then(|used| {
+            let server = used.server.or(self.layout.server.is_empty().then_some(0.0))?;
+            Some(((used.all? - server - generator) / cores.len() as f64).max(0.0))
+        });
+        Ok(Measured { record, server_cores: used.and_then(|used| used.server), foreign })
+    }
+
+    /// Whether more generator cores, or half of them, would change the rate: measured beside a run that was made.
+    pub(in crate::cli) fn probe(&self, depth: usize, run: &mut Measured) {
+        let length = Duration::from_secs(1);
+        probe(&self.plan(Target::Subject, Shape { depth, rate: None, length }), &mut run.record);
+    }
+
+    fn plan(&self, target: Target, shape: Shape) -> LoadPlan {
+        let url = self.standing.url();
+        let url = match target {
+            Target::Subject => url.clone(),
+            Target::Null => TargetUrl::parse(&format!("http://{}{}", self.null.address(), url.target()))
+                .expect("an address and the target of a URL make a URL"),
+        };
+        let mut plan = LoadPlan::closed(url, self.layout.generator.clone());
+        plan.connections = self.connections;
+        plan.warmup = self.warmup;
+        plan.pipeline = shape.depth;
+        plan.extent = Extent { duration: Some(shape.length), requests: None };
+        if let Some(rate) = shape.rate {
+            plan.loop_model = LoopModel::Open { rate };
+        }
+        plan.server_cpus = (!self.layout.server.is_empty()).then(|| self.layout.server.clone());
+        // Only the reference service is known to answer with as many bytes each time.
+        let same_length = matches!(self.subject, Subject::Reference { .. }) || target == Target::Null;
+        plan.expect = Expectation { status: None, same_length };
+        plan
     }
 
     /// Stops both servers.
-    pub(super) fn stop(self) -> anyhow::Result<()> {
-        self.reference.stop(STOP_PATIENCE)?;
+    pub(in crate::cli) fn stop(self) -> anyhow::Result<()> {
+        self.standing.stop()?;
         self.null.stop(STOP_PATIENCE)?;
         Ok(())
     }
 }
 
-fn serve(executable: PathBuf, subcommand: &str, port: u16, cores: &str) -> Command {
-    let mut command = Command::new(executable);
-    command.args([subcommand, "--listen", &format!("127.0.0.1:{port}"), "--cores", cores]);
-    command
+/// The bytes in the body of an answer, about, from a single request.
+fn body_of(standing: &mut Standing, layout: &Layout) -> anyhow::Result<u64> {
+    let mut plan = LoadPlan::closed(standing.url().clone(), layout.generator[..1].to_vec());
+    plan.connections = 1;
+    plan.warmup = Duration::ZERO;
+    plan.extent = Extent { duration: Some(Duration::from_secs(3)), requests: Some(1) };
+    let record = load::run(&plan, &NoProgress).advise("the server gave no answer", "Load its URL by hand")?;
+    if record.completed == 0 {
+        standing.check()?;
+    }
+    let head = if record.bytes_in > HEAD { HEAD } else { 0 };
+    Ok(((record.bytes_in - head) / record.completed.max(1)).min(LONGEST_BODY))
 }
 
 impl Measured {
     /// CPU time of the server for one request.
-    pub(super) fn server_cpu(&self) -> Option<Duration> {
+    pub(in crate::cli) fn server_cpu(&self) -> Option<Duration> {
         let rate = self.record.rate();
         self.server_cores.filter(|_| rate > 0.0).map(|cores| Duration::from_secs_f64(cores / rate))
     }
 
     /// The run as the report shows it, on a server of `cores` cores.
-    pub(super) fn result(&self, cores: usize) -> RunResult {
+    pub(in crate::cli) fn result(&self, cores: usize) -> RunResult {
         let closed = self.record.conditions.loop_model == LoopModel::Closed;
+        let server_busy = self.server_cores.filter(|_| cores > 0).map(|busy| busy / cores as f64);
         RunResult {
             rate: self.record.rate(),
+            figure: None,
             server_cpu_us: self.server_cpu().map(|cpu| cpu.as_secs_f64() * 1e6),
             generator_cpu_us: Some(self.record.cpu_per_request().as_secs_f64() * 1e6),
-            server_busy: self.server_cores.map(|busy| busy / cores as f64),
+            server_busy,
             generator_busy: Some(self.record.busiest()),
             closure: closed.then_some(self.record.little_closure),
             record: Some(self.record.to_json()),
@@ -150,7 +225,7 @@ impl Measured {
 ///
 /// The books and the window differ by the time that a wake-up takes, so the meter divides by its own clock.
 struct Meter {
-    pid: u32,
+    pid: Option<u32>,
     cores: Vec<usize>,
     warmup: Duration,
     opening: Cell<Option<mpsc::Receiver<Reading>>>,
@@ -161,28 +236,29 @@ struct Meter {
 #[derive(Debug, Clone, Copy)]
 struct Reading {
     at: Instant,
-    server: Duration,
+    server: Option<Duration>,
     all: Option<Duration>,
 }
 
 /// CPU time over wall time between two readings.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Used {
-    /// Of the server.
-    server: f64,
+    /// Of the server, where its process is known.
+    server: Option<f64>,
     /// Of everything on the cores of both sides.
     all: Option<f64>,
 }
 
 impl Reading {
-    fn now(pid: u32, cores: &[usize]) -> Option<Reading> {
-        let server = accounting::cpu_time(pid).ok()?;
+    fn now(pid: Option<u32>, cores: &[usize]) -> Option<Reading> {
+        // A process that was there and has gone leaves nothing to compare with.
+        let server = pid.map(accounting::cpu_time).transpose().ok()?;
         Some(Reading { at: Instant::now(), server, all: busy_time(cores) })
     }
 }
 
 impl Meter {
-    fn new(pid: u32, cores: &[usize], warmup: Duration) -> Meter {
+    fn new(pid: Option<u32>, cores: &[usize], warmup: Duration) -> Meter {
         Meter { pid, cores: cores.to_vec(), warmup, opening: Cell::new(None), closing: Cell::new(None) }
     }
 
@@ -192,7 +268,7 @@ impl Meter {
         let wall = closed.at.checked_duration_since(opened.at)?.as_secs_f64();
         let over = |from: Duration, to: Duration| to.saturating_sub(from).as_secs_f64() / wall;
         (wall > 0.0).then(|| Used {
-            server: over(opened.server, closed.server),
+            server: opened.server.zip(closed.server).map(|(from, to)| over(from, to)),
             all: opened.all.zip(closed.all).map(|(from, to)| over(from, to)),
         })
     }
@@ -248,20 +324,20 @@ mod tests {
     fn a_meter_sees_the_cores_that_are_used() {
         // In a process of its own: threads of other tests end while this one counts, and take their time with them.
         let mut busy = std::process::Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
-        let meter = Meter::new(busy.id(), &allowed_cpus(), Duration::ZERO);
+        let meter = Meter::new(Some(busy.id()), &allowed_cpus(), Duration::ZERO);
         meter.started(&plan());
         std::thread::sleep(Duration::from_millis(500));
-        meter.closing.set(Reading::now(busy.id(), &allowed_cpus()));
+        meter.closing.set(Reading::now(Some(busy.id()), &allowed_cpus()));
         busy.kill().unwrap();
         busy.wait().unwrap();
         let used = meter.used().unwrap();
-        assert!(used.server > 0.1, "{used:?}");
+        assert!(used.server.unwrap() > 0.1, "{used:?}");
         assert!(used.all.unwrap() > 0.1, "{used:?}");
     }
 
     #[test]
     fn a_meter_without_a_process_reads_nothing() {
-        let meter = Meter::new(u32::MAX, &[0], Duration::ZERO);
+        let meter = Meter::new(Some(u32::MAX), &[0], Duration::ZERO);
         meter.started(&plan());
         assert_eq!(meter.used(), None);
     }

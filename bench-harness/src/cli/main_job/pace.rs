@@ -36,6 +36,22 @@ impl Pace {
         warmup: Duration::from_millis(300),
     };
 
+    /// This pace with so many runs, and with runs of that length, where they are given.
+    pub(super) fn with(self, runs: Option<usize>, length: Option<Duration>) -> Pace {
+        let runs = |usual: usize| runs.unwrap_or(usual);
+        let time = |usual: Duration| length.unwrap_or(usual);
+        Pace {
+            match_runs: runs(self.match_runs),
+            match_time: time(self.match_time),
+            null_time: time(self.null_time),
+            closed_runs: runs(self.closed_runs),
+            closed_time: time(self.closed_time),
+            open_runs: runs(self.open_runs),
+            open_time: time(self.open_time),
+            warmup: self.warmup,
+        }
+    }
+
     /// Everything once over, for continuous integration: about 8 seconds, with wide intervals.
     pub(super) const SHORT: Pace = Pace {
         match_runs: 3,

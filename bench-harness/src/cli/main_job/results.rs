@@ -2,29 +2,21 @@
 
 use std::time::Duration;
 
-use super::http::{Measured, PATH};
+use super::checks::{ceiling, errors, guards, limit, optimised, quiet};
+use super::http::Measured;
 use super::layout::Layout;
 use super::pace::Pace;
 use super::route_match::{self, Matching};
-use crate::record::{GuardOutcome, Hist, RunRecord};
+use crate::record::{Hist, RunRecord};
 use crate::report::model::RunResult;
 use crate::report::quantity::{grouped, percent, time};
 use crate::report::{Check, Clock, Condition, Latency, LayerResult, Outcome};
-use crate::stats::{Interval, LEVEL, spread};
+use crate::stats::{Interval, LEVEL, Share, spread};
 use crate::verdict::judge::{self, Evidence};
-use crate::verdict::{Claim, Feasibility, Judgement, Limit, Reading, Verdict};
+use crate::verdict::{Claim, Feasibility, Judgement, Limit, Quantity, Reading, Traffic, Verdict};
 
-/// From this share of its cores on, a server has used up its CPU.
-const USED_UP: f64 = 0.95;
-/// How much faster the generator must be against a server that does nothing.
-const CEILING: f64 = 1.5;
-/// The shares of the cores' time that others may take before it is said, and before nothing is proved.
-const FOREIGN_WARNING: f64 = 0.05;
-const FOREIGN_FAILED: f64 = 0.10;
 /// From this share of its core on, the matching thread had it to itself.
 const UNDISTURBED: f64 = 0.90;
-/// The share of failed requests that a measurement may have.
-const ERRORS: f64 = 0.001;
 
 /// The result of route matching.
 pub(super) fn matching(
@@ -44,6 +36,8 @@ pub(super) fn matching(
     let result = Parts {
         reading,
         subject: subject.subject(),
+        figures: Figures::Rates,
+        floor: None,
         limit: if calm { Limit::Subject } else { Limit::Unknown },
         feasibility: None,
         conditions: vec![
@@ -75,14 +69,21 @@ fn undisturbed(runs: &[route_match::Run]) -> Check {
     Check { name: "undisturbed".into(), outcome, detail }
 }
 
-/// Whether this build may speak about speed at all.
-fn optimised() -> Check {
-    let (outcome, detail) = if cfg!(debug_assertions) {
-        (Outcome::Failed, "a debug build says nothing about speed: build with --release")
-    } else {
-        (Outcome::Passed, "a release build")
-    };
-    Check { name: "build".into(), outcome, detail: detail.to_owned() }
+/// How the servers were set up.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Setting<'a> {
+    /// What is judged, in words.
+    pub(super) subject: &'a str,
+    /// The path that is asked for.
+    pub(super) path: &'a str,
+    /// On which cores.
+    pub(super) layout: &'a Layout,
+    /// Connections.
+    pub(super) connections: usize,
+    /// Bits per second of the link to it; `None` for loopback, and where it is not known.
+    pub(super) link: Option<f64>,
+    /// How often and how long.
+    pub(super) pace: &'a Pace,
 }
 
 /// The result of a closed loop, given what the same load did to the null responder.
@@ -91,10 +92,10 @@ pub(super) fn closed(
     reading: Reading,
     runs: &[Measured],
     null: Option<&Measured>,
-    layout: &Layout,
-    pace: &Pace,
+    setting: Setting<'_>,
 ) -> LayerResult {
     let depth = reading.depth.unwrap_or(1);
+    let (layout, pace) = (setting.layout, setting.pace);
     let records: Vec<&RunRecord> = runs.iter().map(|run| &run.record).collect();
     let results: Vec<RunResult> = runs.iter().map(|run| run.result(layout.server.len())).collect();
     let mut checks = guards(&records);
@@ -102,25 +103,43 @@ pub(super) fn closed(
     checks.extend(quiet(runs));
     checks.push(optimised());
     checks.extend(null.and_then(|null| ceiling(&results, null)));
-    let feasibility = null.and_then(|null| {
-        Some(Feasibility {
-            server_cpu: null.server_cpu()?,
-            generator_cpu: null.record.cpu_per_request(),
-            cores: layout.cores(),
-        })
-    });
-    let histograms: Vec<_> = records.iter().map(|record| &*record.response).collect();
     let result = Parts {
         reading,
-        subject: format!("Covet's reference service, GET {PATH}"),
-        limit: limit(&results),
-        feasibility,
-        conditions: conditions("closed", depth, layout, pace.closed_runs, pace.closed_time, pace.warmup),
+        subject: setting.subject.to_owned(),
+        figures: Figures::Rates,
+        floor: None,
+        limit: limit(&results, &records),
+        feasibility: null.and_then(|null| feasibility(null, depth, setting)),
+        conditions: conditions("closed", depth, setting, pace.closed_runs, pace.closed_time),
         runs: results,
         checks,
-        clock: Some(Clock::over("service", "from the submission to the answer", &histograms)),
+        clock: Some(service_clock(&records)),
     };
     result.judge(claim)
+}
+
+/// What a rate costs, from what the same request cost the server that does nothing.
+pub(super) fn feasibility(null: &Measured, depth: usize, setting: Setting<'_>) -> Option<Feasibility> {
+    let record = &null.record;
+    let each = |bytes: u64| bytes as f64 / record.completed.max(1) as f64;
+    let elsewhere = setting.layout.server.is_empty();
+    Some(Feasibility {
+        server_cpu: if elsewhere { Duration::ZERO } else { null.server_cpu()? },
+        generator_cpu: record.cpu_per_request(),
+        cores: setting.layout.cores(),
+        traffic: (record.completed > 0).then(|| Traffic {
+            request_bytes: each(record.bytes_out),
+            response_bytes: each(record.bytes_in),
+            depth,
+            link_bits: setting.link,
+        }),
+    })
+}
+
+/// The latency of a load at which every connection waits for its answer.
+pub(super) fn service_clock(records: &[&RunRecord]) -> Clock {
+    let histograms: Vec<_> = records.iter().map(|record| &*record.response).collect();
+    Clock::over("service", "from the submission to the answer", &histograms)
 }
 
 /// The result for a layer that was not measured.
@@ -128,8 +147,9 @@ pub(super) fn absent(reading: Reading, why: &str) -> LayerResult {
     LayerResult {
         reading,
         subject: "nothing".to_owned(),
-        judgement: Judgement { verdict: Verdict::Inconclusive, reason: format!("Not measured: {why}.") },
+        judgement: Judgement::new(Verdict::Inconclusive, format!("Not measured: {why}.")),
         rate: None,
+        figure: None,
         limit: Limit::Unknown,
         feasibility: None,
         conditions: Vec::new(),
@@ -141,7 +161,8 @@ pub(super) fn absent(reading: Reading, why: &str) -> LayerResult {
 }
 
 /// Latency at a constant rate.
-pub(super) fn latency(rate: f64, share: f64, runs: &[Measured], layout: &Layout, pace: &Pace) -> Latency {
+pub(super) fn latency(rate: f64, share: f64, runs: &[Measured], setting: Setting<'_>) -> Latency {
+    let (layout, pace) = (setting.layout, setting.pace);
     let records: Vec<&RunRecord> = runs.iter().map(|run| &run.record).collect();
     let clock = |name, meaning, of: fn(&RunRecord) -> Option<&Hist>| {
         let histograms: Vec<_> = records.iter().filter_map(|record| of(record)).map(|hist| &**hist).collect();
@@ -154,7 +175,7 @@ pub(super) fn latency(rate: f64, share: f64, runs: &[Measured], layout: &Layout,
         format!("open, {}/s at constant intervals ({} of the closed loop)", grouped(rate), percent(share));
     Latency {
         title: format!("Latency at {} requests per second", grouped(rate)),
-        conditions: conditions(&model, 1, layout, pace.open_runs, pace.open_time, pace.warmup),
+        conditions: conditions(&model, 1, setting, pace.open_runs, pace.open_time),
         clocks: vec![
             clock("response", "from the intended start to the answer", |record| Some(&record.response)),
             clock("service", "from the submission to the answer", |record| Some(&record.service)),
@@ -165,30 +186,58 @@ pub(super) fn latency(rate: f64, share: f64, runs: &[Measured], layout: &Layout,
     }
 }
 
+/// What is judged of the runs.
+pub(super) enum Figures {
+    /// Their rates.
+    Rates,
+    /// A value of each in the claim's base unit; none where the data do not bear it.
+    Values(Vec<f64>),
+    /// The requests that failed, and all of them.
+    Shares { failed: Vec<u64>, total: Vec<u64> },
+}
+
 /// A layer's result before it is judged.
-struct Parts {
-    reading: Reading,
-    subject: String,
-    limit: Limit,
-    feasibility: Option<Feasibility>,
-    conditions: Vec<Condition>,
-    runs: Vec<RunResult>,
-    checks: Vec<Check>,
-    clock: Option<Clock>,
+pub(super) struct Parts {
+    pub(super) reading: Reading,
+    pub(super) subject: String,
+    pub(super) figures: Figures,
+    pub(super) floor: Option<f64>,
+    pub(super) limit: Limit,
+    pub(super) feasibility: Option<Feasibility>,
+    pub(super) conditions: Vec<Condition>,
+    pub(super) runs: Vec<RunResult>,
+    pub(super) checks: Vec<Check>,
+    pub(super) clock: Option<Clock>,
 }
 
 impl Parts {
-    fn judge(self, claim: &Claim) -> LayerResult {
+    pub(super) fn judge(mut self, claim: &Claim) -> LayerResult {
         let rates: Vec<f64> = self.runs.iter().map(|run| run.rate).collect();
         let rate = Interval::of_runs(&rates, LEVEL).ok();
+        let (figure, holds) = figure(claim, &self.figures, rate);
+        let values = match &self.figures {
+            Figures::Rates => rates,
+            Figures::Values(values) => values.clone(),
+            Figures::Shares { failed, total } => failed
+                .iter()
+                .zip(total)
+                .map(|(failed, total)| *failed as f64 / (*total).max(1) as f64)
+                .collect(),
+        };
+        if claim.quantity != Quantity::Rate {
+            self.runs.iter_mut().zip(&values).for_each(|(run, value)| run.figure = Some(*value));
+        }
         let failed = self.checks.iter().filter(|check| check.outcome == Outcome::Failed);
         let evidence = Evidence {
             reading: self.reading,
-            rate,
-            strays: spread::strays(&rates).len(),
+            figure,
+            // A share of zero has no logarithm, and its spread is in the interval already.
+            runs: if matches!(self.figures, Figures::Shares { .. }) { Vec::new() } else { values },
+            holds,
             failed_guards: failed.map(|check| format!("{}: {}", check.name, check.detail)).collect(),
             limit: self.limit,
             feasibility: self.feasibility,
+            floor: self.floor,
         };
         let (curves, merged) =
             self.clock.map_or((Vec::new(), None), |clock| (clock.runs, Some(clock.merged)));
@@ -197,6 +246,7 @@ impl Parts {
             subject: self.subject,
             judgement: judge::layer(claim, &evidence),
             rate,
+            figure,
             limit: self.limit,
             feasibility: self.feasibility,
             conditions: self.conditions,
@@ -208,102 +258,43 @@ impl Parts {
     }
 }
 
-fn conditions(
-    model: &str,
-    depth: usize,
-    layout: &Layout,
-    runs: usize,
-    length: Duration,
-    warmup: Duration,
-) -> Vec<Condition> {
-    vec![
-        Condition::new("loop", model),
-        Condition::new("connections", layout.connections().to_string()),
-        Condition::new("depth", depth.to_string()),
-        Condition::new("protocol", "HTTP/1.1, keep-alive, loopback"),
-        Condition::new("request", format!("GET {PATH}")),
-        Condition::new("server cores", layout.server_list()),
-        Condition::new("generator cores", layout.generator_list()),
-        Condition::new("warm-up", time(warmup)),
-        Condition::new("runs", format!("{runs} x {}", time(length))),
-    ]
-}
-
-/// What used up its CPU, by the median over the runs.
-fn limit(runs: &[RunResult]) -> Limit {
-    let median = |of: fn(&RunResult) -> Option<f64>| {
-        spread::median(&runs.iter().filter_map(of).collect::<Vec<_>>()).unwrap_or(0.0)
+/// The value that is judged, with its interval, and the probability that it keeps the claim.
+fn figure(claim: &Claim, figures: &Figures, rate: Option<Interval>) -> (Option<Interval>, Option<f64>) {
+    let bar = claim.threshold();
+    let with = |interval: Option<Interval>| {
+        let above = interval.map(|interval| interval.probability_at_least(bar));
+        (interval, if claim.quantity.is_at_least() { above } else { above.map(|above| 1.0 - above) })
     };
-    if median(|run| run.server_busy) >= USED_UP {
-        Limit::Subject
-    } else if median(|run| run.generator_busy) >= USED_UP {
-        Limit::Generator
-    } else {
-        Limit::Unknown
-    }
-}
-
-/// The guards of all runs, each with its worst outcome.
-fn guards(records: &[&RunRecord]) -> Vec<Check> {
-    let mut checks: Vec<(Check, usize)> = Vec::new();
-    for guard in records.iter().flat_map(|record| record.guards()) {
-        let outcome = match guard.outcome {
-            GuardOutcome::Passed => Outcome::Passed,
-            GuardOutcome::Warning => Outcome::Warning,
-            GuardOutcome::Failed => Outcome::Failed,
-            GuardOutcome::NotMeasured => continue,
-        };
-        let check = Check { name: guard.name.to_owned(), outcome, detail: guard.detail };
-        match checks.iter_mut().find(|(known, _)| known.name == check.name) {
-            None => checks.push((check, 1)),
-            Some((known, count)) if known.outcome < outcome => (*known, *count) = (check, 1),
-            Some((known, count)) => *count += usize::from(known.outcome == outcome),
+    match figures {
+        Figures::Rates => with(rate),
+        Figures::Values(values) => with(Interval::of_runs(values, LEVEL).ok()),
+        Figures::Shares { failed, total } => {
+            let share = Share::of(failed, total, LEVEL);
+            (share.map(|share| share.interval), share.map(|share| share.probability_at_most(bar)))
         }
     }
-    let of = records.len();
-    checks
-        .into_iter()
-        .map(|(check, count)| Check { detail: format!("{} ({count} of {of} runs)", check.detail), ..check })
-        .collect()
 }
 
-fn errors(records: &[&RunRecord]) -> Check {
-    let failed: u64 = records.iter().map(|record| record.errors.total()).sum();
-    let completed: u64 = records.iter().map(|record| record.completed).sum();
-    let share = failed as f64 / (completed + failed).max(1) as f64;
-    let outcome = if share > ERRORS { Outcome::Failed } else { Outcome::Passed };
-    let first = records.iter().find_map(|record| record.errors.first.clone());
-    let first = first.map_or(String::new(), |first| format!("; the first: {first}"));
-    Check {
-        name: "errors".into(),
-        outcome,
-        detail: format!("{failed} of {}{first}", grouped((completed + failed) as f64)),
-    }
-}
-
-/// Whether others left the cores alone, by the median over the runs.
-fn quiet(runs: &[Measured]) -> Option<Check> {
-    let foreign = spread::median(&runs.iter().filter_map(|run| run.foreign).collect::<Vec<_>>())?;
-    let outcome = match foreign {
-        share if share > FOREIGN_FAILED => Outcome::Failed,
-        share if share > FOREIGN_WARNING => Outcome::Warning,
-        _ => Outcome::Passed,
-    };
-    let advice = if outcome == Outcome::Passed { "" } else { "; stop them and measure again" };
-    let share = percent(foreign.min(1.0));
-    let detail = format!("other processes took {share} of the cores' time (median of runs){advice}");
-    Some(Check { name: "quiet machine".into(), outcome, detail })
-}
-
-/// Whether the generator could have gone faster, shown by a server that does nothing.
-fn ceiling(runs: &[RunResult], null: &Measured) -> Option<Check> {
-    let rate =
-        spread::median(&runs.iter().map(|run| run.rate).collect::<Vec<_>>()).filter(|rate| *rate > 0.0)?;
-    let ratio = null.record.rate() / rate;
-    let outcome = if ratio >= CEILING { Outcome::Passed } else { Outcome::Warning };
-    let detail = format!(
-        "the same load on a server that does nothing reaches {}/s, {ratio:.2} times as much",
-        grouped(null.record.rate())
-    );
-    Some(Check { name: "ceiling".into(), outcome, detail })
+pub(super) fn conditions(
+    model: &str,
+    depth: usize,
+    setting: Setting<'_>,
+    runs: usize,
+    length: Duration,
+) -> Vec<Condition> {
+    let layout = setting.layout;
+    let elsewhere = layout.server.is_empty();
+    let cores = if elsewhere { "not of this machine".to_owned() } else { layout.server_list() };
+    let way = if elsewhere { "network" } else { "loopback" };
+    vec![
+        Condition::new("loop", model),
+        Condition::new("connections", setting.connections.to_string()),
+        Condition::new("depth", depth.to_string()),
+        Condition::new("protocol", format!("HTTP/1.1, keep-alive, {way}")),
+        Condition::new("request", format!("GET {}", setting.path)),
+        Condition::new("server cores", cores),
+        Condition::new("generator cores", layout.generator_list()),
+        Condition::new("warm-up", time(setting.pace.warmup)),
+        Condition::new("runs", format!("{runs} x {}", time(length))),
+    ]
 }

@@ -7,7 +7,7 @@ use crate::report::quantity::{grouped, percent, percentile, seconds, short, thre
 use crate::report::svg::latency::{Series, chart};
 use crate::report::svg::{NARROW, Size, WIDE, escape, rates};
 use crate::stats::{Bearing, Interval};
-use crate::verdict::Verdict;
+use crate::verdict::{Quantity, Verdict};
 
 /// The colour that a verdict has.
 fn tone(verdict: Verdict) -> &'static str {
@@ -47,39 +47,61 @@ pub(super) fn head(report: &Report) -> String {
 
 /// The table of layers and their rates as charts.
 pub(super) fn layers(report: &Report) -> String {
-    let mut out = "<h2>Verdict in each layer</h2>\n<table class=\"stack\"><thead><tr><th>Layer</th>\
-        <th class=\"n\">Rate/s</th><th class=\"n\">95 % interval</th><th class=\"n\">Runs</th>\
-        <th class=\"n\">CPU µs/op</th><th>Verdict</th></tr></thead><tbody>\n"
-        .to_owned();
+    let quantity = report.claim.quantity;
+    let heading = if quantity == Quantity::Rate { "Rate/s".to_owned() } else { capital(quantity.heading()) };
+    let mut out = format!(
+        "<h2>Verdict in each layer</h2>\n<table class=\"stack\"><thead><tr><th>Layer</th>\
+         <th class=\"n\">{heading}</th><th class=\"n\">95 % interval</th><th class=\"n\">Runs</th>\
+         <th class=\"n\">CPU µs/op</th><th class=\"n\">Holds</th><th>Verdict</th></tr></thead><tbody>\n"
+    );
     for layer in &report.layers {
         let verdict = layer.judgement.verdict;
         let _ = writeln!(
             out,
-            "<tr><td class=\"lead\">{}</td>{}{}{}{}<td data-name=\"Verdict\">{}</td></tr>",
+            "<tr><td class=\"lead\">{}</td>{}{}{}{}{}<td data-name=\"Verdict\">{}</td></tr>",
             escape(&layer.reading.to_string()),
-            number("Rate/s", &layer.rate.map_or("-".to_owned(), |rate| grouped(rate.estimate))),
-            number("95 % interval", &layer.rate.map_or("-".to_owned(), |rate| bounds(&rate))),
+            number(&heading, &layer.figure.map_or("-".to_owned(), |figure| quantity.show(figure.estimate))),
+            number("95 % interval", &layer.figure.map_or("-".to_owned(), |figure| bounds(quantity, &figure))),
             number("Runs", &layer.runs.len().to_string()),
             number("CPU µs/op", &layer.median(|r| r.server_cpu_us).map_or("-".to_owned(), three_digits)),
+            number("Holds", &layer.judgement.probability.map_or("-".to_owned(), likely)),
             tag(tone(verdict), verdict.label()),
         );
     }
     out.push_str(
         "</tbody></table>\n<p class=\"soft small\">CPU µs/op: CPU time of the subject for one operation, by the \
-         kernel's accounting, median of the runs. Interval: Student's t on the logarithms of the runs.</p>\n",
+         kernel's accounting, median of the runs. Interval: Student's t on the logarithms of the runs. Holds: how \
+         likely it is that the claim, less its tolerance, holds here, after these runs.</p>\n",
     );
-    let wide = rates::against(report.claim.value, &report.layers, WIDE.width);
-    let narrow = rates::against(report.claim.value, &report.layers, NARROW.width);
-    figure(&mut out, wide, narrow);
+    if quantity == Quantity::Rate {
+        let wide = rates::against(report.claim.value, &report.layers, WIDE.width);
+        let narrow = rates::against(report.claim.value, &report.layers, NARROW.width);
+        figure(&mut out, wide, narrow);
+    }
     out
+}
+
+/// A probability as a share that never claims certainty.
+fn likely(probability: f64) -> String {
+    match probability {
+        p if p > 0.9999 => "> 99.99 %".to_owned(),
+        p if p < 0.0001 => "< 0.01 %".to_owned(),
+        p => format!("{:.2} %", p * 100.0),
+    }
+}
+
+fn capital(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn number(name: &str, value: &str) -> String {
     format!("<td class=\"n\" data-name=\"{name}\">{}</td>", escape(value))
 }
 
-fn bounds(interval: &Interval) -> String {
-    format!("{} – {}", short(interval.lower), short(interval.upper))
+fn bounds(quantity: Quantity, interval: &Interval) -> String {
+    let show = |value: f64| if quantity == Quantity::Rate { short(value) } else { quantity.show(value) };
+    format!("{} – {}", show(interval.lower), show(interval.upper))
 }
 
 fn figure(out: &mut String, wide: Option<String>, narrow: Option<String>) {
@@ -202,22 +224,27 @@ pub(super) fn details(report: &Report) -> String {
         let _ = writeln!(out, "<p class=\"soft\">Measured: {}</p>", escape(&layer.subject));
         out.push_str(&conditions(&layer.conditions));
         if let Some(feasibility) = layer.feasibility {
-            let sentence = feasibility.sentence(report.claim.value);
+            let sentence = feasibility.sentence(report.claim.figure());
             if !layer.judgement.reason.contains(&sentence) {
                 let _ = writeln!(out, "<p class=\"soft small\">Arithmetic: {}.</p>", escape(&sentence));
             }
         }
-        runs(&mut out, layer);
+        runs(&mut out, report.claim.quantity, layer);
         checks(&mut out, &layer.checks);
         out.push_str("</div>\n");
     }
     out
 }
 
-fn runs(out: &mut String, layer: &LayerResult) {
+fn runs(out: &mut String, quantity: Quantity, layer: &LayerResult) {
     const CHART: Size = Size { width: 358.0, height: 190.0 };
-    if let Some(svg) = rates::runs(layer, CHART) {
+    if let Some(svg) = rates::runs(layer, CHART).filter(|_| quantity == Quantity::Rate) {
         let _ = writeln!(out, "<div style=\"max-width:440px\">{svg}</div>");
+    }
+    if quantity != Quantity::Rate {
+        let figures = layer.runs.iter().filter_map(|run| Some(quantity.show(run.figure?)));
+        let figures = figures.collect::<Vec<_>>().join(", ");
+        let _ = writeln!(out, "<p>Runs: {}</p>", escape(&figures));
     }
     out.push_str(
         "<details><summary>All runs</summary><table class=\"stack\"><thead><tr><th>Run</th><th class=\"n\">Rate/s</th>\
@@ -288,27 +315,31 @@ pub(super) fn claim(report: &Report) -> String {
     let stated = &claim.stated;
     let open = || "not stated".to_owned();
     let rows = [
-        ("figure", format!("{} {}", grouped(claim.value), claim.unit)),
+        ("figure", claim.words()),
         ("tolerance", percent(claim.tolerance)),
         ("protocol", stated.protocol.clone().unwrap_or_else(open)),
         ("connections", stated.connections.map_or_else(open, |n| n.to_string())),
         ("pipelining depth", stated.depth.map_or_else(open, |n| n.to_string())),
         ("cores", stated.cores.map_or_else(open, |n| n.to_string())),
         ("hardware", stated.hardware.clone().unwrap_or_else(open)),
+        ("rate", stated.rate.map_or_else(open, |rate| format!("{}/s", grouped(rate)))),
     ];
     let rows: Vec<Condition> = rows.into_iter().map(|(name, value)| Condition::new(name, value)).collect();
     out.push_str(&conditions(&rows));
-    let _ = writeln!(out, "<p>Taken in: {}, because</p><ul>", escape(&claim.taken().to_string()));
-    for why in &claim.taken_in.why {
-        let _ = writeln!(out, "<li>{}</li>", escape(why));
+    match &claim.taken_in {
+        None => out.push_str("<p>A target, taken nowhere.</p>\n"),
+        Some(taken) => {
+            let reading = claim.taken().map_or(String::new(), |taken| taken.to_string());
+            let _ = writeln!(out, "<p>Taken in: {}, because</p><ul>", escape(&reading));
+            for why in &taken.why {
+                let _ = writeln!(out, "<li>{}</li>", escape(why));
+            }
+            out.push_str("</ul>\n");
+        }
     }
-    out.push_str("</ul>\n<p>Read as:</p><ul>\n");
-    for (reading, read) in claim
-        .read_as
-        .iter()
-        .map(|read| (crate::verdict::Reading { layer: read.layer, depth: read.depth }, read))
-    {
-        let _ = writeln!(out, "<li>{}: {}</li>", escape(&reading.to_string()), escape(&read.why));
+    out.push_str("<p>Read as:</p><ul>\n");
+    for read in &claim.read_as {
+        let _ = writeln!(out, "<li>{}: {}</li>", escape(&read.reading().to_string()), escape(&read.why));
     }
     out.push_str("</ul>\n");
     for note in &claim.audit.notes {

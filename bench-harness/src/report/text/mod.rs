@@ -5,8 +5,9 @@ pub(crate) mod table;
 use std::fmt::Write;
 
 use super::model::{Check, Clock, Condition, Latency, LayerResult, Outcome, Percentile, Report};
-use super::quantity::{grouped, percent, percentile, seconds, short, three_digits};
+use super::quantity::{percent, percentile, seconds, short, three_digits};
 use crate::stats::{Bearing, Interval};
+use crate::verdict::{Claim, Quantity};
 use table::{Align, Table};
 
 /// The width that a report is made for when the terminal's is not known.
@@ -24,7 +25,7 @@ pub fn render(report: &Report, width: usize) -> String {
         wrap(&mut out, "Note: ", note, width);
     }
     for layer in &report.layers {
-        details(&mut out, layer, report.claim.value, width);
+        details(&mut out, layer, &report.claim, width);
     }
     if let Some(latency) = &report.latency {
         self::latency(&mut out, latency, width);
@@ -35,13 +36,9 @@ pub fn render(report: &Report, width: usize) -> String {
 fn head(out: &mut String, report: &Report, width: usize) {
     let claim = &report.claim;
     wrap(out, "Claim    ", &claim.name, width);
-    let stated = format!(
-        "{} {}, tolerance {}; taken in: {}",
-        grouped(claim.value),
-        claim.unit,
-        percent(claim.tolerance),
-        claim.taken()
-    );
+    let taken =
+        claim.taken().map_or("a target, taken nowhere".to_owned(), |taken| format!("taken in: {taken}"));
+    let stated = format!("{}, tolerance {}; {taken}", claim.words(), percent(claim.tolerance));
     wrap(out, "         ", &stated, width);
     wrap(out, "Source   ", &claim.source.document, width);
     wrap(out, "Machine  ", &machine(report), width);
@@ -58,7 +55,11 @@ fn machine(report: &Report) -> String {
 fn layers(out: &mut String, report: &Report, width: usize) {
     let wide = width >= 97;
     let interval = if wide { "95 % interval" } else { "95 %" };
-    let mut headings = vec![("layer", Align::Left), ("rate/s", Align::Right), (interval, Align::Right)];
+    let mut headings = vec![
+        ("layer", Align::Left),
+        (report.claim.quantity.heading(), Align::Right),
+        (interval, Align::Right),
+    ];
     if wide {
         headings.push(("runs", Align::Right));
     }
@@ -67,8 +68,8 @@ fn layers(out: &mut String, report: &Report, width: usize) {
     for layer in &report.layers {
         let mut cells = vec![
             layer.reading.to_string(),
-            layer.rate.map_or("-".to_owned(), |rate| grouped(rate.estimate)),
-            layer.rate.map_or("-".to_owned(), |rate| if wide { bounds(&rate) } else { spread(&rate) }),
+            layer.figure.map_or("-".to_owned(), |figure| report.claim.quantity.show(figure.estimate)),
+            layer.figure.map_or("-".to_owned(), |figure| interval_of(report.claim.quantity, &figure, wide)),
         ];
         if wide {
             cells.push(layer.runs.len().to_string());
@@ -86,15 +87,17 @@ fn layers(out: &mut String, report: &Report, width: usize) {
     );
 }
 
-fn bounds(interval: &Interval) -> String {
-    format!("[{}, {}]", short(interval.lower), short(interval.upper))
+fn interval_of(quantity: Quantity, interval: &Interval, wide: bool) -> String {
+    match (quantity, wide) {
+        (Quantity::Rate, true) => format!("[{}, {}]", short(interval.lower), short(interval.upper)),
+        // An interval that begins at zero is no multiple of its estimate.
+        (Quantity::Errors, false) => format!("< {}", quantity.show(interval.upper)),
+        (_, false) => format!("±{}", percent(interval.relative_half_width())),
+        (_, true) => format!("[{}, {}]", quantity.show(interval.lower), quantity.show(interval.upper)),
+    }
 }
 
-fn spread(interval: &Interval) -> String {
-    format!("±{}", percent(interval.relative_half_width()))
-}
-
-fn details(out: &mut String, layer: &LayerResult, claimed: f64, width: usize) {
+fn details(out: &mut String, layer: &LayerResult, claim: &Claim, width: usize) {
     out.push('\n');
     wrap(out, "", &format!("{}: {}", layer.reading, layer.judgement.verdict.label()), width);
     wrap(out, "  ", &layer.judgement.reason, width);
@@ -103,18 +106,35 @@ fn details(out: &mut String, layer: &LayerResult, claimed: f64, width: usize) {
     }
     wrap(out, "  measured    ", &layer.subject, width);
     wrap(out, "  conditions  ", &conditions(&layer.conditions), width);
-    let runs: Vec<String> = layer.runs.iter().map(|run| short(run.rate)).collect();
+    let runs: Vec<String> = layer
+        .runs
+        .iter()
+        .map(|run| run.figure.map_or_else(|| short(run.rate), |figure| claim.quantity.show(figure)))
+        .collect();
     wrap(out, "  runs        ", &runs.join(", "), width);
+    if let Some(probability) = layer.judgement.probability {
+        wrap(out, "  probability ", &likely(probability), width);
+    }
     if let Some(text) = accounting(layer) {
         wrap(out, "  accounting  ", &text, width);
     }
     if let Some(feasibility) = layer.feasibility {
-        let sentence = feasibility.sentence(claimed);
+        let sentence = feasibility.sentence(claim.figure());
         if !layer.judgement.reason.contains(&sentence) {
             wrap(out, "  arithmetic  ", &sentence, width);
         }
     }
     checks(out, &layer.checks, width);
+}
+
+/// How likely the claim is to hold here, with no more certainty than the runs can give.
+fn likely(probability: f64) -> String {
+    let share = match probability {
+        p if p > 0.9999 => "over 99.99 %".to_owned(),
+        p if p < 0.0001 => "under 0.01 %".to_owned(),
+        p => format!("{:.2} %", p * 100.0),
+    };
+    format!("the claim, less its tolerance, holds here with {share}")
 }
 
 fn accounting(layer: &LayerResult) -> Option<String> {

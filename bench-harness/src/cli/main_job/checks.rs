@@ -1,0 +1,114 @@
+//! What every measurement over a socket must pass, and what its rate was limited by.
+
+use super::http::Measured;
+use crate::record::{GuardOutcome, RunRecord};
+use crate::report::model::RunResult;
+use crate::report::quantity::{grouped, percent};
+use crate::report::{Check, Outcome};
+use crate::stats::spread;
+use crate::verdict::Limit;
+
+/// From this share of its cores on, a server has used up its CPU.
+const USED_UP: f64 = 0.95;
+/// A change of the rate with the generator's cores that is none.
+const FLAT: f64 = 0.02;
+/// How much faster the generator must be against a server that does nothing.
+const CEILING: f64 = 1.5;
+/// The shares of the cores' time that others may take before it is said, and before nothing is proved.
+const FOREIGN_WARNING: f64 = 0.05;
+const FOREIGN_FAILED: f64 = 0.10;
+/// The share of failed requests that a measurement may have.
+const ERRORS: f64 = 0.001;
+
+/// Whether this build may speak about speed at all.
+pub(super) fn optimised() -> Check {
+    let (outcome, detail) = if cfg!(debug_assertions) {
+        (Outcome::Failed, "a debug build says nothing about speed: build with --release")
+    } else {
+        (Outcome::Passed, "a release build")
+    };
+    Check { name: "build".into(), outcome, detail: detail.to_owned() }
+}
+
+/// What used up its CPU, by the median over the runs; or the server, where more generator cores change nothing.
+pub(super) fn limit(runs: &[RunResult], records: &[&RunRecord]) -> Limit {
+    let flat = |record: &&RunRecord| {
+        let doubling = record.probes.doubling.filter(|other| other.cores > record.conditions.threads);
+        doubling.is_some_and(|other| (other.rate / record.rate().max(f64::MIN_POSITIVE) - 1.0).abs() < FLAT)
+    };
+    let median = |of: fn(&RunResult) -> Option<f64>| {
+        spread::median(&runs.iter().filter_map(of).collect::<Vec<_>>()).unwrap_or(0.0)
+    };
+    if median(|run| run.server_busy) >= USED_UP || records.iter().any(flat) {
+        Limit::Subject
+    } else if median(|run| run.generator_busy) >= USED_UP {
+        Limit::Generator
+    } else {
+        Limit::Unknown
+    }
+}
+
+/// The guards of all runs, each with its worst outcome.
+pub(super) fn guards(records: &[&RunRecord]) -> Vec<Check> {
+    let mut checks: Vec<(Check, usize)> = Vec::new();
+    for guard in records.iter().flat_map(|record| record.guards()) {
+        let outcome = match guard.outcome {
+            GuardOutcome::Passed => Outcome::Passed,
+            GuardOutcome::Warning => Outcome::Warning,
+            GuardOutcome::Failed => Outcome::Failed,
+            GuardOutcome::NotMeasured => continue,
+        };
+        let check = Check { name: guard.name.to_owned(), outcome, detail: guard.detail };
+        match checks.iter_mut().find(|(known, _)| known.name == check.name) {
+            None => checks.push((check, 1)),
+            Some((known, count)) if known.outcome < outcome => (*known, *count) = (check, 1),
+            Some((known, count)) => *count += usize::from(known.outcome == outcome),
+        }
+    }
+    let of = records.len();
+    checks
+        .into_iter()
+        .map(|(check, count)| Check { detail: format!("{} ({count} of {of} runs)", check.detail), ..check })
+        .collect()
+}
+
+pub(super) fn errors(records: &[&RunRecord]) -> Check {
+    let failed: u64 = records.iter().map(|record| record.errors.total()).sum();
+    let completed: u64 = records.iter().map(|record| record.completed).sum();
+    let share = failed as f64 / (completed + failed).max(1) as f64;
+    let outcome = if share > ERRORS { Outcome::Failed } else { Outcome::Passed };
+    let first = records.iter().find_map(|record| record.errors.first.clone());
+    let first = first.map_or(String::new(), |first| format!("; the first: {first}"));
+    Check {
+        name: "errors".into(),
+        outcome,
+        detail: format!("{failed} of {}{first}", grouped((completed + failed) as f64)),
+    }
+}
+
+/// Whether others left the cores alone, by the median over the runs.
+pub(super) fn quiet(runs: &[Measured]) -> Option<Check> {
+    let foreign = spread::median(&runs.iter().filter_map(|run| run.foreign).collect::<Vec<_>>())?;
+    let outcome = match foreign {
+        share if share > FOREIGN_FAILED => Outcome::Failed,
+        share if share > FOREIGN_WARNING => Outcome::Warning,
+        _ => Outcome::Passed,
+    };
+    let advice = if outcome == Outcome::Passed { "" } else { "; stop them and measure again" };
+    let share = percent(foreign.min(1.0));
+    let detail = format!("other processes took {share} of the cores' time (median of runs){advice}");
+    Some(Check { name: "quiet machine".into(), outcome, detail })
+}
+
+/// Whether the generator could have gone faster, shown by a server that does nothing.
+pub(super) fn ceiling(runs: &[RunResult], null: &Measured) -> Option<Check> {
+    let rate =
+        spread::median(&runs.iter().map(|run| run.rate).collect::<Vec<_>>()).filter(|rate| *rate > 0.0)?;
+    let ratio = null.record.rate() / rate;
+    let outcome = if ratio >= CEILING { Outcome::Passed } else { Outcome::Warning };
+    let detail = format!(
+        "the same load on a server that does nothing reaches {}/s, {ratio:.2} times as much",
+        grouped(null.record.rate())
+    );
+    Some(Check { name: "ceiling".into(), outcome, detail })
+}

@@ -1,0 +1,196 @@
+//! Claims of other quantities than a rate: latency, errors, memory.
+
+use super::checks::{errors, guards, optimised, quiet};
+use super::http::Measured;
+use super::results::{Figures, Parts, Setting, conditions, service_clock};
+use crate::experiment::Memory;
+use crate::record::RunRecord;
+use crate::report::model::RunResult;
+use crate::report::quantity::{grouped, percentile};
+use crate::report::{Check, Clock, Condition, LayerResult, Outcome};
+use crate::verdict::quantity::bytes;
+use crate::verdict::{Claim, Limit, Reading};
+
+/// Runs at one rate and depth on the server that is judged, and one on the server that does nothing.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    /// Pipelining depth.
+    pub(super) depth: usize,
+    /// Requests per second of the open loop, and how it was chosen; `None` in a closed loop.
+    pub(super) rate: Option<(f64, String)>,
+    /// The runs.
+    pub(super) runs: Vec<Measured>,
+    /// The same load on the null responder.
+    pub(super) null: Measured,
+}
+
+impl Loaded {
+    fn model(&self) -> String {
+        match &self.rate {
+            Some((rate, how)) => format!("open, {}/s at constant intervals ({how})", grouped(*rate)),
+            None => "closed".to_owned(),
+        }
+    }
+
+    fn records(&self) -> Vec<&RunRecord> {
+        self.runs.iter().map(|run| &run.record).collect()
+    }
+
+    fn results(&self, setting: Setting<'_>) -> Vec<RunResult> {
+        self.runs.iter().map(|run| run.result(setting.layout.server.len())).collect()
+    }
+
+    fn conditions(&self, setting: Setting<'_>) -> Vec<Condition> {
+        let pace = setting.pace;
+        let (runs, length) = match self.rate {
+            Some(_) => (self.runs.len(), pace.open_time),
+            None => (self.runs.len(), pace.closed_time),
+        };
+        conditions(&self.model(), self.depth, setting, runs, length)
+    }
+}
+
+/// The result of a claim about a quantile of the response time.
+pub(super) fn latency(claim: &Claim, reading: Reading, load: &Loaded, setting: Setting<'_>) -> LayerResult {
+    let q = reading.quantile.unwrap_or(0.99);
+    let records = load.records();
+    // Requests that were given up, and those that wait still, count with the time that they had waited.
+    let of = |record: &RunRecord| record.quantile_bounds(q).0.as_secs_f64();
+    let borne = records.iter().all(|record| record.bears(q));
+    let values = if borne { records.iter().map(|record| of(record)).collect() } else { Vec::new() };
+    let floor = load.null.record.bears(q).then(|| of(&load.null.record));
+    let mut checks = guards(&records);
+    checks.push(errors(&records));
+    checks.extend(quiet(&load.runs));
+    checks.push(optimised());
+    checks.push(bearing(q, borne));
+    checks.push(floor_check(claim, floor, &percentile(q)));
+    let histograms: Vec<_> = records.iter().map(|record| &*record.response).collect();
+    let parts = Parts {
+        reading,
+        subject: setting.subject.to_owned(),
+        figures: Figures::Values(values),
+        floor,
+        limit: limit(claim, floor),
+        feasibility: None,
+        conditions: load.conditions(setting),
+        runs: load.results(setting),
+        checks,
+        clock: Some(Clock::over("response", "from the intended start to the answer", &histograms)),
+    };
+    parts.judge(claim)
+}
+
+fn bearing(q: f64, borne: bool) -> Check {
+    let (outcome, detail) = match borne {
+        true => (Outcome::Passed, "ten requests or more lie above it in each run"),
+        false => (Outcome::Warning, "fewer than ten requests lie above it in a run: make the runs longer"),
+    };
+    Check { name: format!("data for {}", percentile(q)), outcome, detail: detail.to_owned() }
+}
+
+/// The server is the limit where one that does nothing keeps the claim under the same load.
+fn limit(claim: &Claim, floor: Option<f64>) -> Limit {
+    match floor {
+        Some(floor) if floor <= claim.threshold() => Limit::Subject,
+        _ => Limit::Unknown,
+    }
+}
+
+fn floor_check(claim: &Claim, floor: Option<f64>, what: &str) -> Check {
+    let (outcome, detail) = match floor {
+        Some(floor) if floor <= claim.threshold() => (
+            Outcome::Passed,
+            format!("a server that does nothing shows {what} {} under this load", claim.quantity.show(floor)),
+        ),
+        Some(floor) => (
+            Outcome::Warning,
+            format!("even a server that does nothing shows {what} {}", claim.quantity.show(floor)),
+        ),
+        None => (Outcome::Warning, "a server that does nothing was not measured long enough".to_owned()),
+    };
+    Check { name: "floor".to_owned(), outcome, detail }
+}
+
+/// The result of a claim about the share of requests without a valid answer.
+pub(super) fn failures(claim: &Claim, reading: Reading, load: &Loaded, setting: Setting<'_>) -> LayerResult {
+    let records = load.records();
+    let failed = |record: &RunRecord| record.errors.total();
+    let total = |record: &RunRecord| record.completed + record.errors.total();
+    let null = &load.null.record;
+    let floor = (total(null) > 0).then(|| failed(null) as f64 / total(null) as f64);
+    let any = records.iter().any(|record| failed(record) > 0);
+    let mut checks = guards(&records);
+    // These fail for want of answers, which is what is measured here.
+    checks.retain(|check| !(any && ["responses", "closure"].contains(&check.name.as_str())));
+    checks.extend(quiet(&load.runs));
+    checks.push(floor_check(claim, floor, "errors of"));
+    let first = records.iter().find_map(|record| record.errors.first.clone());
+    checks.extend(first.map(|first| Check {
+        name: "first error".to_owned(),
+        outcome: Outcome::Warning,
+        detail: first,
+    }));
+    let parts = Parts {
+        reading,
+        subject: setting.subject.to_owned(),
+        figures: Figures::Shares {
+            failed: records.iter().map(|record| failed(record)).collect(),
+            total: records.iter().map(|record| total(record)).collect(),
+        },
+        floor,
+        limit: limit(claim, floor),
+        feasibility: None,
+        conditions: load.conditions(setting),
+        runs: load.results(setting),
+        checks,
+        clock: Some(service_clock(&records)),
+    };
+    parts.judge(claim)
+}
+
+/// The result of a claim about memory with connections open.
+pub(super) fn memory(
+    claim: &Claim,
+    reading: Reading,
+    measured: &[Memory],
+    restarted: bool,
+    setting: Setting<'_>,
+) -> LayerResult {
+    let mean = |of: fn(&Memory) -> f64| measured.iter().map(of).sum::<f64>() / measured.len().max(1) as f64;
+    let runs = measured.iter().map(|_| RunResult::default()).collect();
+    let subject = format!(
+        "{}: {} before the connections, {} with them, {} after: {} a connection",
+        setting.subject,
+        bytes(mean(|memory| memory.before as f64)),
+        bytes(mean(|memory| memory.with_connections as f64)),
+        bytes(mean(|memory| memory.after as f64)),
+        bytes(mean(Memory::per_connection)),
+    );
+    let (outcome, detail) = match restarted {
+        true => (Outcome::Passed, "a new process for each run"),
+        false => (Outcome::Warning, "one process for all runs, which may keep what the first of them took"),
+    };
+    let parts = Parts {
+        reading,
+        subject,
+        figures: Figures::Values(
+            measured.iter().map(|memory| memory.with_connections as f64).collect::<Vec<f64>>(),
+        ),
+        floor: None,
+        limit: Limit::Subject,
+        feasibility: None,
+        conditions: vec![
+            Condition::new("memory", "resident, of the process and its descendants"),
+            Condition::new("connections", format!("{}, idle", setting.connections)),
+            Condition::new("request", format!("GET {}, one on each connection", setting.path)),
+            Condition::new("protocol", "HTTP/1.1, keep-alive, loopback"),
+            Condition::new("server cores", setting.layout.server_list()),
+            Condition::new("runs", measured.len().to_string()),
+        ],
+        runs,
+        checks: vec![Check { name: "fresh process".to_owned(), outcome, detail: detail.to_owned() }],
+        clock: None,
+    };
+    parts.judge(claim)
+}

@@ -1,0 +1,111 @@
+//! The options that say which server is judged or watched, of all commands that can take any.
+
+use std::net::{Ipv4Addr, TcpListener};
+
+use clap::Args;
+
+use super::exit::{Advice, Advise, Exit};
+use super::main_job::layout::Layout;
+use crate::experiment::{ServerCommand, Subject};
+use crate::load::{TargetUrl, parse_cpus};
+
+/// Which server, and on which CPUs.
+#[derive(Debug, Clone, Args)]
+pub struct SubjectArgs {
+    /// URL of the server [default: Covet's reference service, started for this]
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// Shell command that starts the server, anew for each run, at the URL, or at a port of 127.0.0.1 that it is given
+    /// as `{port}`; `{cpus}` stands for its CPUs
+    #[arg(long, value_name = "COMMAND")]
+    pub server_cmd: Option<String>,
+    /// Process of a server that runs already, for its CPU time and memory [default: who listens on the URL's port here]
+    #[arg(long, requires = "url", conflicts_with = "server_cmd")]
+    pub pid: Option<u32>,
+    /// CPUs of the server, such as 0,2-5 [default: those that its process may use, without the generator's]
+    #[arg(long, value_name = "LIST")]
+    pub server_cpus: Option<String>,
+    /// CPUs of the generator [default: the upper half, or those that the server leaves]
+    #[arg(long, value_name = "LIST")]
+    pub cpus: Option<String>,
+}
+
+/// A server that was chosen.
+#[derive(Debug)]
+pub struct Chosen {
+    /// The server.
+    pub subject: Subject,
+    /// Its CPUs and the generator's.
+    pub(super) layout: Layout,
+}
+
+impl SubjectArgs {
+    /// The server that the options name; `path` is what is asked of one without a URL.
+    ///
+    /// # Errors
+    /// With the exit status of a usage error when an option makes no sense, and of a runtime error when nothing listens
+    /// at the URL.
+    pub fn choose(&self, path: &str) -> anyhow::Result<Chosen> {
+        let given_cpus = list("--server-cpus", &self.server_cpus)?;
+        let subject = match (&self.url, &self.server_cmd) {
+            (None, None) => {
+                Subject::Reference { path: path.to_owned(), cpus: Vec::new(), arguments: Vec::new() }
+            }
+            (None, Some(command)) => {
+                if !command.contains("{port}") {
+                    return Err(Advice::error(
+                        Exit::Usage,
+                        "--server-cmd without a --url must say where it listens",
+                        "Add --url, or write {port} in the command where its port stands",
+                    ));
+                }
+                let port = free_port().advise("there is no free port on 127.0.0.1", "Give a --url")?;
+                let url = TargetUrl::parse(&format!("http://127.0.0.1:{port}{path}"))?;
+                let command = command.replace("{port}", &port.to_string());
+                Subject::Command { server: ServerCommand { command, cpus: None }, url }
+            }
+            (Some(url), Some(command)) => {
+                let url = parse(url)?;
+                let command = command.replace("{port}", &url.port().to_string());
+                Subject::Command { server: ServerCommand { command, cpus: None }, url }
+            }
+            (Some(url), None) => Subject::running(parse(url)?, self.pid)?,
+        };
+        let known = match &subject {
+            Subject::Running { .. } => subject.cpus(),
+            _ => None,
+        };
+        let layout = Layout::around(given_cpus.or(known), list("--cpus", &self.cpus)?, subject.is_local());
+        Ok(Chosen { subject: subject.on(&layout.server), layout })
+    }
+}
+
+impl Chosen {
+    /// Confines a server that is started here to as many cores as a claim states; says so where it cannot be had.
+    pub(super) fn serve_on(&mut self, stated: Option<u32>) -> Option<String> {
+        let (stated, had) = (stated? as usize, self.layout.server.len());
+        let running = matches!(self.subject, Subject::Running { .. });
+        if had > stated && !running {
+            self.layout.server.truncate(stated);
+            self.subject = self.subject.clone().on(&self.layout.server);
+            return None;
+        }
+        (had != stated).then(|| {
+            let has = if had == 0 { "cores that are not known".to_owned() } else { format!("{had}") };
+            format!("The claim is of {stated} core(s) of the server, and this one has {has}.")
+        })
+    }
+}
+
+fn parse(url: &str) -> anyhow::Result<TargetUrl> {
+    TargetUrl::parse(url).advise_usage("--url cannot be loaded", "Write http://host:port/path")
+}
+
+fn list(option: &str, text: &Option<String>) -> anyhow::Result<Option<Vec<usize>>> {
+    let parsed = text.as_deref().map(parse_cpus).transpose();
+    parsed.advise_usage(format!("{option} cannot be used"), "Write CPUs such as 0,2-5")
+}
+
+fn free_port() -> std::io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
