@@ -4,7 +4,20 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 const COVET_BENCH: &str = env!("CARGO_BIN_EXE_covet-bench");
-const SUBCOMMANDS: [&str; 9] = ["serve", "null", "run", "ab", "max", "rate", "selfcheck", "peers", "verify"];
+const SUBCOMMANDS: [&str; 12] = [
+    "serve",
+    "null",
+    "run",
+    "ab",
+    "max",
+    "rate",
+    "selfcheck",
+    "peers",
+    "verify",
+    "memory",
+    "soak",
+    "overhead",
+];
 
 fn run(program: &str, arguments: &[&str]) -> Output {
     Command::new(program).args(arguments).output().expect("the program runs")

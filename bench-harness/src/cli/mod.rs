@@ -14,6 +14,7 @@ mod keep;
 pub mod load_args;
 pub mod main_job;
 pub mod manual;
+pub mod memory;
 pub mod merge;
 pub mod null;
 pub mod peers;
@@ -24,6 +25,7 @@ pub mod secure;
 pub mod selfcheck;
 pub mod serve;
 pub mod slow_clients;
+pub mod soak;
 pub mod sockets;
 pub mod subject_args;
 pub mod tls;
@@ -91,6 +93,10 @@ pub enum Command {
     Merge(merge::MergeArgs),
     /// Measure what clients that never finish a request cost the others
     SlowClients(slow_clients::SlowClientsArgs),
+    /// Read a server's memory with so many connections open, each with a request answered
+    Memory(memory::MemoryArgs),
+    /// Load a server for long, and judge whether its memory or descriptors leak
+    Soak(Box<soak::SoakArgs>),
     /// Judge a claim file on any server, with the verdict as the exit status
     Verify(Box<main_job::VerifyArgs>),
     /// Write manual pages into a directory
@@ -118,6 +124,8 @@ pub fn main() -> ExitCode {
         Some(Command::Import(args)) => import::import(args),
         Some(Command::Merge(args)) => merge::merge(args),
         Some(Command::SlowClients(args)) => slow_clients::slow_clients(args),
+        Some(Command::Memory(args)) => memory::memory(args),
+        Some(Command::Soak(args)) => soak::soak(*args),
         Some(Command::Verify(args)) => main_job::verify(*args),
         Some(Command::Man(args)) => manual::man(args),
         Some(Command::Completions(args)) => manual::completions(args),

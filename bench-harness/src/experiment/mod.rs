@@ -9,6 +9,7 @@ pub mod repeats;
 pub mod search;
 pub mod selfcheck;
 pub mod slo;
+pub mod soak;
 pub mod subject;
 pub mod sweep;
 pub mod watch;

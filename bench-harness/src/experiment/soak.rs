@@ -1,0 +1,289 @@
+//! Whether a server's memory and descriptors grow under a load that stays the same.
+
+use std::cell::RefCell;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::load::{self, LoadError, LoadPlan, Progress};
+use crate::record::{CoreInterval, Interval, RunRecord};
+use crate::stats::LEVEL;
+use crate::stats::trend::Slope;
+use crate::target::accounting;
+
+/// Readings over the whole load; more would only depend on each other.
+const READINGS: u32 = 400;
+/// The fewest readings that a slope may rest on.
+pub const FEWEST: usize = 12;
+const SHORTEST_PERIOD: Duration = Duration::from_millis(50);
+/// The part of the load in which a server may still fill its caches and pools.
+const SETTLING: f64 = 0.2;
+
+/// What a server had at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Reading {
+    /// Seconds since the measured window opened.
+    pub at_s: f64,
+    /// Resident memory of the process and its descendants, in bytes.
+    pub resident: u64,
+    /// Their open descriptors; `None` where they may not be seen.
+    pub descriptors: Option<u64>,
+}
+
+/// What a slope says about a leak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Finding {
+    /// The whole interval lies above the limit.
+    Leak,
+    /// The whole interval lies at or below the limit.
+    NoLeak,
+    /// The interval holds the limit: a longer soak would tell.
+    Undecided,
+}
+
+impl Finding {
+    /// The words that are printed.
+    pub fn label(self) -> &'static str {
+        match self {
+            Finding::Leak => "LEAK",
+            Finding::NoLeak => "NO LEAK",
+            Finding::Undecided => "UNDECIDED",
+        }
+    }
+}
+
+/// Growth of one quantity.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Growth {
+    /// At the first reading that counts.
+    pub first: f64,
+    /// At the last.
+    pub last: f64,
+    /// The Theil-Sen slope per hour.
+    pub per_hour: f64,
+    /// Lower end of its interval.
+    pub lower: f64,
+    /// Upper end of its interval.
+    pub upper: f64,
+    /// The growth per hour that is no leak.
+    pub limit: f64,
+    /// What follows.
+    pub finding: Finding,
+}
+
+impl Growth {
+    /// Judges readings that are `period` apart by a limit per hour. `None` with fewer than [`FEWEST`].
+    pub fn of(values: &[f64], period: Duration, limit: f64) -> Option<Growth> {
+        if values.len() < FEWEST || period.is_zero() {
+            return None;
+        }
+        let slope = Slope::of_dependent(values, LEVEL)?.scaled(3600.0 / period.as_secs_f64());
+        let finding = match () {
+            () if slope.lower > limit => Finding::Leak,
+            () if slope.upper <= limit => Finding::NoLeak,
+            () => Finding::Undecided,
+        };
+        Some(Growth {
+            first: *values.first()?,
+            last: *values.last()?,
+            per_hour: slope.estimate,
+            lower: slope.lower,
+            upper: slope.upper,
+            limit,
+            finding,
+        })
+    }
+}
+
+/// A load, and what the server had meanwhile.
+#[derive(Debug)]
+pub struct Soak {
+    /// The load.
+    pub record: RunRecord,
+    /// The readings, from the opening of the window.
+    pub readings: Vec<Reading>,
+    /// Time between two of them.
+    pub period: Duration,
+    /// How the process ended, where it did before the load.
+    pub lost: Option<Duration>,
+}
+
+impl Soak {
+    /// The readings that count: without the first fifth, in which pools and caches fill.
+    pub fn settled(&self) -> &[Reading] {
+        let skipped = (self.readings.len() as f64 * SETTLING).ceil() as usize;
+        &self.readings[skipped.min(self.readings.len())..]
+    }
+
+    /// Growth of the resident memory, by a limit in bytes per hour.
+    pub fn memory(&self, limit: f64) -> Option<Growth> {
+        let values: Vec<f64> = self.settled().iter().map(|reading| reading.resident as f64).collect();
+        Growth::of(&values, self.period, limit)
+    }
+
+    /// Growth of the descriptors, by a limit per hour; `None` where they could not be seen.
+    pub fn descriptors(&self, limit: f64) -> Option<Growth> {
+        let values: Option<Vec<f64>> =
+            self.settled().iter().map(|reading| Some(reading.descriptors? as f64)).collect();
+        Growth::of(&values?, self.period, limit)
+    }
+}
+
+/// Loads a server and reads what process `pid` and its descendants have, from the opening of the window to its end.
+///
+/// # Errors
+/// When the load does not begin.
+pub fn soak(plan: &LoadPlan, pid: u32, progress: &dyn Progress) -> Result<Soak, LoadError> {
+    let length = plan.extent.duration.unwrap_or(Duration::from_secs(10));
+    let period = (length / READINGS).max(SHORTEST_PERIOD);
+    let watch = Watch { progress, pid, warmup: plan.warmup, period, watcher: RefCell::new(None) };
+    let record = load::run(plan, &watch)?;
+    let (readings, lost) = watch.finish();
+    Ok(Soak { record, readings, period, lost })
+}
+
+/// Starts the readings with the load.
+struct Watch<'a> {
+    progress: &'a dyn Progress,
+    pid: u32,
+    warmup: Duration,
+    period: Duration,
+    watcher: RefCell<Option<Watcher>>,
+}
+
+/// Reads until it is told to stop, or the process is gone.
+struct Watcher {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<(Vec<Reading>, Option<Duration>)>,
+}
+
+impl Watch<'_> {
+    fn finish(self) -> (Vec<Reading>, Option<Duration>) {
+        let Some(watcher) = self.watcher.into_inner() else { return (Vec::new(), None) };
+        watcher.stop.store(true, Ordering::Release);
+        watcher.thread.join().unwrap_or_default()
+    }
+}
+
+impl Progress for Watch<'_> {
+    fn started(&self, plan: &LoadPlan) {
+        self.progress.started(plan);
+        let stop = Arc::new(AtomicBool::new(false));
+        let (stopped, pid, period) = (stop.clone(), self.pid, self.period);
+        let opens = Instant::now() + self.warmup;
+        let body = move || watch(pid, opens, period, &stopped);
+        // Without the thread there are no readings, and the soak says so.
+        if let Ok(thread) = thread::Builder::new().name("soak".to_owned()).spawn(body) {
+            *self.watcher.borrow_mut() = Some(Watcher { stop, thread });
+        }
+    }
+
+    fn part(&self, part: &CoreInterval) {
+        self.progress.part(part);
+    }
+
+    fn interval(&self, interval: &Interval) {
+        self.progress.interval(interval);
+    }
+
+    fn finished(&self) {
+        // The connections are closed after this: what follows is no reading under load.
+        if let Some(watcher) = &*self.watcher.borrow() {
+            watcher.stop.store(true, Ordering::Release);
+        }
+        self.progress.finished();
+    }
+}
+
+fn watch(pid: u32, opens: Instant, period: Duration, stop: &AtomicBool) -> (Vec<Reading>, Option<Duration>) {
+    let mut readings = Vec::new();
+    let mut due = opens;
+    loop {
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        if stop.load(Ordering::Acquire) {
+            return (readings, None);
+        }
+        match read(pid, opens) {
+            Ok(reading) => readings.push(reading),
+            Err(_) => return (readings, Some(opens.elapsed())),
+        }
+        due += period;
+    }
+}
+
+fn read(pid: u32, opens: Instant) -> io::Result<Reading> {
+    let resident = accounting::resident(pid)?;
+    // A process that has ended and is not yet waited for has no memory, and that is no reading either.
+    if resident == 0 {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    Ok(Reading {
+        at_s: opens.elapsed().as_secs_f64(),
+        resident,
+        descriptors: accounting::descriptors(pid).ok(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Random;
+
+    const MIB: f64 = 1_048_576.0;
+
+    /// Memory that moves in steps of pages, as that of a server under load does, and grows by `per_reading`.
+    fn series(seed: u64, per_reading: f64) -> Vec<f64> {
+        let mut random = Random::new(seed, 0);
+        let mut held: f64 = 0.0;
+        (0..100)
+            .map(|i| {
+                held = 0.8 * held + (random.unit() - 0.5) * 64.0 * 4096.0;
+                (50.0 * MIB + held + per_reading * f64::from(i)) / 4096.0
+            })
+            .map(|pages: f64| pages.round() * 4096.0)
+            .collect()
+    }
+
+    fn findings(per_reading: f64, limit: f64) -> [usize; 3] {
+        let mut counts = [0; 3];
+        for seed in 0..200 {
+            let growth = Growth::of(&series(seed, per_reading), Duration::from_secs(1), limit).unwrap();
+            let at = match growth.finding {
+                Finding::Leak => 0,
+                Finding::NoLeak => 1,
+                Finding::Undecided => 2,
+            };
+            counts[at] += 1;
+        }
+        counts
+    }
+
+    #[test]
+    fn a_leak_is_told_from_noise_and_noise_is_no_leak() {
+        let limit = 10.0 * MIB;
+        // 36 MiB an hour, beside noise of half a MiB.
+        let [leak, none, _] = findings(10.0 * 1024.0 + 2048.0, limit);
+        assert!(leak > 150 && none == 0, "{leak} leaks and {none} none");
+        // No growth, by a limit that a hundred readings resolve; and one that they do not.
+        let [leak, none, _] = findings(0.0, 60.0 * MIB);
+        assert!(leak <= 4 && none > 150, "{leak} leaks and {none} none");
+        let [leak, _, undecided] = findings(0.0, 0.1 * MIB);
+        assert!(leak <= 14 && undecided > 100, "{leak} leaks, {undecided} undecided");
+    }
+
+    #[test]
+    fn what_does_not_move_does_not_leak_and_a_few_readings_say_nothing() {
+        let flat = Growth::of(&[5e6; 20], Duration::from_secs(1), 0.0).unwrap();
+        assert_eq!((flat.finding, flat.per_hour), (Finding::NoLeak, 0.0));
+        assert!(Growth::of(&[5e6; FEWEST - 1], Duration::from_secs(1), 0.0).is_none());
+        let line: Vec<f64> = (0..20).map(|i| f64::from(i) * 1000.0).collect();
+        let growth = Growth::of(&line, Duration::from_secs(1), 1e6).unwrap();
+        assert_eq!(growth.finding, Finding::Leak);
+        assert!((growth.per_hour - 3.6e6).abs() < 1.0, "{growth:?}");
+    }
+}

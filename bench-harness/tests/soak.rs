@@ -1,0 +1,154 @@
+//! `covet-bench memory` and `soak` on real servers.
+
+mod judging;
+mod server;
+
+use std::fs;
+use std::process::Output;
+
+use judging::{Scratch, fails_in_one_line, json, run, service};
+use serde_json::Value;
+use server::Server;
+
+#[test]
+fn memory_is_read_of_any_process() {
+    let server = Server::start();
+    let (url, pid) = (format!("http://{}/plaintext", server.address), server.pid().to_string());
+    let output = run(&[
+        "memory",
+        "--url",
+        &url,
+        "--pid",
+        &pid,
+        "-c",
+        "300",
+        "--repeats",
+        "2",
+        "--output-format",
+        "json",
+    ]);
+    let result = json(&output);
+    assert_eq!(output.status.code(), Some(0), "{result}");
+    let last = &result["runs"][1];
+    assert_eq!(last["connections"], 300);
+    let held = last["with_connections"].as_u64().expect("bytes");
+    // Read at the same time as the kernel's own figure for the process, give or take what a turn of it moves.
+    let now = server.resident();
+    assert!(held.abs_diff(now) < now / 2, "{held} and {now}");
+    let output = run(&["memory", "--url", &url, "--pid", "4194304", "-c", "5"]);
+    fails_in_one_line(&output, 1, &["there is no process 4194304"]);
+    let closing =
+        service(|_| Some("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".to_owned()));
+    let output = run(&["memory", "--url", &format!("http://{closing}/"), "-c", "5"]);
+    fails_in_one_line(&output, 1, &["closes its connections"]);
+}
+
+/// A child that answers and, with an argument, keeps memory and descriptors for every request.
+const PYTHON: &str = r#"
+import os, socket, sys, threading
+leak = int(sys.argv[2])
+kept = []
+def serve(connection):
+    data = b""
+    while True:
+        piece = connection.recv(65536)
+        if not piece: return
+        data += piece
+        while b"\r\n\r\n" in data:
+            data = data.split(b"\r\n\r\n", 1)[1]
+            if leak:
+                kept.append(bytearray(b"x" * leak))
+                if len(kept) % 200 == 0: kept.append(os.dup(1))
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=128)
+while True:
+    connection, _ = listener.accept()
+    threading.Thread(target=serve, args=(connection,), daemon=True).start()
+"#;
+
+fn soak(folder: &Scratch, leak: u32) -> (Output, Value) {
+    let script = folder.0.join("server.py");
+    fs::write(&script, PYTHON).expect("the script is written");
+    let command = format!("python3 {} {{port}} {leak}", script.display());
+    let output = run(&[
+        "soak",
+        "--server-cmd",
+        &command,
+        "-d",
+        "4s",
+        "-R",
+        "500",
+        "-c",
+        "4",
+        "--warmup",
+        "1s",
+        "--limit",
+        "400MB",
+        "--descriptor-limit",
+        "900",
+        "--output-format",
+        "json",
+    ]);
+    let result = json(&output);
+    (output, result)
+}
+
+#[test]
+fn a_leak_is_found_and_its_absence_too() {
+    let folder = Scratch::new();
+    // 500 requests a second that keep 4,096 bytes each are 7.4 GB an hour.
+    let (output, result) = soak(&folder, 4096);
+    assert_eq!(output.status.code(), Some(99), "{}", result["memory"]);
+    assert_eq!(result["memory"]["finding"], "leak", "{}", result["memory"]);
+    let slope = result["memory"]["per_hour"].as_f64().expect("bytes per hour");
+    assert!((2e9..14e9).contains(&slope), "{slope}");
+    assert_eq!(result["descriptors"]["finding"], "leak", "{}", result["descriptors"]);
+    let (output, result) = soak(&folder, 0);
+    assert_eq!(output.status.code(), Some(0), "{} {}", result["memory"], result["descriptors"]);
+    assert_eq!(result["finding"], "no-leak");
+}
+
+#[test]
+fn a_soak_that_is_too_short_is_a_usage_error() {
+    let output = run(&["soak", "-d", "300ms", "-c", "2", "--warmup", "100ms"]);
+    fails_in_one_line(&output, 2, &["too few for a slope"]);
+}
+
+#[test]
+fn the_cost_of_middleware_is_a_ratio_with_an_interval() {
+    if judging::cores() < 2 {
+        return;
+    }
+    let output = run(&[
+        "overhead",
+        "middleware",
+        "--layers",
+        "200",
+        "--pairs",
+        "3",
+        "-d",
+        "300ms",
+        "--output-format",
+        "json",
+    ]);
+    let result = json(&output);
+    assert_eq!(output.status.code(), Some(0), "{result}");
+    let ratio = result["ratio"]["estimate"].as_f64().expect("a number");
+    // Two hundred middleware in a row are no small thing, in any build.
+    assert!((1.2..100.0).contains(&ratio), "{result}");
+    assert_eq!(result["with"]["server_cpu_us"].as_array().map(Vec::len), Some(3));
+    let output =
+        run(&["overhead", "middleware", "--layers", "200", "--pairs", "3", "-d", "300ms", "--limit", "5%"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(matches!(output.status.code(), Some(98 | 99)), "{text}");
+    assert!(text.contains("CPU per request") && text.contains("each "), "{text}");
+}
+
+#[test]
+fn scenarios_that_the_server_side_does_not_have_are_said_to_be_missing() {
+    for (part, word) in [("websocket", "WebSocket"), ("database", "database")] {
+        let output = run(&["overhead", part]);
+        fails_in_one_line(&output, 2, &[&format!("there is no {word} scenario yet")]);
+    }
+    fails_in_one_line(&run(&["overhead", "middleware", "--pairs", "0"]), 2, &["--pairs"]);
+}
