@@ -17,6 +17,7 @@ pub mod manual;
 pub mod memory;
 pub mod merge;
 pub mod null;
+pub mod overhead;
 pub mod peers;
 pub mod run;
 pub mod scenario;
@@ -95,6 +96,8 @@ pub enum Command {
     SlowClients(slow_clients::SlowClientsArgs),
     /// Read a server's memory with so many connections open, each with a request answered
     Memory(memory::MemoryArgs),
+    /// Measure what a part of a service costs, with and without it in interleaved pairs
+    Overhead(overhead::OverheadArgs),
     /// Load a server for long, and judge whether its memory or descriptors leak
     Soak(Box<soak::SoakArgs>),
     /// Judge a claim file on any server, with the verdict as the exit status
@@ -125,6 +128,7 @@ pub fn main() -> ExitCode {
         Some(Command::Merge(args)) => merge::merge(args),
         Some(Command::SlowClients(args)) => slow_clients::slow_clients(args),
         Some(Command::Memory(args)) => memory::memory(args),
+        Some(Command::Overhead(args)) => overhead::overhead(args),
         Some(Command::Soak(args)) => soak::soak(*args),
         Some(Command::Verify(args)) => main_job::verify(*args),
         Some(Command::Man(args)) => manual::man(args),

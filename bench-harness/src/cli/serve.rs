@@ -23,6 +23,9 @@ pub struct ServeArgs {
     /// Cores to serve on: `all`, `physical`, a list such as `0,2-5`
     #[arg(long, value_name = "LIST", default_value = "all")]
     pub cores: String,
+    /// Put so many middleware around the routes, each of which looks at a field of the request and hands it on
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    pub middleware: u16,
     /// TLS.
     #[command(flatten)]
     pub tls: TlsArgs,
@@ -59,7 +62,7 @@ pub fn serve(args: ServeArgs) -> anyhow::Result<Exit> {
     args.defence.apply(&mut config);
     let opened = args.sockets.open(&cores)?;
     let place = describe(&opened.sockets);
-    let service = reference::start(opened.sockets.clone(), cores.clone(), config)?;
+    let service = reference::start(opened.sockets.clone(), cores.clone(), config, args.middleware)?;
     let redirect = args.tls.start_redirect(cores, service.address().port())?;
     if let Some(https) = &https {
         reload_on_hangup(https.config.clone())?;

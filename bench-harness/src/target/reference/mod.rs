@@ -20,7 +20,7 @@ use std::rc::Rc;
 
 use covet_http::server::{Config, serve};
 use covet_http::{Body, Request, Response, StatusCode};
-use covet_router::{Json, Path, Query, Result, Router};
+use covet_router::{Json, Next, Path, Query, Result, Router};
 use covet_runtime::CoreSet;
 use serde::{Deserialize, Serialize};
 
@@ -42,14 +42,28 @@ struct Size {
     n: u64,
 }
 
-/// Starts the service on each core.
+/// Starts the service on each core, with so many middleware around its routes.
 ///
 /// # Errors
 /// When a core does not exist, its ring cannot be made, or descriptors are short.
-pub fn start(sockets: Sockets, cores: CoreSet, config: Config) -> Result<Listening, ListenError> {
+pub fn start(
+    sockets: Sockets,
+    cores: CoreSet,
+    config: Config,
+    middleware: u16,
+) -> Result<Listening, ListenError> {
     Listening::start_on(sockets, cores, "reference", move |listener| {
-        serve(listener, Rc::new(router()), config.clone())
+        let routes = (0..middleware).fold(router(), |routes, _| routes.layer(pass));
+        serve(listener, Rc::new(routes), config.clone())
     })
+}
+
+/// A middleware that does what most do on most requests: it looks at a field, finds nothing to do, and hands on.
+async fn pass(request: Request, next: Next) -> Result<Response> {
+    match request.field("x-reference-refuse") {
+        Some(_) => Ok(bare(StatusCode::FORBIDDEN)),
+        None => Ok(next.run(request).await),
+    }
 }
 
 /// The reference service's routes.
