@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::bundles;
 use crate::bundle::{BundleError, BundleWriter, RunDocument, RunLogs};
@@ -77,10 +77,15 @@ impl Progress for Keep<'_> {
         let mut state = self.state.borrow_mut();
         state.end_run();
         state.runs += 1;
-        let mut logs = state.writer.logs(state.runs);
-        logs.begin(SystemTime::now() + plan.warmup);
-        state.logs = Some(logs);
+        state.logs = Some(state.writer.logs(state.runs));
         self.inner.started(plan);
+    }
+
+    fn opens(&self, at: Instant) {
+        if let Some(logs) = &mut self.state.borrow_mut().logs {
+            logs.begin(SystemTime::now() + at.saturating_duration_since(Instant::now()));
+        }
+        self.inner.opens(at);
     }
 
     fn part(&self, part: &CoreInterval) {

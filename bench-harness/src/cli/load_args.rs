@@ -68,9 +68,10 @@ pub struct LoadArgs {
     /// Open at most so many connections per second
     #[arg(long, value_name = "RATE", value_parser = values::rate)]
     pub connection_rate: Option<f64>,
-    /// Time before the measured window, not recorded
-    #[arg(long, default_value = "1s", value_parser = values::duration)]
-    pub warmup: Duration,
+    /// Time before the measured window, not recorded; `auto` goes on until the load is steady, for 30 s at most, or for as
+    /// long as `auto:2m` says
+    #[arg(long, default_value = "1s", value_parser = WarmUp::parse)]
+    pub warmup: WarmUp,
     /// A request without an answer for this long counts as timed out
     #[arg(short = 'T', long, default_value = "2s", value_parser = values::duration)]
     pub timeout: Duration,
@@ -116,6 +117,45 @@ pub struct LoadArgs {
     /// TLS.
     #[command(flatten)]
     pub secure: SecureArgs,
+}
+
+/// The time before the measured window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WarmUp {
+    /// So long.
+    Fixed(Duration),
+    /// Until the load is steady, and so long at most.
+    UntilSteady(Duration),
+}
+
+impl WarmUp {
+    /// The longest wait for a load to become steady, where none is given.
+    const LONGEST: Duration = Duration::from_secs(30);
+
+    fn parse(text: &str) -> Result<Self, String> {
+        match text.strip_prefix("auto") {
+            Some("") => Ok(Self::UntilSteady(Self::LONGEST)),
+            Some(rest) => match rest.strip_prefix(':') {
+                Some(longest) => values::duration(longest).map(Self::UntilSteady),
+                None => Err(format!("`{text}` is no warm-up: write 5s, auto or auto:2m")),
+            },
+            None => values::duration(text).map(Self::Fixed),
+        }
+    }
+
+    fn least(self) -> Duration {
+        match self {
+            Self::Fixed(length) => length,
+            Self::UntilSteady(_) => Duration::ZERO,
+        }
+    }
+
+    fn longest(self) -> Option<Duration> {
+        match self {
+            Self::Fixed(_) => None,
+            Self::UntilSteady(longest) => Some(longest),
+        }
+    }
 }
 
 fn delay(text: &str) -> Result<Delay, String> {
@@ -183,7 +223,8 @@ impl LoadArgs {
             tls: self.secure.options(),
             connections: self.connections,
             pipeline: self.pipeline,
-            warmup: self.warmup,
+            warmup: self.warmup.least(),
+            steady_within: self.warmup.longest(),
             extent: Extent { duration, requests: self.requests.map(|requests| requests.round() as u64) },
             timeout: self.timeout,
             expect: Expectation { status: self.expect_status, same_length: !self.no_validate_length },
@@ -313,6 +354,17 @@ mod tests {
         );
         assert!(plan("--session 5").unwrap_err().to_string().contains("--rate"));
         assert_eq!(plan("-n 5k").unwrap().extent, Extent { duration: None, requests: Some(5000) });
+    }
+
+    #[test]
+    fn a_warm_up_has_a_length_or_a_longest() {
+        let of = |line: &str| plan(line).map(|plan| (plan.warmup, plan.steady_within)).unwrap();
+        let seconds = Duration::from_secs;
+        assert_eq!(of(""), (seconds(1), None));
+        assert_eq!(of("--warmup 5s"), (seconds(5), None));
+        assert_eq!(of("--warmup auto"), (seconds(0), Some(seconds(30))));
+        assert_eq!(of("--warmup auto:2m"), (seconds(0), Some(seconds(120))));
+        assert!(plan("--warmup automatic").is_err() && plan("--warmup auto:x").is_err());
     }
 
     #[test]

@@ -203,7 +203,10 @@ impl Progress for Bar {
     fn started(&self, plan: &LoadPlan) {
         // A series has the line anew for each of its runs.
         self.0.reset();
-        self.0.set_message(format!("warming up for {:?}", plan.warmup));
+        self.0.set_message(match plan.steady_within {
+            Some(longest) => format!("warming up until steady, {longest:?} at most"),
+            None => format!("warming up for {:?}", plan.warmup),
+        });
     }
 
     fn interval(&self, interval: &Interval) {

@@ -35,6 +35,7 @@ fn shortened(plan: &LoadPlan) -> LoadPlan {
         requests_per_connection: None,
         connection_rate: None,
         warmup: WARMUP,
+        steady_within: None,
         extent: Extent { duration: Some(LENGTH), requests: None },
         canary: false,
         ..plan.clone()

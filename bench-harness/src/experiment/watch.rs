@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Map;
 
@@ -85,6 +85,10 @@ impl Progress for Watch<'_> {
     fn started(&self, plan: &LoadPlan) {
         *self.sofar.borrow_mut() = SoFar::default();
         self.inner.started(plan);
+    }
+
+    fn opens(&self, at: Instant) {
+        self.inner.opens(at);
     }
 
     fn part(&self, part: &CoreInterval) {

@@ -15,6 +15,7 @@ use super::canary::Canary;
 use super::generator::generate;
 use super::job::{Event, Job};
 use super::observer::Observer;
+use super::settling::Settling;
 use super::tls::Security;
 use super::traffic::Traffic;
 use super::transport::Endpoint;
@@ -34,6 +35,9 @@ const DESCRIPTORS_OF_PROCESS: u64 = 64;
 pub trait Progress {
     /// All connections are open, and the warm-up begins.
     fn started(&self, plan: &LoadPlan);
+
+    /// The measured window opens at this time, which is near.
+    fn opens(&self, _at: Instant) {}
 
     /// A second of the measured window is over on one core.
     fn part(&self, _part: &CoreInterval) {}
@@ -129,6 +133,8 @@ fn conduct(
     let mut merger = Merger::new(cores);
     let mut ready = 0;
     let mut aborted = None;
+    let mut settling = Settling::of(plan);
+    let mut warmed_up = None;
     let (mut observer, mut canary) = (None, None);
     let mut records = Vec::with_capacity(cores);
     // The channel ends when every core has: each holds a sender until then.
@@ -139,17 +145,25 @@ fn conduct(
                 if ready == cores {
                     progress.started(plan);
                     let start = Instant::now() + LEAD;
-                    // Without it the record says that nobody watched.
-                    observer = Observer::start(start + plan.warmup).ok();
-                    // A step of a session alone has nothing of what the steps before it were told.
-                    if plan.canary && !plan.scenario {
-                        canary = Canary::start(job.clone(), &plan.cpus, start + plan.warmup).ok();
+                    if settling.is_none() {
+                        progress.opens(start + plan.warmup);
+                        (observer, canary) = watch_from(plan, job, start + plan.warmup);
                     }
                     // Set only here, so it cannot have been set before.
                     let _ = job.start.set(start);
                 }
             }
             Event::Failed(error) => return Err(error),
+            Event::Observation(part) => {
+                if let Some(end) = settling.as_mut().and_then(|settling| settling.add(part)) {
+                    // Every core looks once more before.
+                    let window = Instant::now() + job.observation * 2 + LEAD;
+                    progress.opens(window);
+                    (observer, canary) = watch_from(plan, job, window);
+                    let _ = job.window.set(window);
+                    (settling, warmed_up) = (None, Some(end));
+                }
+            }
             Event::Interval(part) => {
                 progress.part(&part);
                 if let Some(interval) = merger.add(*part) {
@@ -168,7 +182,16 @@ fn conduct(
         return Err(LoadError::CoreLost);
     }
     let probes = Probes { canary: canary.and_then(Canary::finish), ..Probes::default() };
-    Ok(RunRecord { platform, probes, aborted, ..merger.finish(conditions, &records) })
+    Ok(RunRecord { platform, probes, aborted, warmed_up, ..merger.finish(conditions, &records) })
+}
+
+/// Starts what watches beside the load, from the opening of the window.
+fn watch_from(plan: &LoadPlan, job: &Arc<Job>, opens: Instant) -> (Option<Observer>, Option<Canary>) {
+    // Without it the record says that nobody watched.
+    let observer = Observer::start(opens).ok();
+    // A step of a session alone has nothing of what the steps before it were told.
+    let canary = (plan.canary && !plan.scenario).then(|| Canary::start(job.clone(), &plan.cpus, opens).ok());
+    (observer, canary.flatten())
 }
 
 fn conditions(plan: &LoadPlan) -> Conditions {
@@ -188,6 +211,7 @@ fn conditions(plan: &LoadPlan) -> Conditions {
         protocol: if plan.url.is_secure() { "HTTP/1.1 over TLS" } else { "HTTP/1.1" },
         tls: plan.url.is_secure().then(|| plan.tls.to_string()),
         warmup: plan.warmup,
+        steady_within: plan.steady_within,
         duration: plan.extent.duration.unwrap_or_default(),
         timeout: plan.timeout,
         generator_cpus: plan.cpus.clone(),

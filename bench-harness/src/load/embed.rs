@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use covet_http::Method;
 
-use super::{Extent, LoadError, LoadPlan, NoProgress, TargetUrl, place, run};
+use super::{Extent, LoadError, LoadPlan, NoProgress, TargetUrl, TlsOptions, place, run};
 use crate::clock::{Arrivals, Delay};
 use crate::record::{LoopModel, RunRecord};
 
@@ -94,6 +94,19 @@ impl LoadTest {
     /// Time before the measured window.
     pub fn warmup(mut self, warmup: Duration) -> Self {
         self.shape.warmup = warmup;
+        self
+    }
+
+    /// Warms up until the load is steady, and for so long at most; the guard `warm-up` says what came of it.
+    pub fn warmup_until_steady(mut self, longest: Duration) -> Self {
+        self.shape.warmup = Duration::ZERO;
+        self.shape.steady_within = Some(longest);
+        self
+    }
+
+    /// How connections to an `https` URL are secured.
+    pub fn tls(mut self, options: TlsOptions) -> Self {
+        self.shape.tls = options;
         self
     }
 

@@ -15,6 +15,7 @@ use super::dispatch::dispatch;
 use super::job::{Event, Job};
 use super::opening::Opening;
 use super::pauses::observe;
+use super::settling::settle;
 use super::timeouts::watch;
 use super::transport::{Transport, is_of_session};
 use super::worker::Worker;
@@ -59,8 +60,12 @@ pub(super) async fn generate(job: Arc<Job>, core: usize, events: Sender<Event>) 
     spawn(dispatch(worker.clone())).detach();
     spawn(observe(worker.clone())).detach();
 
-    let window = start + job.warmup;
-    time::sleep_until(window).await;
+    let window = if job.settles {
+        settle(&worker, start, &events).await
+    } else {
+        time::sleep_until(start + job.warmup).await;
+        start + job.warmup
+    };
     let opened = time::now();
     let (cpu_before, wait_before, lost_before) =
         (thread_cpu_time(), thread_wait_time(), thread_preemptions());

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::plan::Expectation;
+use super::settling::{self, Observation};
 use super::tls::Security;
 use super::traffic::Traffic;
 use super::transport::Endpoint;
@@ -34,12 +35,18 @@ pub(super) struct Job {
     pub(super) cores: usize,
     pub(super) depth: u64,
     pub(super) warmup: Duration,
+    /// Whether the warm-up goes on until the load is steady.
+    pub(super) settles: bool,
+    /// The time between two looks at a load that is to become steady.
+    pub(super) observation: Duration,
     pub(super) duration: Option<Duration>,
     pub(super) requests: Option<u64>,
     pub(super) timeout: Duration,
     pub(super) expect: Expectation,
     /// When all cores begin; set once all are connected.
     pub(super) start: OnceLock<Instant>,
+    /// When the window opens, where that is not a matter of time; set once the load is steady.
+    pub(super) window: OnceLock<Instant>,
     /// Set where the run is not to begin, because a core could not get ready.
     pub(super) abandoned: AtomicBool,
     /// Set where the window is to close before its time.
@@ -80,11 +87,14 @@ impl Job {
             cores: plan.cpus.len(),
             depth: plan.pipeline as u64,
             warmup: plan.warmup,
+            settles: plan.steady_within.is_some(),
+            observation: settling::observation(plan),
             duration: plan.extent.duration,
             requests: plan.extent.requests,
             timeout: plan.timeout,
             expect: plan.expect.clone(),
             start: OnceLock::new(),
+            window: OnceLock::new(),
             abandoned: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
         }
@@ -119,6 +129,8 @@ pub(super) enum Event {
     Ready,
     /// The core cannot take part.
     Failed(LoadError),
+    /// The core looked whether its load is steady.
+    Observation(Observation),
     /// The core finished a second of the window.
     Interval(Box<CoreInterval>),
     /// The core finished the run.

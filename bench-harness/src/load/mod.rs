@@ -26,6 +26,7 @@ mod reader;
 mod receiving;
 mod request;
 mod sending;
+mod settling;
 mod tally;
 mod template;
 mod timeouts;

@@ -89,6 +89,9 @@ pub struct LoadPlan {
     pub pipeline: usize,
     /// Time before the measured window.
     pub warmup: Duration,
+    /// Where it is given, the warm-up goes on until the load is steady, for so long at most; `warmup` is then the least
+    /// that it lasts.
+    pub steady_within: Option<Duration>,
     /// When the run ends.
     pub extent: Extent,
     /// After this long without an answer a request is given up, and a connection attempt too.
@@ -123,6 +126,7 @@ impl LoadPlan {
             cpus,
             pipeline: 1,
             warmup: Duration::from_secs(1),
+            steady_within: None,
             extent: Extent { duration: Some(Duration::from_secs(10)), requests: None },
             timeout: Duration::from_secs(2),
             expect: Expectation { status: None, same_length: true },
@@ -174,6 +178,11 @@ impl LoadPlan {
             return invalid(
                 "think time is of a closed loop, or within sessions: leave --rate out, or give a --session",
             );
+        }
+        if self.steady_within.is_some()
+            && (!self.stages.is_empty() || matches!(self.arrivals, Arrivals::Trace(_)))
+        {
+            return invalid("a load that changes by plan is never steady: give the --warmup a length");
         }
         match self.loop_model {
             LoopModel::PartlyOpen { requests: 0, .. } => invalid("a session needs a request"),

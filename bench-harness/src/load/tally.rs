@@ -189,6 +189,11 @@ impl Tally {
         self.away += time * u32::try_from(slots).unwrap_or(u32::MAX);
     }
 
+    /// How many requests have ended, and how long they took in all.
+    pub(super) fn ended(&self) -> (u64, Duration) {
+        (self.completed + self.failed, self.service_sum)
+    }
+
     /// Cuts the current interval off at `now`.
     pub(super) fn cut_interval(&mut self, now: Instant, core: usize, backlog: u64) -> CoreInterval {
         let clocks = self.clocks.as_mut().map(|clocks| std::mem::take(&mut **clocks)).unwrap_or_default();

@@ -71,6 +71,9 @@ pub struct Conditions {
     /// Time before the measured window.
     #[serde(serialize_with = "seconds")]
     pub warmup: Duration,
+    /// Where the warm-up was to last until the load was steady: for how long at most.
+    #[serde(serialize_with = "optional_seconds")]
+    pub steady_within: Option<Duration>,
     /// Length of the measured window asked for; the record's `elapsed` is what it was.
     #[serde(serialize_with = "seconds")]
     pub duration: Duration,
@@ -89,6 +92,13 @@ pub struct Conditions {
 
 pub(super) fn seconds<S: serde::Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(value.as_secs_f64())
+}
+
+fn optional_seconds<S: serde::Serializer>(
+    value: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    value.map(|value| value.as_secs_f64()).serialize(serializer)
 }
 
 /// The release of the running kernel, as `uname -r` prints it.

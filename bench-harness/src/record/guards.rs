@@ -50,6 +50,7 @@ impl RunRecord {
                 guards.extend([self.open_closure(), self.saturation(), self.punctuality(), self.overload()]);
             }
         }
+        guards.extend(self.warm_up());
         guards.extend(self.steadiness());
         guards.extend(self.guards_beside());
         guards

@@ -49,6 +49,11 @@ impl RunRecord {
             "guards": guards,
             "conditions": self.conditions,
             "aborted": self.aborted,
+            "warm_up": self.warmed_up.map(|end| json!({
+                "took_s": end.took.as_secs_f64(),
+                "steady": end.steady,
+                "transient_s": end.transient.as_secs_f64(),
+            })),
             "elapsed_s": self.elapsed.as_secs_f64(),
             "rate": self.rate(),
             "requests": {
@@ -71,6 +76,7 @@ impl RunRecord {
             "connections_opened": self.opened,
             "cut_off": self.cut_off,
             "response": hist(&self.response),
+            "within_run": self.within_run(),
             "service": hist(&self.service),
             "lateness": self.lateness.as_ref().map(hist),
             "generator_lateness": self.generator_lateness.as_ref().map(hist),
@@ -106,6 +112,23 @@ impl RunRecord {
             "slots_in_use": self.slots_in_use,
             "intervals": intervals,
         })
+    }
+}
+
+impl RunRecord {
+    /// What this run alone says of each quantile of the response time.
+    fn within_run(&self) -> Value {
+        let of = |q: f64| {
+            let interval = self.interval_within(q);
+            json!({
+                "dispersion": self.dispersion(q),
+                "effective_requests": self.effective(q),
+                "borne": self.bears_alone(q),
+                "lower_ns": interval.map(|interval| nanos(interval.0)),
+                "upper_ns": interval.map(|interval| nanos(interval.1)),
+            })
+        };
+        REPORTED_QUANTILES.iter().map(|(q, name)| ((*name).to_owned(), of(*q))).collect::<Map<_, _>>().into()
     }
 }
 

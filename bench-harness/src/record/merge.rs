@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::dispersion::Blocks;
 use super::{Conditions, Errors, Handshakes, Hist, Interval, LoopModel, Probes, RunRecord};
 
 /// One core's part of one second.
@@ -72,6 +73,7 @@ pub(crate) struct Merger {
     cores: usize,
     open: BTreeMap<usize, Vec<CoreInterval>>,
     intervals: Vec<Interval>,
+    blocks: Blocks,
     /// Response times of each core.
     workers: Vec<Hist>,
     service: Option<Hist>,
@@ -86,6 +88,7 @@ impl Merger {
             cores,
             open: BTreeMap::new(),
             intervals: Vec::new(),
+            blocks: Blocks::default(),
             workers: Vec::new(),
             service: None,
             lateness: None,
@@ -118,9 +121,11 @@ impl Merger {
             add(&mut self.lateness, part.lateness.as_ref());
             add(&mut self.generator_lateness, part.generator_lateness.as_ref());
         }
+        let length = parts.iter().map(|part| part.length).max().unwrap_or_default();
+        self.blocks.add(&response, length);
         self.intervals.push(Interval {
             start: Duration::from_secs(index as u64),
-            length: parts.iter().map(|part| part.length).max().unwrap_or_default(),
+            length,
             completed: parts.iter().map(|part| part.completed).sum(),
             failed: parts.iter().map(|part| part.failed).sum(),
             p50: response.quantile(0.5),
@@ -172,6 +177,8 @@ impl Merger {
         RunRecord {
             elapsed,
             aborted: None,
+            warmed_up: None,
+            blocks: self.blocks,
             sent: sum(|core| core.sent),
             completed: sum(|core| core.completed),
             failed: sum(|core| core.failed),

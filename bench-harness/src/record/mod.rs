@@ -5,6 +5,7 @@
 //! loop intends nothing, so its response and service times are the same.
 
 mod conditions;
+mod dispersion;
 mod errors;
 mod guards;
 mod guards_beside;
@@ -18,6 +19,10 @@ mod text;
 
 use std::time::Duration;
 
+use crate::stats::LEVEL;
+use crate::stats::order::within_run;
+use dispersion::Blocks;
+
 pub use conditions::{Conditions, LoopModel, cpu_model, kernel_release};
 pub use errors::{ErrorClass, Errors};
 pub use guards::{Guard, GuardOutcome};
@@ -27,6 +32,7 @@ pub use json::SCHEMA;
 pub use merge::CoreInterval;
 pub(crate) use merge::{CoreRecord, Merger};
 pub use platform::{Doubling, Kernel, Platform, Probes};
+pub use steadiness::WarmedUp;
 
 /// The quantiles that are reported where the data bear them.
 pub const REPORTED_QUANTILES: [(f64, &str); 6] =
@@ -60,6 +66,8 @@ pub struct RunRecord {
     pub conditions: Conditions,
     /// The measured window's actual length.
     pub elapsed: Duration,
+    /// How the warm-up ended, where it was to last until the load was steady.
+    pub warmed_up: Option<WarmedUp>,
     /// Why the window closed before its time, where it did.
     pub aborted: Option<String>,
     /// Requests sent within the window.
@@ -104,6 +112,8 @@ pub struct RunRecord {
     pub connect: Hist,
     /// The TLS handshakes; `None` where connections were plain.
     pub tls: Option<Handshakes>,
+    /// Response times over time, for how much they depend on each other.
+    pub(crate) blocks: Blocks,
     /// The response times of each generator core.
     pub workers: Vec<Hist>,
     /// Ages, from their intended start, of the requests in flight or queued when the window closed, and of those whose
@@ -161,10 +171,37 @@ impl RunRecord {
         (lower.quantile(q), upper)
     }
 
-    /// Whether enough requests lie beyond quantile `q` for it to mean anything: n(1-q) ≥ 10.
+    /// Whether enough requests lie beyond quantile `q` for it to mean anything among other runs: n(1-q) ≥ 10.
     pub fn bears(&self, q: f64) -> bool {
         // The tolerance keeps 1 - 0.9 from making 100 requests too few for p90.
         self.response.len() as f64 * (1.0 - q) >= 10.0 - 1e-6
+    }
+
+    /// How many of the run's requests carry the information of one independent request, as far as quantile `q` of the
+    /// response time goes: the index of dispersion of their number beyond it from second to second. `None` with fewer
+    /// than eight seconds, where nothing is known of it.
+    pub fn dispersion(&self, q: f64) -> Option<f64> {
+        self.blocks.dispersion(q)
+    }
+
+    /// How many independent requests the run is worth for quantile `q`; all of them where nothing is known.
+    pub fn effective(&self, q: f64) -> f64 {
+        self.response.len() as f64 / self.dispersion(q).unwrap_or(1.0)
+    }
+
+    /// Whether enough independent requests lie beyond quantile `q` for this run alone to say something of it:
+    /// [`RunRecord::effective`] · (1-q) ≥ 10.
+    pub fn bears_alone(&self, q: f64) -> bool {
+        self.effective(q) * (1.0 - q) >= 10.0 - 1e-6
+    }
+
+    /// The 95 % interval of the response time at quantile `q` within this run. Other runs lie outside it more often
+    /// than not: it is the least that is not known. `None` where the dependence of the requests is not known, or they
+    /// are too few.
+    pub fn interval_within(&self, q: f64) -> Option<(Duration, Duration)> {
+        let dispersion = self.dispersion(q)?;
+        let (lower, upper) = within_run(&self.response, q, dispersion, LEVEL)?;
+        Some((Duration::from_nanos(lower), Duration::from_nanos(upper)))
     }
 
     /// CPU time of the generator for each completed request; zero when nothing completed.

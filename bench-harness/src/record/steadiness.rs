@@ -1,10 +1,39 @@
 //! Whether the seconds of a window look alike.
 
+use std::time::Duration;
+
 use super::{Guard, GuardOutcome, Interval, LoopModel, RunRecord};
 use crate::stats::trend::drift;
 use crate::stats::warmup::{WarmUp, mser5};
 
+/// How a warm-up ended that was to last until the load was steady.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WarmedUp {
+    /// How long it took.
+    pub took: Duration,
+    /// Whether the load was steady then; if not, that was the longest that was allowed.
+    pub steady: bool,
+    /// The part of it at its beginning that was not like the rest.
+    pub transient: Duration,
+}
+
 impl RunRecord {
+    /// What came of a warm-up until the load is steady; `None` where its length was given.
+    pub(super) fn warm_up(&self) -> Option<Guard> {
+        let WarmedUp { took, steady, transient } = self.warmed_up?;
+        let (outcome, detail) = if steady {
+            let detail =
+                format!("steady after {took:.2?}, the first {transient:.2?} of which were transient");
+            (GuardOutcome::Passed, detail)
+        } else {
+            (
+                GuardOutcome::Warning,
+                format!("never steady within {took:.2?}: the window may be like no other"),
+            )
+        };
+        Some(Guard { name: "warm-up", outcome, detail })
+    }
+
     /// The check for a drift from the first second to the last: of the rate in a closed loop, of the median in an open
     /// one, whose rate is given. `None` with fewer than eight whole seconds, and where the rate changes by plan.
     ///

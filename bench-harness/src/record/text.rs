@@ -67,6 +67,11 @@ impl RunRecord {
             1 => "1 thread".to_owned(),
             count => format!("{count} threads"),
         };
+        let warm_up = match &self.warmed_up {
+            Some(end) if end.steady => format!("{} until steady", time(end.took)),
+            Some(end) => format!("{} and never steady", time(end.took)),
+            None => time(conditions.warmup),
+        };
         let mut shape = String::new();
         for (name, value) in [
             ("arrivals", conditions.arrivals.clone()),
@@ -80,10 +85,9 @@ impl RunRecord {
             }
         }
         format!(
-            "  conditions  {shape}generator CPU {} ({}), server {server}, warm-up {}, measured {}, one run, Linux {}, {}",
+            "  conditions  {shape}generator CPU {} ({}), server {server}, warm-up {warm_up}, measured {}, one run, Linux {}, {}",
             format_cpus(&conditions.generator_cpus),
             threads,
-            time(conditions.warmup),
             time(self.elapsed),
             conditions.kernel,
             conditions.cpu_model
@@ -147,12 +151,14 @@ impl RunRecord {
         if self.response.is_empty() {
             return Vec::new();
         }
-        let mut lines = vec![format!("  latency     {}", self.quantiles(&self.response))];
+        let borne = |q: f64| self.bears_alone(q);
+        let mut lines = vec![format!("  latency     {}", quantiles(&self.response, borne))];
         if let Some(late) = &self.lateness {
             lines[0].push_str("  (from the intended start)");
-            lines.push(format!("  service     {}", self.quantiles(&self.service)));
+            lines.push(format!("  service     {}", quantiles(&self.service, borne)));
             lines.push(format!("  lateness    {}", self.quantiles(late)));
         }
+        lines.extend(self.within_line());
         if *self.first_byte != *self.service {
             lines.push(format!("  first byte  {}", self.quantiles(&self.first_byte)));
         }
@@ -179,14 +185,23 @@ impl RunRecord {
     }
 
     fn quantiles(&self, hist: &Hist) -> String {
-        let borne = |q: f64| hist.len() as f64 * (1.0 - q) >= 10.0 - 1e-6;
-        let mut parts: Vec<String> = REPORTED_QUANTILES
-            .iter()
-            .filter(|(q, _)| borne(*q))
-            .map(|(q, name)| format!("{name} {}", time(hist.quantile(*q))))
-            .collect();
-        parts.push(format!("max {}", time(Duration::from_nanos(hist.max()))));
-        parts.join("  ")
+        quantiles(hist, |_| true)
+    }
+
+    /// What this run alone knows of the latencies above, where that is known.
+    fn within_line(&self) -> Option<String> {
+        let mut parts = Vec::new();
+        for (q, name) in REPORTED_QUANTILES.into_iter().filter(|(q, _)| self.bears(*q)) {
+            match self.interval_within(q).filter(|_| self.bears_alone(q)) {
+                Some((lower, upper)) => parts.push(format!("{name} [{}, {}]", time(lower), time(upper))),
+                // Without the dispersion there is nothing to say of any.
+                None if self.dispersion(q).is_none() => {}
+                None => {
+                    parts.push(format!("{name} not borne by {} effective requests", si(self.effective(q))))
+                }
+            }
+        }
+        (!parts.is_empty()).then(|| format!("  within run  {}  (95 %)", parts.join("  ")))
     }
 
     fn unfinished_line(&self) -> Option<String> {
@@ -248,6 +263,17 @@ impl RunRecord {
         lines.push(format!("  verdict     {verdict} ({made} of {} checks)", guards.len()));
         lines
     }
+}
+
+fn quantiles(hist: &Hist, borne: impl Fn(f64) -> bool) -> String {
+    let enough = |q: f64| hist.len() as f64 * (1.0 - q) >= 10.0 - 1e-6;
+    let mut parts: Vec<String> = REPORTED_QUANTILES
+        .iter()
+        .filter(|(q, _)| enough(*q) && borne(*q))
+        .map(|(q, name)| format!("{name} {}", time(hist.quantile(*q))))
+        .collect();
+    parts.push(format!("max {}", time(Duration::from_nanos(hist.max()))));
+    parts.join("  ")
 }
 
 /// A length of time with three digits: `1.23 ms`.

@@ -1,5 +1,7 @@
 //! Where the warm-up of a run ends.
 
+use super::trend::{STEADY, drift};
+
 /// Observations in a batch.
 const BATCH: usize = 5;
 /// Batches at the end that no truncation point may lie in: a few batches can agree by chance.
@@ -45,6 +47,35 @@ pub fn mser5(series: &[f64]) -> WarmUp {
     if best > batches.len() / 2 { WarmUp::NeverSteady } else { WarmUp::Ends { discard: best * BATCH } }
 }
 
+/// Observations below which no series is called settled: with fewer, no truncation point lies in the second half.
+const FEWEST: usize = 4 * LAST * BATCH;
+
+/// How many leading observations of a series are transient, where what follows them is steady: MSER-5 cuts within the
+/// first half, the rest does not drift, and its end is like what is before. `None` where it is not steady, or cannot be
+/// told.
+pub fn settled(series: &[f64]) -> Option<usize> {
+    if series.len() < FEWEST {
+        return None;
+    }
+    let WarmUp::Ends { discard } = mser5(series) else { return None };
+    let kept = &series[discard..];
+    (drift(kept)?.is_steady() && !ends_differently(kept)).then_some(discard)
+}
+
+/// Whether the last batches are on another level than those before: a slope over all of them does not see a step at the
+/// end.
+fn ends_differently(series: &[f64]) -> bool {
+    let batches: Vec<f64> =
+        series.rchunks_exact(BATCH).map(|chunk| chunk.iter().sum::<f64>() / BATCH as f64).collect();
+    let (last, before) = batches.split_at(LAST.min(batches.len()));
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    let (centre, count) = (mean(before), before.len() as f64);
+    let variance = before.iter().map(|y| (y - centre).powi(2)).sum::<f64>() / (count - 1.0);
+    // Three standard errors of the difference, for this is looked at again and again.
+    let noise = 3.0 * (variance * (1.0 / last.len() as f64 + 1.0 / count)).sqrt();
+    (mean(last) - centre).abs() > noise.max(STEADY * centre.abs())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,6 +91,26 @@ mod tests {
     fn what_climbs_to_its_end_was_never_steady() {
         let series: Vec<f64> = (0..100).map(f64::from).collect();
         assert_eq!(mser5(&series), WarmUp::NeverSteady);
+    }
+
+    #[test]
+    fn what_is_cut_off_must_leave_something_steady() {
+        let noise = |i: u32| f64::from(i * 7919 % 13);
+        let rise: Vec<f64> = (0..100).map(|i| f64::from(i.min(20)) * 50.0 + noise(i)).collect();
+        assert!(settled(&rise).is_some_and(|transient| (15..=25).contains(&transient)));
+        let climb: Vec<f64> = (0..100).map(|i| 1000.0 + f64::from(i) * 10.0 + noise(i)).collect();
+        assert_eq!((settled(&climb), settled(&rise[..40])), (None, None));
+    }
+
+    #[test]
+    fn a_step_near_the_end_is_no_end_of_the_warm_up() {
+        let noise = |i: u32| f64::from(i * 7919 % 13) / 10.0;
+        for step in [80, 90, 95] {
+            let series: Vec<f64> = (0..100).map(|i| if i < step { 3.0 } else { 20.0 } + noise(i)).collect();
+            assert_eq!(settled(&series), None, "{step}");
+        }
+        let early: Vec<f64> = (0..160).map(|i| if i < 70 { 3.0 } else { 20.0 } + noise(i)).collect();
+        assert_eq!(settled(&early), Some(70));
     }
 
     #[test]
