@@ -152,3 +152,31 @@ fn scenarios_that_the_server_side_does_not_have_are_said_to_be_missing() {
     }
     fails_in_one_line(&run(&["overhead", "middleware", "--pairs", "0"]), 2, &["--pairs"]);
 }
+
+#[test]
+fn the_cost_of_tls_is_measured_with_and_without_handshakes() {
+    if judging::cores() < 2 {
+        return;
+    }
+    let ratio = |more: &[&str]| {
+        let base = ["overhead", "tls", "--pairs", "2", "-d", "400ms", "--output-format", "json"];
+        let output = run(&[&base[..], more].concat());
+        let result = json(&output);
+        assert_eq!(output.status.code(), Some(0), "{result}");
+        assert_eq!(result["part"].as_str().map(|part| &part[..3]), Some("TLS"));
+        result["ratio"]["estimate"].as_f64().expect("a number")
+    };
+    let (kept, anew) = (ratio(&[]), ratio(&["--requests-per-connection", "1", "--no-resume"]));
+    // A whole handshake for each request costs more than its record.
+    assert!(kept > 1.0 && anew > kept, "{kept} and {anew}");
+}
+
+#[test]
+fn memory_is_not_read_over_tls() {
+    let command =
+        format!("{} serve --listen 127.0.0.1:{{port}} --tls-self-signed", env!("CARGO_BIN_EXE_covet-bench"));
+    let port = judging::nobody().port();
+    let url = format!("https://127.0.0.1:{port}/plaintext");
+    let output = run(&["memory", "--url", &url, "--server-cmd", &command, "-c", "5"]);
+    fails_in_one_line(&output, 1, &["plain http", "https://127.0.0.1"]);
+}

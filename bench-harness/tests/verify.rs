@@ -151,6 +151,28 @@ fn a_rate_is_judged_on_a_server_that_runs_and_on_one_that_is_started() {
 }
 
 #[test]
+fn a_server_is_judged_over_tls() {
+    if cores() < 2 {
+        return;
+    }
+    let folder = Scratch::new();
+    let claim = claim_file("errors-1pct.toml");
+    let port = nobody().port();
+    let url = format!("https://127.0.0.1:{port}/plaintext");
+    let command =
+        format!("{} serve --listen 127.0.0.1:{{port}} --tls-self-signed", env!("CARGO_BIN_EXE_covet-bench"));
+    let output = verify(&claim, &folder, &["--url", &url, "--server-cmd", &command, "--insecure"]);
+    expect(&output, 0, "confirmed");
+    let conditions = json(&output)["layers"][0]["conditions"].to_string();
+    assert!(conditions.contains("HTTP/1.1 over TLS"), "{conditions}");
+    // Without --insecure its certificate convinces nobody, and no answer is no measurement.
+    let output = verify(&claim, &folder, &["--url", &url, "--server-cmd", &command]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("certificate"), "{stderr}");
+}
+
+#[test]
 fn cores_that_a_claim_states_and_the_server_lacks_are_noted() {
     if cores() < 2 {
         return;

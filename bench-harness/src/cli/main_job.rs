@@ -25,6 +25,7 @@ use super::exit::{Advise, Exit};
 use super::run::OutputFormat;
 use super::subject_args::SubjectArgs;
 use crate::experiment::Subject;
+use crate::load::TlsOptions;
 use crate::report::{self, Environment, LayerResult, Report, model};
 use crate::verdict::judge::{self, Evidence};
 use crate::verdict::{Claim, Verdict};
@@ -65,7 +66,8 @@ pub fn main_job(args: MainJobArgs) -> anyhow::Result<Exit> {
     let path = claim.measure.path.clone().unwrap_or_else(|| PATH.to_owned());
     let subject = Subject::Reference { path, cpus: layout.server.clone(), arguments: Vec::new() };
     let pace = if args.short { Pace::SHORT } else { Pace::FULL };
-    let order = Order { claim, subject, layout, pace, thorough: false, notes: Vec::new() };
+    let tls = TlsOptions::default();
+    let order = Order { claim, subject, layout, pace, thorough: false, notes: Vec::new(), tls };
     let outcome = judge_and_report(order, &args.out, OutputFormat::Text)?;
     Ok(if outcome.complete { Exit::Success } else { Exit::Inconclusive })
 }
@@ -119,10 +121,12 @@ pub fn verify(args: VerifyArgs) -> anyhow::Result<Exit> {
     claim.tolerance = args.tolerance.unwrap_or(claim.tolerance);
     let path = claim.measure.path.clone().unwrap_or_else(|| PATH.to_owned());
     let mut chosen = args.subject.choose(&path)?;
+    let tls = args.subject.secure.options();
     let notes = chosen.serve_on(claim.stated.cores).into_iter().collect();
     let pace = if args.short { Pace::SHORT } else { Pace::FULL };
     let pace = pace.with(args.repeats.map(usize::from), args.duration);
-    let order = Order { claim, subject: chosen.subject, layout: chosen.layout, pace, thorough: true, notes };
+    let order =
+        Order { claim, subject: chosen.subject, layout: chosen.layout, pace, thorough: true, notes, tls };
     let outcome = judge_and_report(order, &args.out, args.output_format)?;
     Ok(outcome.verdict.exit())
 }

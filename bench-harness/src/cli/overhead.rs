@@ -13,6 +13,7 @@ use super::main_job::layout::Layout;
 use super::run::{OutputFormat, write_out};
 use super::values;
 use crate::experiment::{Subject, ab};
+use crate::load::TlsOptions;
 use crate::report::quantity::{percent, three_digits};
 use crate::stats::ratio::LogRatio;
 use crate::stats::spread::median;
@@ -23,6 +24,8 @@ const WARMUP: Duration = Duration::from_millis(300);
 /// What a service is measured with and without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Part {
+    /// TLS 1.3, or the newest version that both speak.
+    Tls,
     /// Middleware that looks at the request and hands it on.
     Middleware,
     /// Messages over WebSocket.
@@ -49,6 +52,12 @@ pub struct OverheadArgs {
     /// Requests in flight on each connection
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub pipeline: u16,
+    /// Open each connection anew after so many requests: with TLS, the handshakes are then in the cost
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    pub requests_per_connection: Option<u64>,
+    /// Do not resume the TLS sessions of earlier connections
+    #[arg(long)]
+    pub no_resume: bool,
     /// The cost that is allowed, such as 20%: above it the exit status is 99, and 98 where that is undecided
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub limit: Option<f64>,
@@ -67,6 +76,7 @@ pub struct OverheadArgs {
 pub fn overhead(args: OverheadArgs) -> anyhow::Result<Exit> {
     let arguments = match args.part {
         Part::Middleware => vec![format!("--middleware={}", args.layers)],
+        Part::Tls => vec!["--tls-self-signed".to_owned()],
         Part::Websocket => return Err(not_yet("WebSocket", "the reference service does not speak it")),
         Part::Database => {
             return Err(not_yet("database", "the reference service has no route that asks one"));
@@ -86,10 +96,15 @@ pub fn overhead(args: OverheadArgs) -> anyhow::Result<Exit> {
         arguments,
     };
     let connections = layout.connections();
-    let start = |subject: Subject| Rig::start(&subject, &layout, connections, WARMUP);
+    // The certificate is of the service's own making, and nobody is to be convinced by it.
+    let tls = TlsOptions { verify: false, resume: !args.no_resume, ..TlsOptions::default() };
+    let start = |subject: Subject| Rig::start(&subject, &layout, connections, WARMUP, &tls);
     let mut plain = Side { rig: start(subject(Vec::new()))?, cpu_us: Vec::new(), rates: Vec::new() };
     let mut with = Side { rig: start(subject(arguments))?, cpu_us: Vec::new(), rates: Vec::new() };
-    let shape = Shape { depth: usize::from(args.pipeline), rate: None, length: args.duration };
+    let shape = Shape {
+        requests_per_connection: args.requests_per_connection,
+        ..Shape::closed(usize::from(args.pipeline), args.duration)
+    };
     for is_plain in ab::order(usize::from(args.pairs), args.seed) {
         if is_plain { plain.run(shape)? } else { with.run(shape)? }
     }
@@ -160,6 +175,8 @@ impl Outcome<'_> {
     fn what(&self) -> String {
         match self.args.part {
             Part::Middleware => format!("{} middleware", self.args.layers),
+            Part::Tls if self.args.no_resume => "TLS, sessions not resumed".to_owned(),
+            Part::Tls => "TLS".to_owned(),
             Part::Websocket | Part::Database => String::new(),
         }
     }
@@ -167,8 +184,13 @@ impl Outcome<'_> {
     fn text(&self) -> String {
         let (ratio, middle) = (self.ratio, |values: &[f64]| median(values).unwrap_or(0.0));
         let build = if cfg!(debug_assertions) { "  (a debug build says nothing about speed)" } else { "" };
+        let each = self
+            .args
+            .requests_per_connection
+            .map_or(String::new(), |count| format!(" opened anew after {count} request(s)"));
         let mut text = format!(
-            "{} on the reference service, GET /plaintext, {} connections, depth {}, {} pairs of {:?}, interleaved{build}\n",
+            "{} on the reference service, GET /plaintext, {} connections{each}, depth {}, {} pairs of {:?}, \
+             interleaved{build}\n",
             self.what(),
             self.connections,
             self.args.pipeline,
@@ -208,6 +230,7 @@ impl Outcome<'_> {
             "release_build": !cfg!(debug_assertions),
             "connections": self.connections,
             "pipeline": self.args.pipeline,
+            "requests_per_connection": self.args.requests_per_connection,
             "ratio": self.ratio,
             "limit": self.args.limit,
             "without": side(self.plain),

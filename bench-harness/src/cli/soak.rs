@@ -90,6 +90,7 @@ pub fn soak(args: SoakArgs) -> anyhow::Result<Exit> {
     let mut plan = LoadPlan::closed(standing.url().clone(), cpus);
     plan.cpus.truncate(args.connections.max(1));
     plan.connections = args.connections;
+    plan.tls = args.subject.secure.options();
     plan.requests_per_connection = args.requests_per_connection;
     plan.warmup = args.warmup;
     plan.extent.duration = Some(length);

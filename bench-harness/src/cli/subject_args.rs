@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::exit::{Advice, Advise, Exit};
 use super::main_job::layout::Layout;
+use super::secure::SecureArgs;
 use crate::experiment::{ServerCommand, Subject};
 use crate::load::{TargetUrl, parse_cpus};
 
@@ -28,6 +29,9 @@ pub struct SubjectArgs {
     /// CPUs of the generator [default: the upper half, or those that the server leaves]
     #[arg(long, value_name = "LIST")]
     pub cpus: Option<String>,
+    /// TLS.
+    #[command(flatten)]
+    pub secure: SecureArgs,
 }
 
 /// A server that was chosen.

@@ -81,6 +81,14 @@ pub enum MemoryError {
         /// The limit.
         limit: u64,
     },
+    /// The server is spoken to over TLS.
+    #[error(
+        "memory with connections open is read over plain http: give the server's http:// URL, and not {url}"
+    )]
+    Secure {
+        /// The URL.
+        url: String,
+    },
     /// There is no local port left.
     #[error(
         "connection {number} of {connections} found no local port: widen net.ipv4.ip_local_port_range, or ask for \
@@ -122,6 +130,9 @@ impl MemoryError {
 /// # Errors
 /// When a limit is too low, a connection is refused or not answered, or the process is not there.
 pub fn measure(url: &TargetUrl, pid: u32, connections: usize) -> Result<Memory, MemoryError> {
+    if url.is_secure() {
+        return Err(MemoryError::Secure { url: url.to_string() });
+    }
     allow_open_files(connections)?;
     let failed = |number: usize, what: &str, source: io::Error| {
         diagnose(pid, number, connections, what.to_owned(), source)

@@ -120,6 +120,14 @@ impl Subject {
         }
     }
 
+    /// Whether it is spoken to over TLS.
+    pub fn is_secure(&self) -> bool {
+        match self {
+            Subject::Reference { arguments, .. } => is_secure(arguments),
+            Subject::Command { url, .. } | Subject::Running { url, .. } => url.is_secure(),
+        }
+    }
+
     /// Starts it, or takes it as it runs.
     ///
     /// # Errors
@@ -137,7 +145,8 @@ impl Subject {
                 };
                 let child = Child::start(command, Some(cpus), START_PATIENCE)
                     .context("the reference service does not start")?;
-                let url = TargetUrl::parse(&format!("http://{}{path}", child.address()))?;
+                let scheme = if is_secure(arguments) { "https" } else { "http" };
+                let url = TargetUrl::parse(&format!("{scheme}://{}{path}", child.address()))?;
                 Ok(Standing { pid: Some(child.pid()), child: Some(child), url })
             }
             Subject::Command { server, url } => {
@@ -152,6 +161,11 @@ impl Subject {
             }
         }
     }
+}
+
+/// Whether the reference service is started with a certificate of its own making.
+fn is_secure(arguments: &[String]) -> bool {
+    arguments.iter().any(|argument| argument == "--tls-self-signed")
 }
 
 fn reach(url: &TargetUrl, addresses: &[SocketAddr]) -> anyhow::Result<()> {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::layout::Layout;
 use crate::cli::exit::Advise;
 use crate::experiment::{Standing, Subject, probe};
-use crate::load::{self, Expectation, Extent, LoadPlan, NoProgress, Progress, TargetUrl};
+use crate::load::{self, Expectation, Extent, LoadPlan, NoProgress, Progress, TargetUrl, TlsOptions};
 use crate::record::{Interval, LoopModel, RunRecord};
 use crate::report::RunResult;
 use crate::target::accounting;
@@ -37,10 +37,19 @@ pub(in crate::cli) enum Target {
 pub(in crate::cli) struct Shape {
     /// Pipelining depth.
     pub(in crate::cli) depth: usize,
+    /// After so many requests a connection is closed, and opened again.
+    pub(in crate::cli) requests_per_connection: Option<u64>,
     /// Requests per second of an open loop; closed where it is `None`.
     pub(in crate::cli) rate: Option<f64>,
     /// Length of the measured window.
     pub(in crate::cli) length: Duration,
+}
+
+impl Shape {
+    /// A closed loop on connections that stay open.
+    pub(in crate::cli) fn closed(depth: usize, length: Duration) -> Shape {
+        Shape { depth, requests_per_connection: None, rate: None, length }
+    }
 }
 
 /// Both servers, running and idle until loaded; dropping it stops them.
@@ -49,6 +58,7 @@ pub(in crate::cli) struct Rig {
     layout: Layout,
     connections: usize,
     warmup: Duration,
+    tls: TlsOptions,
     subject: Subject,
     standing: Standing,
     null: Child,
@@ -73,11 +83,12 @@ impl Rig {
         layout: &Layout,
         connections: usize,
         warmup: Duration,
+        tls: &TlsOptions,
     ) -> anyhow::Result<Rig> {
         let mut standing = subject.start()?;
         let body = match subject {
             Subject::Reference { .. } => None,
-            _ => Some(body_of(&mut standing, layout)?),
+            _ => Some(body_of(&mut standing, layout, tls)?),
         };
         let executable = std::env::current_exe()?;
         // Beside a server on another machine the responder shares the generator's cores; it is its cost that counts.
@@ -91,7 +102,15 @@ impl Rig {
         let cpus = (!layout.server.is_empty()).then_some(&layout.server[..]);
         let null = Child::start(command, cpus, START_PATIENCE)
             .advise("cannot start `covet-bench null`", "Run it by hand to see why")?;
-        Ok(Rig { layout: layout.clone(), connections, warmup, subject: subject.clone(), standing, null })
+        Ok(Rig {
+            layout: layout.clone(),
+            connections,
+            warmup,
+            tls: tls.clone(),
+            subject: subject.clone(),
+            standing,
+            null,
+        })
     }
 
     /// Starts the server that is judged anew, where it can be.
@@ -117,7 +136,7 @@ impl Rig {
         depth: usize,
         length: Duration,
     ) -> anyhow::Result<Measured> {
-        self.run(target, Shape { depth, rate: None, length })
+        self.run(target, Shape::closed(depth, length))
     }
 
     /// One run.
@@ -150,7 +169,7 @@ impl Rig {
     /// Whether more generator cores, or half of them, would change the rate: measured beside a run that was made.
     pub(in crate::cli) fn probe(&self, depth: usize, run: &mut Measured) {
         let length = Duration::from_secs(1);
-        probe(&self.plan(Target::Subject, Shape { depth, rate: None, length }), &mut run.record);
+        probe(&self.plan(Target::Subject, Shape::closed(depth, length)), &mut run.record);
     }
 
     fn plan(&self, target: Target, shape: Shape) -> LoadPlan {
@@ -162,6 +181,8 @@ impl Rig {
         };
         let mut plan = LoadPlan::closed(url, self.layout.generator.clone());
         plan.connections = self.connections;
+        plan.tls = self.tls.clone();
+        plan.requests_per_connection = shape.requests_per_connection;
         plan.warmup = self.warmup;
         plan.pipeline = shape.depth;
         plan.extent = Extent { duration: Some(shape.length), requests: None };
@@ -184,9 +205,10 @@ impl Rig {
 }
 
 /// The bytes in the body of an answer, about, from a single request.
-fn body_of(standing: &mut Standing, layout: &Layout) -> anyhow::Result<u64> {
+fn body_of(standing: &mut Standing, layout: &Layout, tls: &TlsOptions) -> anyhow::Result<u64> {
     let mut plan = LoadPlan::closed(standing.url().clone(), layout.generator[..1].to_vec());
     plan.connections = 1;
+    plan.tls = tls.clone();
     plan.warmup = Duration::ZERO;
     plan.extent = Extent { duration: Some(Duration::from_secs(3)), requests: Some(1) };
     let record = load::run(&plan, &NoProgress).advise("the server gave no answer", "Load its URL by hand")?;

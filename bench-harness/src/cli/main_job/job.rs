@@ -10,6 +10,7 @@ use super::results::{self, Setting};
 use super::route_match::{self, Matching};
 use crate::cli::exit;
 use crate::experiment::{Subject, link};
+use crate::load::TlsOptions;
 use crate::report::{Latency, LayerResult, quantity};
 use crate::stats::spread;
 use crate::verdict::{Claim, Layer, Quantity, Reading};
@@ -29,6 +30,8 @@ pub(super) struct Order {
     pub(super) subject: Subject,
     /// On which cores.
     pub(super) layout: Layout,
+    /// How TLS is spoken, where the URL asks for it.
+    pub(super) tls: TlsOptions,
     /// How often and how long.
     pub(super) pace: Pace,
     /// Whether the server is started anew for each run, where it can be, and its limit is looked for with probes.
@@ -113,6 +116,7 @@ impl Job {
             layout: &self.order.layout,
             connections: self.order.connections(),
             link: self.link,
+            secure: self.order.subject.is_secure(),
             pace: &self.order.pace,
         }
     }
@@ -128,7 +132,8 @@ impl Job {
             );
             return;
         }
-        match Rig::start(&order.subject, &order.layout, order.connections(), order.pace.warmup) {
+        let (subject, layout) = (&order.subject, &order.layout);
+        match Rig::start(subject, layout, order.connections(), order.pace.warmup, &order.tls) {
             Ok(rig) => self.rig = Some(rig),
             Err(error) => self.fail("No layer over HTTP was measured", error),
         }
@@ -304,7 +309,8 @@ impl Job {
             Some(_) => (pace.open_time, pace.open_runs),
             None => (pace.closed_time, pace.closed_runs),
         };
-        let shape = Shape { depth, rate: rate.as_ref().map(|(rate, _)| *rate), length };
+        let rate_of = rate.as_ref().map(|(rate, _)| *rate);
+        let shape = Shape { rate: rate_of, ..Shape::closed(depth, length) };
         let null = rig.run(Target::Null, shape)?;
         let mut runs = Vec::with_capacity(count);
         for round in 0..count {
@@ -328,7 +334,7 @@ impl Job {
         let rates: Vec<f64> = layer.runs.iter().map(|run| run.rate).collect();
         let rate = round_rate(spread::median(&rates)? * OPEN_SHARE)?;
         let mut rig = self.rig.take()?;
-        let shape = Shape { depth: 1, rate: Some(rate), length: self.order.pace.open_time };
+        let shape = Shape { rate: Some(rate), ..Shape::closed(1, self.order.pace.open_time) };
         let runs: anyhow::Result<Vec<Measured>> = (0..self.order.pace.open_runs)
             .map(|_| {
                 let run = rig.run(Target::Subject, shape)?;

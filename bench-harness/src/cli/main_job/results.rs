@@ -80,6 +80,8 @@ pub(super) struct Setting<'a> {
     pub(super) layout: &'a Layout,
     /// Connections.
     pub(super) connections: usize,
+    /// Whether it is spoken to over TLS.
+    pub(super) secure: bool,
     /// Bits per second of the link to it; `None` for loopback, and where it is not known.
     pub(super) link: Option<f64>,
     /// How often and how long.
@@ -285,12 +287,13 @@ pub(super) fn conditions(
     let layout = setting.layout;
     let elsewhere = layout.server.is_empty();
     let cores = if elsewhere { "not of this machine".to_owned() } else { layout.server_list() };
+    let tls = if setting.secure { " over TLS" } else { "" };
     let way = if elsewhere { "network" } else { "loopback" };
     vec![
         Condition::new("loop", model),
         Condition::new("connections", setting.connections.to_string()),
         Condition::new("depth", depth.to_string()),
-        Condition::new("protocol", format!("HTTP/1.1, keep-alive, {way}")),
+        Condition::new("protocol", format!("HTTP/1.1{tls}, keep-alive, {way}")),
         Condition::new("request", format!("GET {}", setting.path)),
         Condition::new("server cores", cores),
         Condition::new("generator cores", layout.generator_list()),
