@@ -18,6 +18,7 @@ pub mod client;
 pub mod compress;
 pub mod forwarded;
 pub mod h1;
+mod input;
 pub mod multipart;
 mod networks;
 pub mod proxy_protocol;

@@ -12,13 +12,13 @@ use covet_runtime::time::{self, Sleep};
 use http::{HeaderMap, Method};
 
 use super::config::Config;
-use super::input::Input;
 use super::transport::{Incoming, Transport};
 use super::{Cause, Timeouts};
 use crate::Body;
 use crate::h1::response::ResponseFraming;
 use crate::h1::trailers::encode_trailers;
 use crate::h1::{ReceivedHead, RequestFraming, ResponseDecoder, ResponseError, ResponseEvent, encode};
+use crate::input::Input;
 
 /// A body of up to this many bytes leaves with the head.
 const WITH_HEAD: u64 = 16 * 1024;
@@ -147,7 +147,7 @@ impl Exchange {
 
     /// Keeps no buffer of the kernel's while nobody asks for what is in it.
     pub(super) fn hold(&mut self) {
-        self.input.hold();
+        self.input.release();
     }
 
     /// The connection, if nothing of this exchange is left on it and it may carry another.

@@ -30,7 +30,6 @@ mod connect;
 mod decode;
 mod error;
 mod exchange;
-mod input;
 mod origin;
 mod payload;
 mod pool;

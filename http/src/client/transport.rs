@@ -10,7 +10,7 @@ use covet_runtime::buf::PoolBuf;
 use covet_runtime::buf::SendBuf;
 use covet_runtime::net::StreamSocket;
 
-use super::input::Input;
+use crate::input::Input;
 #[cfg(feature = "tls")]
 use crate::tls::{ClientSession, ConnectionInfo};
 
@@ -104,7 +104,7 @@ impl Transport {
         let received = ready!(self.socket.poll_recv(cx))?;
         Poll::Ready(Ok(match received.is_empty() {
             true => Incoming::End { announced: true },
-            false => Incoming::Bytes(Input::received(received)),
+            false => Incoming::Bytes(received.into()),
         }))
     }
 
@@ -133,7 +133,7 @@ impl Transport {
             }
             outcome.map_err(invalid)?;
             if !plain.is_empty() {
-                return Poll::Ready(Ok(Incoming::Bytes(Input::decrypted(plain))));
+                return Poll::Ready(Ok(Incoming::Bytes(plain.into())));
             }
         }
     }

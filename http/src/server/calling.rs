@@ -44,12 +44,12 @@ fn panicked(config: &Config, payload: &(dyn Any + Send)) -> Response {
     response
 }
 
-/// Polls the service while earlier answers are sent, one send after another.
+/// Polls the service while earlier answers are sent, one send after another. `None` if the client has gone.
 pub(super) fn poll_while_sending<F: Future<Output = Response>>(
     link: &Link,
     call: Pin<&mut Option<F>>,
     cx: &mut Context<'_>,
-) -> Poll<Response> {
+) -> Poll<Option<Response>> {
     let polled = guard(&link.shared.config, || poll_call(call, cx));
     if polled.is_pending() {
         // It may have read a part of the body, and the rest lies until it goes on.
@@ -59,5 +59,8 @@ pub(super) fn poll_while_sending<F: Future<Output = Response>>(
         // A failure shows again when the answer is sent.
         let _ = link.send_output_now();
     }
-    polled
+    if polled.is_pending() && link.is_client_gone(cx) {
+        return Poll::Ready(None);
+    }
+    polled.map(Some)
 }

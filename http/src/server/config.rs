@@ -31,6 +31,10 @@ pub struct Config {
     /// Bytes of an unread request body that are read and thrown away to keep the connection; with more, it is
     /// closed after the answer. Default 64 KiB.
     pub drain: u64,
+    /// Whether a client that has ended its side may still wait for answers, as RFC 9112 section 9.6 allows it. If not, its
+    /// end is taken for its going: handlers of the requests that it waits for are dropped. What is sent before the end
+    /// and answered at once is answered in either case. Default: yes.
+    pub half_close: bool,
     /// The value of the Server field; `None` leaves it out. Default `covet`.
     pub server_name: Option<HeaderValue>,
     /// What was turned away or cut off. Clones of a configuration count together.
@@ -52,6 +56,7 @@ impl Default for Config {
             proxy_protocol: ProxyProtocol::default(),
             forwarded: None,
             drain: 64 * 1024,
+            half_close: true,
             server_name: Some(HeaderValue::from_static("covet")),
             counts: Counts::default(),
             #[cfg(feature = "tls")]

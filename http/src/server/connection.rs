@@ -15,7 +15,7 @@ use super::ending::{end_after_answers, finish, linger, problem, refuse};
 use super::incoming::IncomingBody;
 use super::link::Link;
 use super::output::{COPY, PIECE};
-use super::overload::{InFlight, Verdict};
+use super::overload::{InFlight, judge, shed, wait_for_turn};
 use super::prelude;
 use super::waiting::wait_for_head;
 use crate::h1::response::ResponseFraming;
@@ -68,7 +68,7 @@ pub(super) fn run<S: Service>(place: Place, service: Rc<S>) -> impl Future<Outpu
 /// What the present exchange of a connection is made of.
 #[derive(Default)]
 pub(super) struct Progress {
-    head: Option<Rc<Head>>,
+    pub(super) head: Option<Rc<Head>>,
     /// Requests whose head was decoded.
     pub(super) served: u64,
     /// Some bytes of a head have come, but not all.
@@ -77,7 +77,7 @@ pub(super) struct Progress {
     /// When the bytes of the present request came, where that matters. Boxed, as for most servers it does not.
     pub(super) came: Option<Box<Instant>>,
     /// The connection's place among those whose requests the service works on, where they are counted.
-    slot: Option<InFlight>,
+    pub(super) slot: Option<InFlight>,
     /// The body of the request that is being answered, if it has one.
     pub(super) incoming: Option<Rc<IncomingBody>>,
     pub(super) exchange: Option<Exchange>,
@@ -181,9 +181,12 @@ fn exchanges<S: Service>(link: &Rc<Link>, service: &S) -> impl Future<Output = E
                 Step::Answer => {}
                 Step::Waiting => {
                     link.input.borrow_mut().hold();
-                    progress.response =
-                        Some(poll_fn(|cx| poll_while_sending(link, call.as_mut(), cx).map(Box::new)).await);
+                    let response = poll_fn(|cx| poll_while_sending(link, call.as_mut(), cx)).await;
                     call.set(None);
+                    match response {
+                        Some(response) => progress.response = Some(Box::new(response)),
+                        None => return End::Reset,
+                    }
                 }
                 Step::Queue => match Box::pin(wait_for_turn(link, &mut progress)).await {
                     None => continue,
@@ -275,7 +278,7 @@ fn answer_ready<Fut: Future<Output = Response>>(
 
 /// Takes a decoded head out of the input: the exchange that it begins, and the request's body.
 #[inline(always)]
-fn begin_exchange(
+pub(super) fn begin_exchange(
     link: &Rc<Link>,
     progress: &mut Progress,
     consumed: usize,
@@ -308,67 +311,9 @@ fn begin_exchange(
 }
 
 #[cold]
-fn refuse_head(link: &Link, progress: &mut Progress, error: &HeadError) -> Step {
+pub(super) fn refuse_head(link: &Link, progress: &mut Progress, error: &HeadError) -> Step {
     link.shared.config.counts.add(Event::Refused);
     progress.refuse(error.status(), &error.to_string())
-}
-
-/// What is to be done about a request instead of serving it, if the core has too much to do.
-#[cold]
-fn judge(link: &Link, progress: &mut Progress) -> Option<Step> {
-    let load = link.shared.load.as_ref()?;
-    let verdict = match &progress.slot {
-        // The bytes of a whole batch have come together, and the clock is read once for them.
-        Some(_) => return None,
-        None if load.is_too_old(progress.came.as_deref().copied()) => Verdict::Shed(Event::TooOld),
-        None => load.judge(),
-    };
-    match verdict {
-        Verdict::Serve(slot) => {
-            progress.slot = Some(slot);
-            None
-        }
-        Verdict::Wait => Some(Step::Queue),
-        Verdict::Shed(event) => {
-            link.shared.config.counts.add(event);
-            Some(Step::Shed)
-        }
-    }
-}
-
-/// Waits until the core has time for the request that comes next; what is to be done if it has none.
-async fn wait_for_turn(link: &Rc<Link>, progress: &mut Progress) -> Option<Step> {
-    link.input.borrow_mut().hold();
-    // A failure shows again when the next answer is sent.
-    let _ = link.send_output_now();
-    let load = link.shared.load.clone()?;
-    progress.slot = load.wait(link, progress.came.as_deref().copied()).await;
-    if progress.slot.is_some() {
-        // It has waited, and not in vain.
-        progress.came = None;
-        return None;
-    }
-    link.shared.config.counts.add(Event::TooOld);
-    Some(shed(link, progress))
-}
-
-/// Leaves the answer to a request that is decoded, but not served for want of time.
-#[cold]
-fn shed(link: &Rc<Link>, progress: &mut Progress) -> Step {
-    // It is decoded once more, as it was left in the input.
-    let consumed = match decode(link, &mut progress.head) {
-        Ok(Decoded::Complete { consumed }) => consumed,
-        Ok(Decoded::Partial) => return Step::Answer,
-        Err(error) => return refuse_head(link, progress, &error),
-    };
-    match begin_exchange(link, progress, consumed) {
-        Ok((exchange, _body)) => {
-            progress.exchange = Some(exchange);
-            progress.response = link.shared.load.as_ref().map(|load| Box::new(load.answer()));
-            Step::Answer
-        }
-        Err(step) => step,
-    }
 }
 
 /// The body of a request that announces one, or the detail of a 413 answer.
@@ -399,7 +344,7 @@ pub(super) fn is_last(link: &Link) -> bool {
 
 /// Decodes the next head out of what has been received.
 #[inline(always)]
-fn decode(link: &Link, head: &mut Option<Rc<Head>>) -> Result<Decoded, HeadError> {
+pub(super) fn decode(link: &Link, head: &mut Option<Rc<Head>>) -> Result<Decoded, HeadError> {
     let input = link.input.borrow();
     let bytes = input.bytes();
     if bytes.is_empty() {

@@ -10,13 +10,13 @@ use http::StatusCode;
 
 use super::connection::{End, Progress, is_last};
 use super::incoming::IncomingBody;
-use super::input::Input;
 use super::link::Link;
 use super::output::SendFailure;
 use super::switch::{self, Settled};
 use crate::h1::Exchange;
 use crate::h1::response::ResponseFraming;
-use crate::{ContentType, Response};
+use crate::input::Input;
+use crate::{BodyError, ContentType, Response};
 
 /// Bytes that are thrown away at most while the client's end is waited for. Most clients look for the answer only when
 /// they have sent their whole body, so it is more than the bodies that servers usually take.
@@ -46,22 +46,52 @@ pub(super) async fn finish(link: &Rc<Link>, progress: &mut Progress) -> Option<E
         settle_expectation(link, incoming, &mut exchange);
     }
     link.shared.refresh_date();
+    let before = link.output_len();
     let encoded = link.answer(&response, exchange);
     let body = (*response).into_body();
     let trailers = body.as_fixed().is_none() && progress.accepts_trailers();
     match link.send_body(body, encoded.framing, trailers).await {
         Ok(()) => {}
         Err(SendFailure::Connection) => return Some(End::Reset),
-        Err(SendFailure::Body(error)) => {
-            tracing::warn!(%error, "the body of an answer broke off; resetting its connection");
-            return Some(End::Reset);
+        Err(SendFailure::Unbegun(error)) => {
+            link.with_output(|output| output.truncate(before));
+            progress.exchange = Some(exchange);
+            progress.response = Some(Box::new(instead_of_body(&error)));
+            return Some(refuse(link, progress).await);
         }
+        Err(SendFailure::Body(error)) => return Some(break_off(link, &error, encoded.framing).await),
     }
     let keep = match incoming {
         None => encoded.keep_alive,
         Some(_) => finish_body(link, encoded.keep_alive).await,
     };
     if keep { None } else { Some(end_after_answers(link).await) }
+}
+
+/// The answer to a request whose answer was to have a body, of which nothing can be had.
+#[cold]
+fn instead_of_body(error: &BodyError) -> Response {
+    let status = error.status();
+    if status.is_client_error() {
+        return problem(status, "the request's body could not be read");
+    }
+    tracing::warn!(%error, "the body of an answer failed before it began");
+    problem(status, "the request could not be handled")
+}
+
+/// Ends an answer in the middle of its body, so that the client does not take it for whole.
+///
+/// A client whose own request is to blame, such as one whose body is echoed and grows beyond the limit, is likely to be
+/// sending still: a reset would take from it what is answered already. So it gets all of that, then the end of the
+/// connection where more would have to come.
+#[cold]
+async fn break_off(link: &Link, error: &BodyError, framing: ResponseFraming) -> End {
+    if error.status().is_client_error() && framing != ResponseFraming::UntilClose {
+        tracing::debug!(%error, "the body of an answer that is made of its request broke off");
+        return end_after_answers(link).await;
+    }
+    tracing::warn!(%error, "the body of an answer broke off; resetting its connection");
+    End::Reset
 }
 
 /// Sends everything, after which the client has only to read.

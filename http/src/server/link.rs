@@ -11,10 +11,10 @@ use covet_runtime::time::{self, Sleep};
 
 use super::accept::Shared;
 use super::incoming::BodyState;
-use super::input::Input;
 use super::transport::Transport;
 use crate::Response;
 use crate::h1::{Encoded, Exchange};
+use crate::input::Input;
 use crate::proxy_protocol::Client;
 use crate::request::Peer;
 
@@ -107,6 +107,34 @@ impl Link {
         }
     }
 
+    /// Whether nobody is there to read an answer that is being made, as far as what has been received tells; keeps it in
+    /// view, and what comes meanwhile in the input, within bounds.
+    ///
+    /// It can be told only while nothing is left to read of the request's body, whose reader may be another task.
+    #[cold]
+    pub(super) fn is_client_gone(&self, cx: &mut Context<'_>) -> bool {
+        if !self.body_is_done() {
+            return false;
+        }
+        loop {
+            let (ended, waits) = (self.input.borrow().ended, self.input.borrow().bytes().len());
+            if ended {
+                return !self.shared.config.half_close;
+            }
+            if waits >= MOST_WAITING {
+                return false;
+            }
+            match self.stream.poll_receive(&self.input, cx) {
+                Poll::Pending => return false,
+                Poll::Ready(Ok(())) => self.input.borrow_mut().hold(),
+                Poll::Ready(Err(error)) => {
+                    tracing::debug!(%error, "a client has gone before its answer was made");
+                    return true;
+                }
+            }
+        }
+    }
+
     #[inline]
     pub(super) fn poll_timer(&self, cx: &mut Context<'_>) -> Poll<()> {
         std::pin::Pin::new(&mut *self.timer.borrow_mut()).poll(cx)
@@ -156,5 +184,7 @@ impl Link {
     }
 }
 
+/// Bytes of later requests that are taken in while an answer is made.
+const MOST_WAITING: usize = 64 * 1024;
 /// Stands for "never" where a time limit can't be represented.
 const FAR: Duration = Duration::from_secs(365 * 86_400);

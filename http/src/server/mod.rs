@@ -27,7 +27,6 @@ mod ending;
 #[cfg(feature = "tls")]
 mod handover;
 mod incoming;
-mod input;
 mod link;
 mod listener;
 mod output;

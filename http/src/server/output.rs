@@ -27,6 +27,8 @@ const LARGE_PIECE: usize = 256 * 1024;
 pub(super) enum SendFailure {
     /// The client is gone, or did not read in time.
     Connection,
+    /// The application's stream failed before anything of the answer was sent; its head is still in the output.
+    Unbegun(BodyError),
     /// The application's stream failed in the middle of the body.
     Body(BodyError),
 }
@@ -145,6 +147,7 @@ impl Link {
         trailers: bool,
     ) -> Result<(), SendFailure> {
         let chunked = framing == ResponseFraming::Chunked;
+        let mut begun = false;
         loop {
             let ready = poll_fn(|cx| {
                 let polled = body.poll_chunk(cx);
@@ -154,16 +157,23 @@ impl Link {
                     if let Poll::Ready(Err(error)) = self.stream.poll_sent(cx) {
                         return Poll::Ready(Some(Err(BodyError::Io(error))));
                     }
+                    begun = true;
                     if let Err(error) = self.send_output_now() {
                         return Poll::Ready(Some(Err(BodyError::Io(error))));
                     }
                 }
+                if polled.is_pending() && self.is_client_gone(cx) {
+                    return Poll::Ready(Some(Err(BodyError::Io(io::ErrorKind::ConnectionReset.into()))));
+                }
                 polled
             });
-            match ready.await {
+            let piece = ready.await;
+            begun |= matches!(piece, Some(Ok(_)));
+            match piece {
                 None => break,
                 Some(Err(BodyError::Io(_))) => return Err(SendFailure::Connection),
-                Some(Err(error)) => return Err(SendFailure::Body(error)),
+                Some(Err(error)) if begun => return Err(SendFailure::Body(error)),
+                Some(Err(error)) => return Err(SendFailure::Unbegun(error)),
                 Some(Ok(bytes)) if bytes.len() <= COPY => self.with_output(|output| {
                     if chunked {
                         encode::encode_chunk(&bytes, output);

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use covet_runtime::buf::{PoolBuf, SendBuf};
 use covet_runtime::net::StreamSocket;
 
-use super::input::Input;
+use crate::input::Input;
 use crate::tls::{
     Alert, ConnectionInfo, Control, ForCore, MOST_RECORDS, Session, Support, Version, attach,
     receive_control, send_alert,

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use covet_runtime::buf::SendBuf;
 use covet_runtime::net::{RecvBuf, StreamSocket, TcpStream, UnixStream};
 
-use super::input::Input;
 #[cfg(feature = "tls")]
 use super::secure::Secure;
+use crate::input::Input;
 use crate::proxy_protocol::{Client, Header};
 
 /// The bytes of one connection: a stream socket of either kind, and what may lie between it and the codec.

@@ -218,6 +218,11 @@ impl Client {
         (length > 0).then_some(data)
     }
 
+    /// Ends the connection so that the server can't take it for an end in order.
+    pub(crate) fn reset(self) {
+        socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
+    }
+
     /// A second handle on the same connection, to send while the first receives.
     pub(crate) fn clone_of(other: &Client) -> Client {
         Client { stream: other.stream.try_clone().unwrap(), unread: Vec::new() }

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use covet_http::Response;
+use covet_http::h1::Limits;
 use covet_http::server::{Config, Timeouts};
 use rustix::net::sockopt;
 
@@ -65,6 +66,45 @@ fn a_chunked_body_over_the_limit_is_413_and_a_malformed_one_400() {
     assert_eq!(client.answer().status, 400);
     client.end();
     assert!(client.is_at_end());
+}
+
+#[test]
+fn a_body_over_the_limit_that_is_echoed_cuts_its_answer_off() {
+    let limits = Limits { body: 100_000, ..Limits::default() };
+    let server = Server::with(Config { limits, ..config() }, service);
+    let chunk = [b"4000\r\n".to_vec(), vec![b'a'; 0x4000], b"\r\n".to_vec()].concat();
+    let mut client = Client::connect(&server);
+    client.send(b"POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let mut sender = Client::clone_of(&client);
+    // It goes on sending, and all the same loses nothing of the answer.
+    let sending = std::thread::spawn(move || (0..60).take_while(|_| sender.try_send(&chunk)).count());
+    let head = client.head();
+    assert_eq!((head.status, head.field("transfer-encoding")), (200, Some("chunked")));
+    let rest = client.rest();
+    let echoed = rest.iter().filter(|&&byte| byte == b'a').count();
+    assert!((98_304..=100_000).contains(&echoed), "{echoed}");
+    assert!(!rest.ends_with(b"0\r\n\r\n"), "it looks whole");
+    assert_eq!(sending.join().unwrap(), 60);
+
+    let mut client = Client::connect(&server);
+    client.send(b"POST /echo HTTP/1.0\r\nContent-Length: 9\r\n\r\nhalf");
+    client.end();
+    assert_eq!(client.head().field("content-length"), Some("9"));
+    assert_eq!(client.rest(), b"half");
+}
+
+#[test]
+fn a_body_that_fails_before_its_echo_begins_is_answered_as_if_it_had_been_read() {
+    let server = server();
+    for (body, status) in [("xyz\r\n", 400), ("5;\nhello", 400)] {
+        let mut client = Client::connect(&server);
+        let request = format!("POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
+        client.send(request.as_bytes());
+        let answer = client.answer();
+        assert_eq!((answer.status, answer.field("connection")), (status, Some("close")), "{body:?}");
+        client.end();
+        assert!(client.is_at_end());
+    }
 }
 
 /// How long the server kept the connection open after `send`, and what it answered, if anything.

@@ -15,6 +15,7 @@ mod slow;
 mod tools;
 mod trailers;
 mod unix;
+mod vanishing;
 
 use covet_http::{Body, ContentType, Method, Request, Response, StatusCode};
 use harness::{Client, Server};

@@ -1,4 +1,4 @@
-//! Received bytes that are not decoded yet.
+//! Received bytes that are not decoded yet, of a server's connection or a client's.
 
 #[cfg(feature = "tls")]
 use covet_runtime::buf::PoolBuf;
@@ -7,10 +7,10 @@ use covet_runtime::net::RecvBuf;
 /// A window onto the received bytes: as a rule onto the kernel's own buffer, and onto a copy only when a head or a
 /// body piece straddles two of them, or must wait.
 #[derive(Default)]
-pub(super) struct Input {
+pub(crate) struct Input {
     store: Store,
     position: usize,
-    pub(super) ended: bool,
+    pub(crate) ended: bool,
 }
 
 #[derive(Default)]
@@ -24,9 +24,23 @@ enum Store {
     Held(Vec<u8>),
 }
 
+#[cfg(feature = "client")]
+impl From<RecvBuf> for Input {
+    fn from(received: RecvBuf) -> Input {
+        Input { store: Store::Received(received), position: 0, ended: false }
+    }
+}
+
+#[cfg(all(feature = "client", feature = "tls"))]
+impl From<PoolBuf> for Input {
+    fn from(decrypted: PoolBuf) -> Input {
+        Input { store: Store::Decrypted(decrypted), position: 0, ended: false }
+    }
+}
+
 impl Input {
     #[inline]
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         match &self.store {
             Store::Empty => &[],
             Store::Received(received) => &received[self.position..],
@@ -37,13 +51,13 @@ impl Input {
     }
 
     #[inline]
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.bytes().is_empty()
     }
 
     /// Marks bytes as decoded; a buffer that is used up goes back at once.
     #[inline]
-    pub(super) fn consume(&mut self, count: usize) {
+    pub(crate) fn consume(&mut self, count: usize) {
         self.position += count;
         if self.is_empty() {
             self.store = Store::Empty;
@@ -53,7 +67,7 @@ impl Input {
 
     /// Adds what has been received; an empty buffer is the end.
     #[inline]
-    pub(super) fn add(&mut self, received: RecvBuf) {
+    pub(crate) fn add(&mut self, received: RecvBuf) {
         if received.is_empty() {
             self.ended = true;
         } else if self.is_empty() {
@@ -68,7 +82,7 @@ impl Input {
     }
 
     /// Adds a copy of bytes.
-    pub(super) fn add_copy(&mut self, bytes: &[u8]) {
+    pub(crate) fn add_copy(&mut self, bytes: &[u8]) {
         self.hold();
         match &mut self.store {
             Store::Held(held) => held.extend_from_slice(bytes),
@@ -78,7 +92,7 @@ impl Input {
 
     /// Adds what was decrypted.
     #[cfg(feature = "tls")]
-    pub(super) fn add_decrypted(&mut self, decrypted: PoolBuf) {
+    pub(crate) fn add_decrypted(&mut self, decrypted: PoolBuf) {
         if self.is_empty() {
             self.store = Store::Decrypted(decrypted);
             self.position = 0;
@@ -92,18 +106,26 @@ impl Input {
 
     /// Marks that nothing more comes.
     #[cfg(feature = "tls")]
-    pub(super) fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         self.ended = true;
     }
 
+    /// Copies what is left in a buffer of the kernel's, so that none is kept; other bytes stay where they are.
+    #[cfg(feature = "client")]
+    pub(crate) fn release(&mut self) {
+        if matches!(self.store, Store::Received(_)) {
+            self.hold();
+        }
+    }
+
     /// Throws away what is left; whether the end has been seen is still known.
-    pub(super) fn discard(&mut self) {
+    pub(crate) fn discard(&mut self) {
         self.store = Store::Empty;
         self.position = 0;
     }
 
     /// Copies what is left, so that no buffer of the kernel's is kept while something else is waited for.
-    pub(super) fn hold(&mut self) {
+    pub(crate) fn hold(&mut self) {
         match &mut self.store {
             Store::Empty => {}
             Store::Received(received) => {
