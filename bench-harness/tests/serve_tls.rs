@@ -1,6 +1,6 @@
 //! `covet-bench serve` over TLS, its reload and its redirect, asked by curl.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -43,6 +43,44 @@ impl Drop for Served {
     }
 }
 
+/// Has the files read again. Returns what the server says about it.
+fn hang_up(served: &Served, complaints: &mut impl BufRead) -> String {
+    let process = Pid::from_child(&served.child);
+    rustix::process::kill_process(process, Signal::HUP).expect("the server runs");
+    loop {
+        let mut line = String::new();
+        assert_ne!(complaints.read_line(&mut line).expect("it is text"), 0, "it has ended");
+        if line.starts_with("certificates ") {
+            return line;
+        }
+    }
+}
+
+/// Runs OpenSSL, which must succeed.
+fn openssl(args: &[&str]) -> String {
+    let output = Command::new("openssl").args(args).stdin(Stdio::null()).output().expect("openssl runs");
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "openssl {args:?}: {said}");
+    said
+}
+
+/// What OpenSSL says of a request to the server, which may fail.
+fn s_client(served: &Served, args: &[&str]) -> String {
+    let mut child = Command::new("openssl")
+        .args(["s_client", "-connect", &format!("127.0.0.1:{}", served.port(0)), "-ign_eof"])
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("openssl runs");
+    // It may be gone before it has read it all.
+    let request = b"GET /plaintext HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let _ = child.stdin.take().expect("it is piped").write_all(request);
+    let output = child.wait_with_output().expect("it ends");
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+}
+
 fn curl(args: &[&str]) -> String {
     let output =
         Command::new("curl").args(["-sS", "--max-time", "30"]).args(args).output().expect("curl runs");
@@ -52,6 +90,20 @@ fn curl(args: &[&str]) -> String {
 
 /// A folder that is removed when the test ends.
 struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Scratch {
+        let name = format!("covet-bench-tls-{name}-{}", std::process::id());
+        let scratch = Scratch(std::env::temp_dir().join(name));
+        std::fs::create_dir_all(&scratch.0).expect("a folder for the test");
+        scratch
+    }
+
+    /// A file in it.
+    fn file(&self, name: &str) -> String {
+        self.0.join(name).to_str().expect("UTF-8").to_owned()
+    }
+}
 
 impl Drop for Scratch {
     fn drop(&mut self) {
@@ -81,8 +133,7 @@ fn a_certificate_is_made_on_the_spot_and_http_sent_to_it() {
 
 #[test]
 fn a_hangup_reads_the_files_again() {
-    let scratch = Scratch(std::env::temp_dir().join(format!("covet-bench-tls-{}", std::process::id())));
-    std::fs::create_dir_all(&scratch.0).expect("a folder for the test");
+    let scratch = Scratch::new("reload");
     let (chain, key) = (scratch.0.join("chain.pem"), scratch.0.join("key.pem"));
     issue(&chain, &key);
     let (chain_name, key_name) = (chain.to_str().expect("UTF-8"), key.to_str().expect("UTF-8"));
@@ -92,17 +143,6 @@ fn a_hangup_reads_the_files_again() {
     let url = format!("https://localhost:{}/plaintext", served.port(0));
     let get = || curl(&["--cacert", chain_name, "--resolve", &resolve, &url]);
     assert_eq!(get(), "Hello, World!");
-    let hang_up = |served: &Served, complaints: &mut BufReader<_>| {
-        let process = Pid::from_child(&served.child);
-        rustix::process::kill_process(process, Signal::HUP).expect("the server runs");
-        loop {
-            let mut line = String::new();
-            assert_ne!(complaints.read_line(&mut line).expect("it is text"), 0, "it has ended");
-            if line.starts_with("certificates ") {
-                return line;
-            }
-        }
-    };
     let old = std::fs::read(&chain).expect("it is there");
     std::fs::write(&chain, "nothing").expect("it is written");
     let said = hang_up(&served, &mut complaints);
@@ -125,4 +165,92 @@ fn bad_files_end_the_start_with_one_line() {
     assert_eq!(served.child.wait().expect("it ends").code(), Some(1));
     assert!(said.starts_with("covet-bench: can't read certificate /nonexistent/chain.pem: "), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
+}
+
+/// An authority made by OpenSSL, and a certificate of it: `NAME-ca.pem`, `NAME.pem` and their keys.
+fn authority(scratch: &Scratch, name: &str) {
+    let file = |end: &str| scratch.file(&format!("{name}{end}"));
+    let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+    let root =
+        ["-x509", "-days", "2", "-subj", "/CN=root", "-keyout", &file("-ca.key"), "-out", &file("-ca.pem")];
+    openssl(&[&["req"][..], &curve, &root].concat());
+    let asked = [
+        "-subj",
+        "/CN=localhost",
+        "-addext",
+        "subjectAltName=DNS:localhost",
+        "-keyout",
+        &file(".key"),
+        "-out",
+        &file(".csr"),
+    ];
+    openssl(&[&["req"][..], &curve, &asked].concat());
+    let made =
+        ["-CA", &file("-ca.pem"), "-CAkey", &file("-ca.key"), "-set_serial", "7", "-out", &file(".pem")];
+    openssl(
+        &[&["x509", "-req", "-days", "2", "-copy_extensions", "copy", "-in", &file(".csr")][..], &made]
+            .concat(),
+    );
+}
+
+#[test]
+fn clients_show_certificates_of_roots_that_a_hangup_reads_again() {
+    let scratch = Scratch::new("clients");
+    ["first", "second"].iter().for_each(|name| authority(&scratch, name));
+    let (roots, chain, key) =
+        (scratch.file("roots.pem"), scratch.file("first.pem"), scratch.file("first.key"));
+    std::fs::copy(scratch.file("first-ca.pem"), &roots).expect("it is copied");
+    let asked = ["--tls", &chain, &key, "--client-ca", &roots];
+    let mut served = Served::start(1, &asked);
+    let mut complaints = BufReader::new(served.child.stderr.take().expect("it is piped"));
+    let (second, second_key) = (scratch.file("second.pem"), scratch.file("second.key"));
+    let (first, second) = (["-cert", &chain, "-key", &key], ["-cert", &second, "-key", &second_key]);
+    let is_served = |served: &Served, args: &[&str]| {
+        [&["-tls1_2"][..], &["-tls1_3"]].map(|version| {
+            let said = s_client(served, &[version, args].concat());
+            let is_served = said.contains("Hello, World!");
+            assert!(is_served || said.contains("alert"), "{said}");
+            is_served
+        })
+    };
+    assert_eq!(is_served(&served, &first), [true; 2]);
+    assert_eq!(is_served(&served, &second), [false; 2]);
+    assert_eq!(is_served(&served, &[]), [false; 2]);
+    std::fs::write(&roots, "nothing").expect("it is written");
+    let said = hang_up(&served, &mut complaints);
+    assert!(said.contains("the old ones are served on") && said.contains("roots.pem"), "{said}");
+    assert_eq!(is_served(&served, &first), [true; 2]);
+    std::fs::copy(scratch.file("second-ca.pem"), &roots).expect("it is copied");
+    assert_eq!(hang_up(&served, &mut complaints), "certificates reloaded\n");
+    assert_eq!(is_served(&served, &first), [false; 2]);
+    assert_eq!(is_served(&served, &second), [true; 2]);
+
+    let served = Served::start(1, &[&asked[..], &["--client-ca-optional"]].concat());
+    assert_eq!(is_served(&served, &[]), [true; 2]);
+    assert_eq!(is_served(&served, &second), [true; 2]);
+    assert_eq!(is_served(&served, &first), [false; 2], "one that is shown must be good");
+}
+
+#[test]
+fn an_ocsp_response_is_stapled_and_openssl_believes_it() {
+    let scratch = Scratch::new("ocsp");
+    authority(&scratch, "site");
+    let (root, root_key, chain) =
+        (scratch.file("site-ca.pem"), scratch.file("site-ca.key"), scratch.file("site.pem"));
+    let (index, request, response) =
+        (scratch.file("index"), scratch.file("request"), scratch.file("response.der"));
+    std::fs::write(&index, "V\t991231235959Z\t\t07\tunknown\t/CN=localhost\n").expect("it is written");
+    openssl(&["ocsp", "-issuer", &root, "-cert", &chain, "-no_nonce", "-reqout", &request]);
+    let signer = ["-index", &index, "-CA", &root, "-rsigner", &root, "-rkey", &root_key];
+    let asked = ["-reqin", &request, "-respout", &response, "-ndays", "1"];
+    openssl(&[&["ocsp"][..], &signer, &asked].concat());
+    let key = scratch.file("site.key");
+    let served = Served::start(1, &["--tls", &chain, &key, "--ocsp", &response]);
+    for version in ["-tls1_2", "-tls1_3"] {
+        let said = s_client(&served, &[version, "-status", "-CAfile", &root]);
+        assert!(said.contains("OCSP Response Status: successful"), "{said}");
+        assert!(said.contains("Cert Status: good") && said.contains("Hello, World!"), "{said}");
+    }
+    let none = Served::start(1, &["--tls", &chain, &key]);
+    assert!(s_client(&none, &["-status"]).contains("OCSP response: no response sent"));
 }

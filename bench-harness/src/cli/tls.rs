@@ -9,7 +9,7 @@ use std::rc::Rc;
 use anyhow::Context;
 use clap::Args;
 use covet_http::server::{Config, RedirectToHttps, serve};
-use covet_http::tls::{self, Certificate};
+use covet_http::tls::{self, Certificate, ClientCertificates};
 use covet_runtime::CoreSet;
 use signal_hook::consts::SIGHUP;
 
@@ -25,6 +25,15 @@ pub struct TlsArgs {
     /// Serve HTTPS with a certificate for localhost made on the spot; its fingerprint is printed
     #[arg(long, group = "https")]
     pub tls_self_signed: bool,
+    /// Ask clients for certificates, which must lead to a root in this PEM file; SIGHUP reads it again
+    #[arg(long, value_name = "FILE", requires = "https")]
+    pub client_ca: Option<PathBuf>,
+    /// Also serve clients that show no certificate
+    #[arg(long, requires = "client_ca")]
+    pub client_ca_optional: bool,
+    /// Staple the OCSP response in this DER file to the certificate; SIGHUP reads it again
+    #[arg(long, value_name = "FILE", requires = "tls")]
+    pub ocsp: Option<PathBuf>,
     /// Also listen here for plain HTTP, and send clients to HTTPS
     #[arg(long, value_name = "ADDR", requires = "https")]
     pub redirect: Option<SocketAddr>,
@@ -49,14 +58,26 @@ impl TlsArgs {
     /// When files are missing or are not a certificate and its key.
     pub fn https(&self, listen: IpAddr) -> anyhow::Result<Option<Https>> {
         let (certificate, note) = match self.tls.as_deref() {
-            Some([chain, key]) => (Certificate::files(chain, key), None),
+            Some([chain, key]) => {
+                let mut certificate = Certificate::files(chain, key);
+                if let Some(ocsp) = &self.ocsp {
+                    certificate = certificate.ocsp_file(ocsp);
+                }
+                (certificate, None)
+            }
             _ if self.tls_self_signed => {
                 let (certificate, fingerprint) = self_signed(listen)?;
                 (certificate, Some(format!("certificate for development, SHA-256 {fingerprint}")))
             }
             _ => return Ok(None),
         };
-        let config = tls::Config::builder().certificate(certificate).key_log(self.tls_key_log).build()?;
+        let clients = match &self.client_ca {
+            None => ClientCertificates::default(),
+            Some(roots) if self.client_ca_optional => ClientCertificates::optional(roots),
+            Some(roots) => ClientCertificates::required(roots),
+        };
+        let builder = tls::Config::builder().certificate(certificate).client_certificates(clients);
+        let config = builder.key_log(self.tls_key_log).build()?;
         Ok(Some(Https { config, note }))
     }
 

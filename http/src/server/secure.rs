@@ -43,10 +43,8 @@ enum Records {
 impl Secure {
     /// The kernel has TLS for TCP only.
     pub(super) fn new(config: &ForCore, is_tcp: bool) -> Secure {
-        let session =
-            Session::new(config.server.clone()).expect("a session was made when the configuration was built");
         Secure {
-            records: RefCell::new(Records::Process(Box::new(session))),
+            records: RefCell::new(Records::Process(Box::new(config.session()))),
             wire: RefCell::default(),
             info: OnceCell::new(),
             established: Cell::new(false),

@@ -1,22 +1,21 @@
 //! How a server speaks TLS.
 
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
+use rustls::KeyLogFile;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::server::{
-    NoServerSessionStorage, ServerConfig, ServerSessionMemoryCache, StoresServerSessions,
-    WebPkiClientVerifier,
-};
+use rustls::server::{NoServerSessionStorage, ServerConfig, ServerSessionMemoryCache, StoresServerSessions};
 use rustls::sign::CertifiedKey;
-use rustls::{KeyLogFile, RootCertStore};
 
-use super::certificate::{self, Certificate};
+use super::certificate::Certificate;
+use super::client_certificates::ClientCertificates;
 use super::kernel::Support;
 use super::resolver::{Names, Resolver};
 use super::tickets::{self, Tickets};
-use super::{Error, Session, Version};
+use super::{CertificateDer, Error, Session, Version};
 
 /// How long a handshake may take unless set otherwise.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -47,22 +46,50 @@ pub struct Config {
 
 #[derive(Debug)]
 struct Shared {
-    server: ServerConfig,
-    resolver: Arc<Resolver>,
-    /// What the next reload reads.
-    sources: Mutex<Vec<Certificate>>,
+    terms: Terms,
+    /// What sessions are made with.
+    server: RwLock<ServerConfig>,
+    /// How often that was exchanged.
+    exchanges: AtomicU64,
+    /// Held for the whole of a reload, so that two of them don't mix.
+    read: Mutex<Read>,
     handshake_timeout: Duration,
-    kernel: Support,
+}
+
+/// What reloads read, and what came of the last one.
+#[derive(Debug)]
+struct Read {
+    certificates: Vec<Certificate>,
+    roots: Vec<CertificateDer<'static>>,
 }
 
 /// What one core needs of a configuration.
-#[derive(Clone)]
 pub(crate) struct ForCore {
+    shared: Arc<Shared>,
     /// A copy whose reference count belongs to the core; tickets, certificates and verifier are those of all.
-    pub(crate) server: Arc<ServerConfig>,
+    server: RefCell<Arc<ServerConfig>>,
+    exchanges: Cell<u64>,
     pub(crate) handshake_timeout: Duration,
     /// What is left to the kernel.
     pub(crate) kernel: Support,
+}
+
+impl ForCore {
+    /// A session for a new connection.
+    pub(crate) fn session(&self) -> Session {
+        let exchanges = self.shared.exchanges.load(Ordering::Acquire);
+        if self.exchanges.replace(exchanges) != exchanges {
+            self.server.replace(Arc::new(self.shared.server()));
+        }
+        Session::new(self.server.borrow().clone())
+            .expect("a session was made when the configuration was built")
+    }
+}
+
+impl Shared {
+    fn server(&self) -> ServerConfig {
+        self.server.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl Config {
@@ -80,14 +107,25 @@ impl Config {
         }
     }
 
-    /// Reads all certificates, keys and OCSP responses again, and shows them from the next handshake on. Connections
-    /// that are open go on as they are. It reads files, so call it off the cores.
+    /// Reads all certificates, keys and OCSP responses again, and the roots of client certificates, and uses them from
+    /// the next handshake on. Connections that are open go on as they are. It reads files, so call it off the cores.
+    ///
+    /// If the roots have changed, sessions that began before are not resumed: they keep the certificate that the client
+    /// showed then, which the new roots may not allow.
     ///
     /// # Errors
     /// As for [`ConfigBuilder::build`]. Nothing is changed then: what was served before is served on.
     pub fn reload(&self) -> Result<(), Error> {
-        let sources = self.sources();
-        self.shared.resolver.replace(load(&sources)?);
+        let mut read = self.read();
+        let names = load(&read.certificates)?;
+        let roots = self.shared.terms.clients.load()?;
+        if roots != read.roots {
+            let server = self.shared.terms.server(&roots)?;
+            *self.shared.server.write().unwrap_or_else(PoisonError::into_inner) = server;
+            self.shared.exchanges.fetch_add(1, Ordering::Release);
+            read.roots = roots;
+        }
+        self.shared.terms.resolver.replace(names);
         Ok(())
     }
 
@@ -96,21 +134,25 @@ impl Config {
     /// # Errors
     /// As for [`Config::reload`].
     pub fn replace_certificates(&self, certificates: Vec<Certificate>) -> Result<(), Error> {
-        let mut sources = self.sources();
-        self.shared.resolver.replace(load(&certificates)?);
-        *sources = certificates;
+        let mut read = self.read();
+        self.shared.terms.resolver.replace(load(&certificates)?);
+        read.certificates = certificates;
         Ok(())
     }
 
-    fn sources(&self) -> std::sync::MutexGuard<'_, Vec<Certificate>> {
-        self.shared.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self) -> MutexGuard<'_, Read> {
+        self.shared.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn for_core(&self) -> ForCore {
+        // Read before the configuration: what is exchanged in between is then exchanged once more.
+        let exchanges = self.shared.exchanges.load(Ordering::Acquire);
         ForCore {
-            server: Arc::new(self.shared.server.clone()),
+            server: RefCell::new(Arc::new(self.shared.server())),
+            exchanges: Cell::new(exchanges),
             handshake_timeout: self.shared.handshake_timeout,
-            kernel: self.shared.kernel,
+            kernel: self.shared.terms.kernel,
+            shared: self.shared.clone(),
         }
     }
 }
@@ -204,7 +246,41 @@ impl ConfigBuilder {
     /// A file that can't be read or holds something else, a key that is not the certificate's, a certificate that has
     /// expired or is not valid yet, and no certificate at all.
     pub fn build(self) -> Result<Config, Error> {
-        let resolver = Arc::new(Resolver::new(load(&self.certificates)?));
+        let terms = Terms {
+            resolver: Arc::new(Resolver::new(load(&self.certificates)?)),
+            clients: self.clients,
+            oldest: self.oldest,
+            key_log: self.key_log,
+            ticket_lifetime: self.ticket_lifetime,
+            session_cache: self.session_cache,
+            kernel: if self.kernel_tls { Support::of_this_kernel() } else { Support::default() },
+        };
+        let roots = terms.clients.load()?;
+        let server = RwLock::new(terms.server(&roots)?);
+        if terms.key_log {
+            tracing::warn!("the keys of TLS connections are written to SSLKEYLOGFILE");
+        }
+        let (handshake_timeout, exchanges) = (self.handshake_timeout, AtomicU64::new(0));
+        let read = Mutex::new(Read { certificates: self.certificates, roots });
+        Ok(Config { shared: Arc::new(Shared { terms, server, exchanges, read, handshake_timeout }) })
+    }
+}
+
+/// What a configuration was asked to be.
+#[derive(Debug)]
+struct Terms {
+    resolver: Arc<Resolver>,
+    clients: ClientCertificates,
+    oldest: Version,
+    key_log: bool,
+    ticket_lifetime: Duration,
+    session_cache: usize,
+    kernel: Support,
+}
+
+impl Terms {
+    /// The configuration as rustls has it, with new ticket keys; checked.
+    fn server(&self, roots: &[CertificateDer<'static>]) -> Result<ServerConfig, Error> {
         let versions: &[_] = match self.oldest {
             Version::Tls12 => &[&rustls::version::TLS13, &rustls::version::TLS12],
             Version::Tls13 => &[&rustls::version::TLS13],
@@ -212,11 +288,11 @@ impl ConfigBuilder {
         let builder = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(versions)
             .map_err(|source| Error::Refused { what: "TLS can't be set up", source })?;
-        let builder = match self.clients.verifier()? {
+        let builder = match self.clients.verifier(roots)? {
             None => builder.with_no_client_auth(),
             Some(verifier) => builder.with_client_cert_verifier(verifier),
         };
-        let mut server = builder.with_cert_resolver(resolver.clone());
+        let mut server = builder.with_cert_resolver(self.resolver.clone());
         server.alpn_protocols = vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()];
         // Clients use one at a time, and each is made with the core's time.
         server.send_tls13_tickets = 1;
@@ -228,57 +304,11 @@ impl ConfigBuilder {
             sessions => ServerSessionMemoryCache::new(sessions),
         };
         if self.key_log {
-            tracing::warn!("the keys of TLS connections are written to SSLKEYLOGFILE");
             server.key_log = Arc::new(KeyLogFile::new());
         }
-        let kernel = if self.kernel_tls { Support::of_this_kernel() } else { Support::default() };
-        server.enable_secret_extraction = kernel.is_any();
+        server.enable_secret_extraction = self.kernel.is_any();
         Session::new(Arc::new(server.clone()))
             .map_err(|source| Error::Refused { what: "no session can be made of this", source })?;
-        let sources = Mutex::new(self.certificates);
-        let shared = Shared { server, resolver, sources, handshake_timeout: self.handshake_timeout, kernel };
-        Ok(Config { shared: Arc::new(shared) })
-    }
-}
-
-/// Whether clients show certificates, and who must have issued them.
-///
-/// ```
-/// use covet_http::tls::ClientCertificates;
-///
-/// let clients = ClientCertificates::required("/etc/ssl/clients-ca.pem");
-/// ```
-#[derive(Clone, Debug, Default)]
-pub struct ClientCertificates {
-    roots: Option<PathBuf>,
-    optional: bool,
-}
-
-impl ClientCertificates {
-    /// Every client must show a certificate that leads to one of the roots in a PEM file; the handshake fails
-    /// otherwise.
-    pub fn required(roots: impl Into<PathBuf>) -> ClientCertificates {
-        ClientCertificates { roots: Some(roots.into()), optional: false }
-    }
-
-    /// Clients may show one, which must then be good; see
-    /// [`ConnectionInfo::peer_certificates`](super::ConnectionInfo::peer_certificates).
-    pub fn optional(roots: impl Into<PathBuf>) -> ClientCertificates {
-        ClientCertificates { roots: Some(roots.into()), optional: true }
-    }
-
-    fn verifier(&self) -> Result<Option<Arc<dyn rustls::server::danger::ClientCertVerifier>>, Error> {
-        let Some(path) = &self.roots else { return Ok(None) };
-        let place = path.display().to_string();
-        let problem = |problem: String| Error::Content { place: place.clone(), problem };
-        let mut roots = RootCertStore::empty();
-        for root in
-            certificate::certificates(&certificate::read("roots of client certificates", path)?, &place)?
-        {
-            roots.add(root).map_err(|error| problem(format!("a certificate can't be a root: {error}")))?;
-        }
-        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
-        let builder = if self.optional { builder.allow_unauthenticated() } else { builder };
-        builder.build().map(Some).map_err(|error| problem(error.to_string()))
+        Ok(server)
     }
 }

@@ -19,6 +19,7 @@
 
 mod certificate;
 mod client;
+mod client_certificates;
 mod config;
 mod error;
 mod info;
@@ -31,8 +32,9 @@ mod validity;
 
 pub use certificate::Certificate;
 pub use client::{ClientConfig, ClientConfigBuilder, ClientSession, Dangerous};
+pub use client_certificates::ClientCertificates;
 pub(crate) use config::ForCore;
-pub use config::{ClientCertificates, Config, ConfigBuilder};
+pub use config::{Config, ConfigBuilder};
 pub use error::Error;
 pub use info::{ConnectionInfo, Version};
 pub(crate) use kernel::{Alert, Control, MOST_RECORDS, Support, attach, receive_control, send_alert};

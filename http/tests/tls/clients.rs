@@ -85,3 +85,48 @@ fn a_resumed_session_remembers_its_certificate() {
         assert!(facts[0].ends_with(" false 1") && facts[1].ends_with(" true 1"), "{facts:?}");
     }
 }
+
+#[test]
+fn a_reload_takes_the_roots_as_well() {
+    let (first, second) = (Authority::new(), Authority::new());
+    let roots = first.folder().join("clients.pem");
+    std::fs::copy(&first.root_file, &roots).unwrap();
+    let pair = first.issue("local", &["localhost"]);
+    let builder = tls::Config::builder().certificate(pair.files());
+    let tls = builder.client_certificates(ClientCertificates::required(&roots)).build().unwrap();
+    let server = Server::start(&tls);
+    // The server's own certificate is always the first authority's.
+    let (old, new) = (first.issue("old", &["client.test"]), second.issue("new", &["client.test"]));
+    let shown = |version, client: &Pair| Arc::new(config(&first, version, Some(client)));
+    let facts =
+        |config: &Arc<ClientConfig>| Client::new(config, "localhost", server.addresses[0]).get("/facts");
+    let refused = |config: &Arc<ClientConfig>| refusal(&server, ClientConfig::clone(config));
+    let before = [0, 1].map(|version| shown(version, &old));
+    for config in &before {
+        assert!(facts(config).ends_with(" false 1"));
+        assert!(facts(config).ends_with(" true 1"));
+        refused(&shown(0, &new));
+    }
+    let mut open = Client::new(&before[1], "localhost", server.addresses[0]);
+    assert!(open.get("/facts").ends_with(" 1"));
+
+    std::fs::copy(&second.root_file, &roots).unwrap();
+    tls.reload().unwrap();
+    for (version, before) in before.iter().enumerate() {
+        // Neither with its certificate nor with the session that it began with it.
+        let alert = refused(before);
+        assert!(alert.contains("UnknownCA") || alert.contains("DecryptError"), "{alert}");
+        assert!(facts(&shown(version, &new)).ends_with(" false 1"));
+    }
+    assert!(open.get("/facts").ends_with(" 1"), "an open connection goes on");
+
+    let kept = shown(1, &new);
+    facts(&kept);
+    for broken in ["nothing", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+        std::fs::write(&roots, broken).unwrap();
+        let error = tls.reload().unwrap_err().to_string();
+        assert!(error.contains("clients.pem"), "{error}");
+        assert!(facts(&kept).ends_with(" true 1"), "sessions are resumed, as nothing has changed");
+        refused(&before[0]);
+    }
+}
