@@ -33,6 +33,10 @@ fn what_is_no_response_is_an_error() {
         let server = Script::answering(answer, true);
         let error = run(async { client().get(server.url("/")).send().await.unwrap_err() });
         assert!(matches!(error.cause(), Cause::Response(_)), "{}: {error}", answer.escape_ascii());
+        if answer.starts_with(b"HTTP/1.1 101") {
+            let text = error.to_string();
+            assert!(text.contains("switched to another protocol without having been asked"), "{text}");
+        }
     }
 }
 

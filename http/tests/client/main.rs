@@ -4,6 +4,9 @@
 
 mod basics;
 mod codec;
+#[cfg(all(feature = "brotli", feature = "gzip", feature = "zstd"))]
+mod codings;
+mod fetch;
 mod hostile;
 mod peers;
 mod pool;

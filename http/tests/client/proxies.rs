@@ -68,6 +68,17 @@ fn a_tunnel_that_is_refused_is_an_error() {
     assert!(asked.starts_with("CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n"), "{asked}");
 }
 
+#[test]
+fn a_proxy_over_tls_is_refused_with_what_to_write() {
+    for url in ["https://proxy.example:8443", "https://user:secret@proxy.example"] {
+        let error = Proxy::new(url).unwrap_err().to_string();
+        assert!(error.contains("can't be TLS: write http://"), "{error}");
+        assert!(error.contains("proxy.example") && !error.contains("secret"), "{error}");
+    }
+    let error = Proxy::new("ftp://proxy.example").unwrap_err().to_string();
+    assert!(error.contains("a proxy is http://, socks5:// or socks5h://"), "{error}");
+}
+
 /// A SOCKS5 proxy that wants `user` and `secret`.
 fn socks(peer: Peer) {
     let mut stream = peer.stream.try_clone().unwrap();
