@@ -22,6 +22,8 @@ thread_local! {
     static LIVE: Cell<isize> = const { Cell::new(0) };
 }
 
+/// Held by the test that measures.
+static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
 /// Bytes that the server's thread has allocated and not freed, as its handler last saw them.
 static SEEN: AtomicIsize = AtomicIsize::new(0);
 
@@ -62,24 +64,35 @@ async fn service(request: Request) -> Response {
     Response::new("Hello, World!")
 }
 
-fn start() -> (Runtime, SocketAddr) {
+fn start(config: Config) -> (Runtime, SocketAddr) {
     let (send, receive) = mpsc::channel();
     let runtime = Runtime::builder()
         .cores(CoreSet::count(1))
         .start(move |_core| {
-            let send = send.clone();
+            let (send, config) = (send.clone(), config.clone());
             async move {
                 let listener = TcpListener::bind(([127, 0, 0, 1], 0).into()).unwrap();
                 send.send(listener.local_addr().unwrap()).unwrap();
-                serve(listener, Rc::new(service_fn(service)), Config::default()).await;
+                serve(listener, Rc::new(service_fn(service)), config).await;
             }
         })
         .unwrap();
     (runtime, receive.recv().unwrap())
 }
 
+/// A client's side of a connection, in the clear or not.
+trait Connection: Read + Write {
+    fn socket(&self) -> &TcpStream;
+}
+
+impl Connection for TcpStream {
+    fn socket(&self) -> &TcpStream {
+        self
+    }
+}
+
 /// Asks the server how much it has allocated.
-fn live(control: &mut TcpStream) -> isize {
+fn live(control: &mut dyn Connection) -> isize {
     control.write_all(b"GET /live HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
     let mut buffer = [0; 1024];
     assert!(control.read(&mut buffer).unwrap() > 0);
@@ -87,9 +100,9 @@ fn live(control: &mut TcpStream) -> isize {
 }
 
 /// Sends as much as the server and the kernels take, and no more.
-fn stuff(stream: &mut TcpStream, start: &[u8], piece: &[u8], most: usize) {
+fn stuff(stream: &mut dyn Connection, start: &[u8], piece: &[u8], most: usize) {
     stream.write_all(start).unwrap();
-    stream.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
+    stream.socket().set_write_timeout(Some(Duration::from_millis(100))).unwrap();
     let mut sent = 0;
     while sent < most {
         match stream.write(&piece[..piece.len().min(most - sent)]) {
@@ -105,9 +118,9 @@ fn stuff(stream: &mut TcpStream, start: &[u8], piece: &[u8], most: usize) {
 const ANY: isize = 512 * 1024;
 const IDLE: isize = 2048;
 
-type Attack = fn(&mut TcpStream);
+type Attack = (&'static str, isize, usize, fn(&mut dyn Connection));
 
-const ATTACKS: [(&str, isize, usize, Attack); 8] = [
+const ATTACKS: [Attack; 8] = [
     ("idle after a request", IDLE, 400, |stream| {
         stream.write_all(b"GET / HTTP/1.1\r\nHost: h\r\nUser-Agent: idle\r\nAccept: */*\r\n\r\n").unwrap();
         assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
@@ -148,31 +161,170 @@ const ATTACKS: [(&str, isize, usize, Attack); 8] = [
     }),
 ];
 
-#[test]
-fn no_client_pins_more_than_is_stated() {
-    let (runtime, address) = start();
-    let mut control = TcpStream::connect(address).unwrap();
-    control.set_nodelay(true).unwrap();
+/// Makes each attack many times over. Returns those that pin more than is stated.
+fn measure<C: Connection>(
+    address: SocketAddr,
+    attacks: &[Attack],
+    connect: impl Fn(SocketAddr) -> C,
+) -> Vec<String> {
+    let mut control = connect(address);
+    control.socket().set_nodelay(true).unwrap();
     let mut failures = Vec::new();
-    for (name, bound, count, attack) in ATTACKS {
+    for (name, bound, count, attack) in attacks {
         for _ in 0..3 {
             live(&mut control);
         }
         let before = live(&mut control);
-        let mut streams: Vec<TcpStream> = (0..count).map(|_| TcpStream::connect(address).unwrap()).collect();
-        streams.iter_mut().for_each(attack);
+        let mut streams: Vec<C> = (0..*count).map(|_| connect(address)).collect();
+        streams.iter_mut().for_each(|stream| attack(stream));
         // Long enough for what an idle connection gives back to be given back.
         std::thread::sleep(Duration::from_millis(1500));
-        let each = (live(&mut control) - before) / count as isize;
+        let each = (live(&mut control) - before) / *count as isize;
         println!("{name}: {each} bytes each");
-        if each > bound {
+        if each > *bound {
             failures.push(format!("{name}: {each} bytes, more than {bound}"));
         }
         drop(streams);
         std::thread::sleep(Duration::from_millis(300));
     }
+    failures
+}
+
+#[test]
+fn no_client_pins_more_than_is_stated() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let (runtime, address) = start(Config::default());
+    let failures = measure(address, &ATTACKS, |address| TcpStream::connect(address).unwrap());
     assert!(failures.is_empty(), "{failures:#?}");
-    drop(control);
     runtime.shutdown(Duration::ZERO);
     let _ = runtime.join();
+}
+
+#[cfg(feature = "tls")]
+mod tls {
+    use std::sync::Arc;
+
+    use covet_http::tls::{Certificate, Config as Tls};
+    use rustls::{ClientConfig, ClientConnection, RootCertStore};
+
+    use super::*;
+
+    /// As stated for TLS. What AWS-LC allocates for keys is C's, and not counted here.
+    const ANY_TLS: isize = ANY + 128 * 1024;
+    const IDLE_TLS: isize = 6 * 1024;
+
+    /// Writes without ever waiting for something to read, unlike a stream of rustls.
+    struct Client {
+        session: ClientConnection,
+        socket: TcpStream,
+    }
+
+    impl Write for Client {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.flush()?;
+            let count = self.session.writer().write(bytes)?;
+            match self.flush() {
+                Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
+                _ => Ok(count),
+            }
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            while self.session.wants_write() {
+                self.session.write_tls(&mut self.socket)?;
+            }
+            Ok(())
+        }
+    }
+
+    impl Read for Client {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            loop {
+                match self.session.reader().read(buffer) {
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    outcome => return outcome,
+                }
+                self.session.read_tls(&mut self.socket)?;
+                self.session.process_new_packets().map_err(std::io::Error::other)?;
+            }
+        }
+    }
+
+    impl Connection for Client {
+        fn socket(&self) -> &TcpStream {
+            &self.socket
+        }
+    }
+
+    /// Of those who have made a handshake, beside the attacks that need no TLS.
+    const RECORD: Attack = ("a record without an end", ANY_TLS, 20, |stream| {
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+        assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
+        let mut raw = stream.socket();
+        raw.write_all(&[0x17, 3, 3, 0x41, 0]).unwrap();
+        raw.write_all(&[0; 0x40ff]).unwrap();
+    });
+
+    /// Of those who make none.
+    const HANDSHAKES: [Attack; 2] = [
+        ("silence where a handshake should be", IDLE_TLS, 200, |_stream| {}),
+        ("a hello without an end", ANY_TLS, 20, |stream| {
+            // A message of 60,000 bytes, in records of 16 KiB.
+            let hello = [&[1, 0, 0xea, 0x60, 3, 3][..], &[7; 59_000]].concat();
+            for part in hello.chunks(16 * 1024) {
+                let header = [0x16, 3, 1, (part.len() >> 8) as u8, part.len() as u8];
+                // It may be refused before all of it is there.
+                let _ = stream.write_all(&[&header, part].concat());
+            }
+        }),
+    ];
+
+    #[test]
+    fn no_client_pins_more_than_is_stated_through_tls() {
+        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let certificate = Certificate::pem(made.cert.pem(), made.signing_key.serialize_pem());
+        // The process keeps the session, also where the kernel could.
+        let tls = Tls::builder().certificate(certificate).kernel_tls(false).build().unwrap();
+        let (runtime, address) = start(Config { tls: Some(tls), ..Config::default() });
+        let mut roots = RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let config =
+            ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_root_certificates(roots)
+                .with_no_client_auth();
+        let config = Arc::new(config);
+        let connect = |address| {
+            let mut socket = TcpStream::connect(address).unwrap();
+            let mut session = ClientConnection::new(config.clone(), "localhost".try_into().unwrap()).unwrap();
+            session.complete_io(&mut socket).unwrap();
+            Client { session, socket }
+        };
+        let attacks = ATTACKS.iter().map(|(name, bound, count, attack)| {
+            (*name, if *bound == IDLE { IDLE_TLS } else { ANY_TLS }, *count / 2, *attack)
+        });
+        let attacks: Vec<Attack> = [RECORD].into_iter().chain(attacks).collect();
+        // First, while the core has no spare buffers that would hide what they take.
+        let mut failures = Vec::new();
+        let mut control = connect(address);
+        for (name, bound, count, attack) in HANDSHAKES {
+            let before = (0..4).map(|_| live(&mut control)).last().unwrap();
+            let mut streams: Vec<TcpStream> =
+                (0..count).map(|_| TcpStream::connect(address).unwrap()).collect();
+            streams.iter_mut().for_each(|stream| attack(stream));
+            std::thread::sleep(Duration::from_millis(500));
+            let each = (live(&mut control) - before) / count as isize;
+            println!("{name}: {each} bytes each");
+            if each > bound {
+                failures.push(format!("{name}: {each} bytes, more than {bound}"));
+            }
+        }
+        drop(control);
+        failures.extend(measure(address, &attacks, connect));
+        assert!(failures.is_empty(), "{failures:#?}");
+        runtime.shutdown(Duration::ZERO);
+        let _ = runtime.join();
+    }
 }
