@@ -6,6 +6,7 @@
 mod clock;
 pub mod deadline;
 mod interval;
+mod places;
 mod sleep;
 mod timeout;
 mod wheel;

@@ -65,6 +65,13 @@ impl Sleep {
         self.core.clock.now()
     }
 
+    #[inline(never)]
+    fn poll_or_park(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let (fired, old) = self.core.wheel.borrow_mut().poll(self.key, cx.waker());
+        drop(old);
+        if fired { Poll::Ready(()) } else { Poll::Pending }
+    }
+
     /// Whether it is over.
     pub fn is_elapsed(&self) -> bool {
         self.core.wheel.borrow().has_fired(self.key)
@@ -74,10 +81,12 @@ impl Sleep {
 impl Future for Sleep {
     type Output = ();
 
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let (fired, old) = self.core.wheel.borrow_mut().poll(self.key, cx.waker());
-        drop(old);
-        if fired { Poll::Ready(()) } else { Poll::Pending }
+        if self.core.wheel.borrow().is_waited_for(self.key, cx.waker()) {
+            return Poll::Pending;
+        }
+        self.poll_or_park(cx)
     }
 }
 

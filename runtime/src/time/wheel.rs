@@ -7,7 +7,7 @@
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use slab::Slab;
+use super::places::Places;
 
 const LEVELS: usize = 8;
 const SLOT_BITS: u32 = 6;
@@ -23,7 +23,7 @@ pub(crate) struct Wheel {
     tick: u64,
     occupied: [u64; LEVELS],
     heads: Box<[[u32; SLOTS]; LEVELS]>,
-    timers: Slab<Timer>,
+    timers: Places<Timer>,
 }
 
 struct Timer {
@@ -56,7 +56,7 @@ impl Wheel {
             tick: 0,
             occupied: [0; LEVELS],
             heads: Box::new([[NONE; SLOTS]; LEVELS]),
-            timers: Slab::new(),
+            timers: Places::new(),
         }
     }
 
@@ -77,7 +77,7 @@ impl Wheel {
             slot: 0,
             linked: false,
             waker: None,
-        }) as u32;
+        });
         self.link(index);
         TimerKey(index)
     }
@@ -87,7 +87,7 @@ impl Wheel {
     pub(crate) fn reset(&mut self, key: TimerKey, deadline: Instant) {
         let due = self.nanos(deadline);
         let tick = tick_at_or_after(due);
-        let timer = &mut self.timers[key.0 as usize];
+        let timer = &mut self.timers[key.0];
         timer.due = due;
         if timer.linked && timer.filed <= tick {
             return;
@@ -95,22 +95,29 @@ impl Wheel {
         if timer.linked {
             self.unlink(key.0);
         }
-        self.timers[key.0 as usize].filed = tick;
+        self.timers[key.0].filed = tick;
         self.link(key.0);
     }
 
     /// Takes a timer out; the waker is returned so that it is dropped outside any borrow.
     pub(crate) fn remove(&mut self, key: TimerKey) -> Option<Waker> {
-        if self.timers[key.0 as usize].linked {
+        if self.timers[key.0].linked {
             self.unlink(key.0);
         }
-        self.timers.remove(key.0 as usize).waker
+        self.timers.remove(key.0).waker
+    }
+
+    /// Whether the timer is still to fire and wakes this waker then.
+    #[inline]
+    pub(crate) fn is_waited_for(&self, key: TimerKey, waker: &Waker) -> bool {
+        let timer = &self.timers[key.0];
+        timer.linked && timer.waker.as_ref().is_some_and(|known| known.will_wake(waker))
     }
 
     /// Whether the timer has fired; if not, `waker` will be woken when it does. The waker that it replaces is
     /// returned so that it is dropped outside any borrow.
     pub(crate) fn poll(&mut self, key: TimerKey, waker: &Waker) -> (bool, Option<Waker>) {
-        let timer = &mut self.timers[key.0 as usize];
+        let timer = &mut self.timers[key.0];
         if !timer.linked {
             return (true, None);
         }
@@ -121,7 +128,7 @@ impl Wheel {
     }
 
     pub(crate) fn has_fired(&self, key: TimerKey) -> bool {
-        !self.timers[key.0 as usize].linked
+        !self.timers[key.0].linked
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -136,7 +143,7 @@ impl Wheel {
 
     /// Shows who waits, and for when.
     pub(crate) fn for_each_waiter(&self, mut show: impl FnMut(&Waker, Instant)) {
-        for (_, timer) in &self.timers {
+        for (_, timer) in self.timers.iter() {
             if let Some(waker) = timer.waker.as_ref().filter(|_| timer.linked) {
                 show(waker, self.start + Duration::from_nanos(timer.due));
             }
@@ -154,10 +161,10 @@ impl Wheel {
     pub(crate) fn advance_to_the_point(&mut self, now: Instant, fired: &mut Vec<Waker>) {
         self.advance(now, fired);
         let nanos = self.nanos(now);
-        let is_due = |(index, timer): (usize, &Timer)| (timer.linked && timer.due <= nanos).then_some(index);
-        let due: Vec<usize> = self.timers.iter().filter_map(is_due).collect();
+        let is_due = |(index, timer): (u32, &Timer)| (timer.linked && timer.due <= nanos).then_some(index);
+        let due: Vec<u32> = self.timers.iter().filter_map(is_due).collect();
         for index in due {
-            self.unlink(index as u32);
+            self.unlink(index);
             fired.extend(self.timers[index].waker.take());
         }
     }
@@ -173,7 +180,7 @@ impl Wheel {
             let mut index = std::mem::replace(&mut self.heads[level][slot], NONE);
             self.occupied[level] &= !(1 << slot);
             while index != NONE {
-                let timer = &mut self.timers[index as usize];
+                let timer = &mut self.timers[index];
                 let next = timer.next;
                 timer.linked = false;
                 let due = tick_at_or_after(timer.due);
@@ -210,7 +217,7 @@ impl Wheel {
 
     fn link(&mut self, index: u32) {
         // What is already due goes to the present slot of the lowest level, and fires at the next look.
-        let filed = self.timers[index as usize].filed.max(self.tick);
+        let filed = self.timers[index].filed.max(self.tick);
         let differing = filed ^ self.tick;
         let level = (63 - (differing | 1).leading_zeros()) / SLOT_BITS;
         let slot = (filed >> (SLOT_BITS * level)) as usize & (SLOTS - 1);
@@ -218,9 +225,9 @@ impl Wheel {
         let next = std::mem::replace(head, index);
         self.occupied[level as usize] |= 1 << slot;
         if next != NONE {
-            self.timers[next as usize].prev = index;
+            self.timers[next].prev = index;
         }
-        let timer = &mut self.timers[index as usize];
+        let timer = &mut self.timers[index];
         timer.prev = NONE;
         timer.next = next;
         timer.level = level as u8;
@@ -229,15 +236,15 @@ impl Wheel {
     }
 
     fn unlink(&mut self, index: u32) {
-        let timer = &mut self.timers[index as usize];
+        let timer = &mut self.timers[index];
         timer.linked = false;
         let (prev, next) = (timer.prev, timer.next);
         let (level, slot) = (usize::from(timer.level), usize::from(timer.slot));
         if next != NONE {
-            self.timers[next as usize].prev = prev;
+            self.timers[next].prev = prev;
         }
         if prev != NONE {
-            self.timers[prev as usize].next = next;
+            self.timers[prev].next = next;
         } else {
             self.heads[level][slot] = next;
             if next == NONE {
