@@ -130,7 +130,8 @@ fn an_endless_pipeline_that_is_not_read_stops_being_served() {
 #[test]
 fn clients_that_do_not_read_leave_the_receive_buffers_to_others() {
     // Each has more requests behind the answer that it does not read than are taken at a time.
-    let timeouts = Timeouts { write: Duration::from_secs(60), ..config().timeouts };
+    let time = Duration::from_secs(60);
+    let timeouts = Timeouts { head: time, write: time, ..config().timeouts };
     let builder = covet_runtime::Runtime::builder().recv_buffers(16, 4096);
     let server = Server::on(builder, Config { timeouts, ..config() }, service);
     let requests = [
