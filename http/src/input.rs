@@ -9,6 +9,7 @@ use covet_runtime::net::RecvBuf;
 #[derive(Default)]
 pub(crate) struct Input {
     store: Store,
+    /// Where the bytes begin in what is neither received nor empty.
     position: usize,
     pub(crate) ended: bool,
 }
@@ -43,7 +44,7 @@ impl Input {
     pub(crate) fn bytes(&self) -> &[u8] {
         match &self.store {
             Store::Empty => &[],
-            Store::Received(received) => &received[self.position..],
+            Store::Received(received) => received,
             #[cfg(feature = "tls")]
             Store::Decrypted(decrypted) => &decrypted[self.position..],
             Store::Held(held) => &held[self.position..],
@@ -56,28 +57,39 @@ impl Input {
     }
 
     /// Marks bytes as decoded; a buffer that is used up goes back at once.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn consume(&mut self, count: usize) {
-        self.position += count;
-        if self.is_empty() {
+        let is_used_up = if let Store::Received(received) = &mut self.store {
+            received.advance(count);
+            received.is_empty()
+        } else {
+            self.position += count;
+            self.is_empty()
+        };
+        if is_used_up {
             self.store = Store::Empty;
             self.position = 0;
         }
     }
 
     /// Adds what has been received; an empty buffer is the end.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn add(&mut self, received: RecvBuf) {
+        match self.store {
+            Store::Empty if !received.is_empty() => {
+                // What is empty needs no dropping, which the compiler does not see.
+                std::mem::forget(std::mem::replace(&mut self.store, Store::Received(received)));
+            }
+            _ => self.add_behind(&received),
+        }
+    }
+
+    #[inline(never)]
+    fn add_behind(&mut self, received: &[u8]) {
         if received.is_empty() {
             self.ended = true;
-        } else if self.is_empty() {
-            self.store = Store::Received(received);
-            self.position = 0;
         } else {
-            self.hold();
-            if let Store::Held(held) = &mut self.store {
-                held.extend_from_slice(&received);
-            }
+            self.add_copy(received);
         }
     }
 
@@ -129,8 +141,7 @@ impl Input {
         match &mut self.store {
             Store::Empty => {}
             Store::Received(received) => {
-                self.store = Store::Held(received[self.position..].to_vec());
-                self.position = 0;
+                self.store = Store::Held(received.to_vec());
             }
             #[cfg(feature = "tls")]
             Store::Decrypted(decrypted) => {

@@ -131,26 +131,42 @@ impl ResponseEncoder {
     /// is sent as 500; so is 101 without an Upgrade field, or where the client offered no other protocol.
     #[inline]
     pub fn encode(&self, response: &Response, exchange: Exchange, out: &mut Vec<u8>) -> Encoded {
-        let plain = response.status() == StatusCode::OK
-            && response.headers().is_none()
-            && !response.closes()
-            && exchange == Exchange::PLAIN;
         match response.body().exact_length() {
-            Some(length) if plain => {
-                self.encode_plain(response.fixed_content_type(), length, out);
+            Some(length) if is_plain(response, exchange) => {
+                self.encode_plain(response.fixed_content_type(), length, &[], out);
                 Encoded { framing: ResponseFraming::Length(length), keep_alive: true, switches: false }
             }
             _ => self.encode_any(response, exchange, out),
         }
     }
 
-    #[inline]
-    fn encode_plain(&self, content_type: Option<ContentType>, length: u64, out: &mut Vec<u8>) {
+    /// As [`ResponseEncoder::encode`], and appends the body that is to follow, if its bytes are all there: a response
+    /// whose body is not keeps it.
+    #[inline(always)]
+    pub fn encode_whole(&self, response: &Response, exchange: Exchange, out: &mut Vec<u8>) -> Encoded {
+        let Some(body) = response.body().as_fixed() else { return self.encode(response, exchange, out) };
+        if is_plain(response, exchange) {
+            let length = body.len() as u64;
+            self.encode_plain(response.fixed_content_type(), length, body, out);
+            return Encoded { framing: ResponseFraming::Length(length), keep_alive: true, switches: false };
+        }
+        let encoded = self.encode_any(response, exchange, out);
+        if encoded.framing != ResponseFraming::None {
+            out.extend_from_slice(body);
+        }
+        encoded
+    }
+
+    #[inline(always)]
+    fn encode_plain(&self, content_type: Option<ContentType>, length: u64, body: &[u8], out: &mut Vec<u8>) {
         let mut plain = self.plain.borrow_mut();
         if plain.bytes.is_empty() || plain.length != length || plain.content_type != content_type {
             plain.set(&self.prefix, content_type, length);
         }
+        // One look at the room for both.
+        out.reserve(plain.bytes.len() + body.len());
         out.extend_from_slice(&plain.bytes);
+        out.extend_from_slice(body);
     }
 
     fn encode_any(&self, response: &Response, exchange: Exchange, out: &mut Vec<u8>) -> Encoded {
@@ -207,7 +223,17 @@ impl ResponseEncoder {
     }
 }
 
+/// Whether a response's head is of the kind that is kept ready.
+#[inline]
+fn is_plain(response: &Response, exchange: Exchange) -> bool {
+    response.status() == StatusCode::OK
+        && response.headers().is_none()
+        && !response.closes()
+        && exchange == Exchange::PLAIN
+}
+
 impl PlainHead {
+    #[cold]
     fn set(&mut self, prefix: &[u8], content_type: Option<ContentType>, length: u64) {
         self.bytes.clear();
         self.bytes.extend_from_slice(prefix);

@@ -18,7 +18,6 @@ use super::output::{COPY, PIECE};
 use super::overload::{InFlight, judge, shed, wait_for_turn};
 use super::prelude;
 use super::waiting::wait_for_head;
-use crate::h1::response::ResponseFraming;
 use crate::h1::{Decoded, Exchange, Framing, Head, HeadError, decode_request};
 use crate::request::Peer;
 use crate::upgrade::Offer;
@@ -260,17 +259,12 @@ fn answer_ready<Fut: Future<Output = Response>>(
             progress.response = Some(Box::new(response));
             return Step::Answer;
         }
-        let encoded = link.answer(&response, exchange);
-        if encoded.framing != ResponseFraming::None
-            && let Some(body) = response.body().as_fixed()
-        {
-            link.with_output(|output| output.extend_from_slice(body));
-        }
+        let (encoded, waiting) = link.answer_whole(&response, exchange);
         if !encoded.keep_alive {
             // The connection ends once this is sent; what was pipelined behind it is not answered.
             return Step::Closing;
         }
-        if link.output_len() >= PIECE {
+        if waiting >= PIECE {
             return Step::OutputIsFull;
         }
     }

@@ -137,12 +137,7 @@ pub(super) async fn refuse(link: &Rc<Link>, progress: &mut Progress) -> End {
         None => unknown_exchange(&link.input.borrow()),
     };
     link.shared.refresh_date();
-    let encoded = link.answer(&response, exchange);
-    if encoded.framing != ResponseFraming::None
-        && let Some(body) = response.body().as_fixed()
-    {
-        link.with_output(|output| output.extend_from_slice(body));
-    }
+    link.with_output(|output| link.shared.encoder.borrow().encode_whole(&response, exchange, output));
     end_after_answers(link).await
 }
 

@@ -173,9 +173,18 @@ impl Link {
     }
 
     /// Encodes the head of an answer behind those before it.
-    #[inline]
     pub(super) fn answer(&self, response: &Response, exchange: Exchange) -> Encoded {
         self.with_output(|output| self.shared.encoder.borrow().encode(response, exchange, output))
+    }
+
+    /// Encodes an answer behind those before it, its body with it if the bytes are all there. Returns how many bytes
+    /// wait to be sent, too.
+    #[inline(always)]
+    pub(super) fn answer_whole(&self, response: &Response, exchange: Exchange) -> (Encoded, usize) {
+        let mut output = self.output.borrow_mut();
+        let output = output.get_or_insert_with(PoolBuf::take);
+        let encoded = self.shared.encoder.borrow().encode_whole(response, exchange, output);
+        (encoded, output.len())
     }
 
     #[inline]

@@ -53,6 +53,20 @@ impl Link {
         self.stream.submit_send(output)
     }
 
+    /// As [`Link::send_output`], if that is possible without waiting; else it is to be waited for.
+    #[inline(always)]
+    pub(super) fn try_send_output(&self) -> Option<io::Result<()>> {
+        let mut output = self.output.borrow_mut();
+        if output.as_ref().is_none_or(|output| output.is_empty()) {
+            return Some(Ok(()));
+        }
+        if self.stream.is_sending() {
+            return None;
+        }
+        let output = output.take()?;
+        Some(self.stream.submit_send(output))
+    }
+
     /// Sends the output if no send is under way; for use where waiting is not possible.
     pub(super) fn send_output_now(&self) -> io::Result<()> {
         if self.output_len() == 0 || self.stream.is_sending() {

@@ -92,7 +92,7 @@ impl Transport {
 
     /// Adds what has been received to the input, or the end. Through TLS, an end that the client has not announced is
     /// an error (`UnexpectedEof`): somebody on the way may have cut the connection.
-    #[inline]
+    #[inline(always)]
     pub(super) fn poll_receive(&self, input: &RefCell<Input>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         #[cfg(feature = "tls")]
         if let Some(secure) = &self.secure {
@@ -109,7 +109,7 @@ impl Transport {
     }
 
     /// Sends a buffer, without waiting for it. One at a time: see [`StreamSocket::submit_send`].
-    #[inline]
+    #[inline(always)]
     pub(super) fn submit_send(&self, buffer: impl Into<SendBuf>) -> io::Result<()> {
         #[cfg(feature = "tls")]
         if let Some(secure) = &self.secure {

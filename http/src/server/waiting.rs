@@ -21,7 +21,11 @@ const QUIET: Duration = Duration::from_secs(1);
 /// inlined; a process with two services would else pay for a call on each wake.
 #[expect(clippy::extra_unused_type_parameters, reason = "one copy for each service, as said above")]
 pub(super) async fn wait_for_head<S>(link: &Rc<Link>, progress: &mut Progress) -> Option<End> {
-    if link.send_output().await.is_err() {
+    let sent = match link.try_send_output() {
+        Some(sent) => sent,
+        None => link.send_output().await,
+    };
+    if sent.is_err() {
         return Some(End::Reset);
     }
     if link.input.borrow().ended {

@@ -115,7 +115,7 @@ impl StreamSocket {
     }
 
     /// The poll form of [`StreamSocket::recv`].
-    #[inline]
+    #[inline(always)]
     pub fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<io::Result<RecvBuf>> {
         Driver::poll_recv(&self.core.driver, self.key, cx)
     }

@@ -2,11 +2,13 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::after::Caller;
 use super::driver::{Driver, missed};
 use super::op::{Completion, Op};
+use super::provided::ProvidedBuffers;
 use super::recv_buf::RecvBuf;
 use super::stream::{Chunk, End, Receive};
 use super::token::{Key, Kind};
@@ -20,9 +22,53 @@ const SPILL_BELOW: u16 = 4;
 /// How often the cancellation of a receive may miss before its socket is shut down.
 const MISSES: u8 = 16;
 
+/// A chunk, as its reader gets it.
+fn received(buffers: &Rc<ProvidedBuffers>, chunk: Chunk) -> RecvBuf {
+    match chunk {
+        // SAFETY: the completion handed this buffer to the slot, which gave its only record of it away.
+        Chunk::Provided { id, len } => unsafe { RecvBuf::provided(buffers.clone(), id, 0, len) },
+        Chunk::Heap { bytes, read: 0 } => RecvBuf::heap(bytes),
+        Chunk::Heap { bytes, read } => RecvBuf::heap(bytes[read as usize..].into()),
+    }
+}
+
 impl Driver {
-    #[inline]
+    /// The usual cases are inlined in each reader: bytes wait, or the reader has waited before and waits on.
+    #[inline(always)]
     pub(crate) fn poll_recv(
+        driver: &RefCell<Driver>,
+        key: Key,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<RecvBuf>> {
+        {
+            let driver = &mut *driver.borrow_mut();
+            if let Some(slot) =
+                driver.streams.get_mut(key.index as usize).filter(|slot| slot.generation == key.generation)
+            {
+                match slot.first {
+                    Some(Chunk::Provided { id, len }) if slot.rest.is_none() => {
+                        slot.first = None;
+                        slot.waiting_bytes -= len;
+                        // SAFETY: as in `received`.
+                        return Poll::Ready(Ok(unsafe {
+                            RecvBuf::provided(driver.buffers.clone(), id, 0, len)
+                        }));
+                    }
+                    None if slot.receive == Receive::Armed && slot.ended.is_none() => {
+                        let known = slot.recv_waker.as_ref();
+                        if known.is_some_and(|known| known.will_wake(cx.waker())) {
+                            return Poll::Pending;
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Driver::poll_recv_or_park(driver, key, cx)
+    }
+
+    #[inline(never)]
+    fn poll_recv_or_park(
         driver: &RefCell<Driver>,
         key: Key,
         cx: &mut Context<'_>,
@@ -31,7 +77,6 @@ impl Driver {
         driver.borrow_mut().recv_or_park(key, &mut caller)
     }
 
-    #[inline]
     pub(super) fn recv_or_park(&mut self, key: Key, caller: &mut Caller<'_>) -> Poll<io::Result<RecvBuf>> {
         let Some(slot) =
             self.streams.get_mut(key.index as usize).filter(|slot| slot.generation == key.generation)
@@ -39,12 +84,7 @@ impl Driver {
             return Poll::Ready(Err(core_is_gone()));
         };
         if let Some(chunk) = slot.dequeue() {
-            return Poll::Ready(Ok(match chunk {
-                // SAFETY: the completion handed this buffer to the slot, which gave its only record of it away.
-                Chunk::Provided { id, len } => unsafe { RecvBuf::provided(self.buffers.clone(), id, 0, len) },
-                Chunk::Heap { bytes, read: 0 } => RecvBuf::heap(bytes),
-                Chunk::Heap { bytes, read } => RecvBuf::heap(bytes[read as usize..].into()),
-            }));
+            return Poll::Ready(Ok(received(&self.buffers, chunk)));
         }
         match slot.ended {
             Some(End::Eof) => return Poll::Ready(Ok(RecvBuf::empty())),

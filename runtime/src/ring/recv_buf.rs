@@ -1,6 +1,8 @@
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
 use std::rc::Rc;
+use std::slice;
 
 use super::provided::ProvidedBuffers;
 
@@ -13,20 +15,60 @@ use super::provided::ProvidedBuffers;
 pub struct RecvBuf(Source);
 
 enum Source {
-    Provided { buffers: Rc<ProvidedBuffers>, id: u16, start: u32, len: u32 },
-    Heap(Box<[u8]>),
+    /// `bytes` are the first `len` that have not been passed over, in a buffer of `buffers`.
+    Provided {
+        buffers: Rc<ProvidedBuffers>,
+        bytes: NonNull<u8>,
+        len: u32,
+        id: u16,
+    },
+    /// The first `read` bytes were passed over.
+    Heap {
+        bytes: Box<[u8]>,
+        read: usize,
+    },
     Empty,
 }
 
 impl RecvBuf {
     /// # Safety
     /// The kernel handed buffer `id` over with `start + len` bytes, and this is its only owner.
+    #[inline]
     pub(super) unsafe fn provided(buffers: Rc<ProvidedBuffers>, id: u16, start: u32, len: u32) -> RecvBuf {
-        RecvBuf(Source::Provided { buffers, id, start, len })
+        // SAFETY: forwarded; as the only owner it may make the only reference, too.
+        let bytes = NonNull::from(unsafe { buffers.slice_mut(id, start, len) }).cast();
+        RecvBuf(Source::Provided { buffers, bytes, len, id })
+    }
+
+    /// Passes over bytes at the start: they are not seen any more.
+    ///
+    /// ```
+    /// # fn take_line(received: &mut covet_runtime::net::RecvBuf) -> Option<Vec<u8>> {
+    /// let end = received.iter().position(|&byte| byte == b'\n')? + 1;
+    /// let line = received[..end].to_vec();
+    /// received.advance(end);
+    /// # Some(line)
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// If there are fewer.
+    #[inline]
+    pub fn advance(&mut self, count: usize) {
+        assert!(count <= self.len(), "more bytes are passed over than there are");
+        match &mut self.0 {
+            Source::Provided { bytes, len, .. } => {
+                // SAFETY: within the `len` bytes, or at their end.
+                *bytes = unsafe { bytes.add(count) };
+                *len -= count as u32;
+            }
+            Source::Heap { read, .. } => *read += count,
+            Source::Empty => {}
+        }
     }
 
     pub(super) fn heap(bytes: Box<[u8]>) -> RecvBuf {
-        RecvBuf(Source::Heap(bytes))
+        RecvBuf(Source::Heap { bytes, read: 0 })
     }
 
     pub(super) fn empty() -> RecvBuf {
@@ -40,9 +82,12 @@ impl Deref for RecvBuf {
     #[inline]
     fn deref(&self) -> &[u8] {
         match &self.0 {
-            // SAFETY: `provided` was promised these bytes, and the buffer is given back in `drop` only.
-            Source::Provided { buffers, id, start, len } => unsafe { buffers.slice(*id, *start, *len) },
-            Source::Heap(bytes) => bytes,
+            // SAFETY: `provided` was promised these bytes, the buffer is given back in `drop` only, and the mapping lives
+            // as long as `buffers`.
+            Source::Provided { bytes, len, .. } => unsafe {
+                slice::from_raw_parts(bytes.as_ptr(), *len as usize)
+            },
+            Source::Heap { bytes, read } => &bytes[*read..],
             Source::Empty => &[],
         }
     }
@@ -53,8 +98,10 @@ impl DerefMut for RecvBuf {
     fn deref_mut(&mut self) -> &mut [u8] {
         match &mut self.0 {
             // SAFETY: as above, and `provided` was promised that nobody else has the buffer.
-            Source::Provided { buffers, id, start, len } => unsafe { buffers.slice_mut(*id, *start, *len) },
-            Source::Heap(bytes) => bytes,
+            Source::Provided { bytes, len, .. } => unsafe {
+                slice::from_raw_parts_mut(bytes.as_ptr(), *len as usize)
+            },
+            Source::Heap { bytes, read } => &mut bytes[*read..],
             Source::Empty => &mut [],
         }
     }
@@ -67,6 +114,7 @@ impl AsRef<[u8]> for RecvBuf {
 }
 
 impl Drop for RecvBuf {
+    #[inline]
     fn drop(&mut self) {
         if let Source::Provided { buffers, id, .. } = &self.0 {
             buffers.give(*id);
