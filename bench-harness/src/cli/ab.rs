@@ -1,12 +1,14 @@
 //! `covet-bench ab`: two servers side by side.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
 
 use super::exit::{Advice, Exit};
 use super::load_args::LoadArgs;
+use super::pages;
 use super::run::{OutputFormat, explain, write_out};
 use crate::experiment::ServerCommand;
 use crate::experiment::ab::{self, Comparison, Finding, Pairs, Side};
@@ -42,6 +44,9 @@ pub struct AbArgs {
     /// The load, the same on both sides.
     #[command(flatten)]
     pub load: LoadArgs,
+    /// Also write the comparison to this file, as a page of HTML with charts; what is there is replaced
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// Form of the result on standard output
     #[arg(long, value_enum, default_value_t = OutputFormat::Text)]
     pub output_format: OutputFormat,
@@ -66,6 +71,7 @@ pub fn share(text: &str) -> Result<f64, String> {
 /// # Errors
 /// When an argument makes no sense, or a server cannot be reached or started.
 pub fn ab(args: AbArgs) -> anyhow::Result<Exit> {
+    args.html.as_deref().map(pages::check).transpose()?;
     let side = |url: &str, command: &Option<String>| -> anyhow::Result<Side> {
         let plan = args.load.plan(url)?;
         let cpus = plan.server_cpus.clone();
@@ -105,11 +111,16 @@ pub fn ab(args: AbArgs) -> anyhow::Result<Exit> {
                 "pairs": args.pairs,
                 "margin": args.equivalence,
                 "comparisons": comparisons,
+                "shift": pairs.shift(),
                 "a": pairs.a.iter().map(|run| run.to_json()).collect::<Vec<_>>(),
                 "b": pairs.b.iter().map(|run| run.to_json()).collect::<Vec<_>>(),
             })
         ),
     })?;
+    if let Some(path) = &args.html {
+        let b = args.b.as_deref().unwrap_or("itself");
+        pages::write(path, &pairs.to_html([&args.a, b], &comparisons, args.equivalence))?;
+    }
     Ok(exit(&args, &pairs, &comparisons))
 }
 

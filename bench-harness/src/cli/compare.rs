@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::exit::{Advice, Advise, Exit};
-use super::{bundles, values};
-use crate::compare::{Comparison, Gate, GateVerdict, Side, differences};
+use super::{bundles, pages, values};
+use crate::bundle::Manifest;
+use crate::compare::{Comparison, Gate, GateVerdict, Side, differences, environment};
 
 /// Options of `covet-bench compare`.
 #[derive(Debug, Clone, Args)]
@@ -27,6 +28,9 @@ pub struct CompareArgs {
     /// Compare although the conditions differ or a run is invalid
     #[arg(long)]
     pub force: bool,
+    /// Also write the comparison to this file, as a page of HTML with charts; what is there is replaced
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// Form of the result on standard output
     #[arg(long, value_enum, default_value_t = CompareFormat::Text)]
     pub output_format: CompareFormat,
@@ -48,15 +52,16 @@ pub enum CompareFormat {
 /// # Errors
 /// When a bundle cannot be read, or the conditions differ and `--force` is not given.
 pub fn compare(args: CompareArgs) -> anyhow::Result<Exit> {
-    let side = |path: &PathBuf| -> anyhow::Result<Side> {
+    let side = |path: &PathBuf| -> anyhow::Result<(Side, Manifest)> {
         let bundle = bundles::read(path)?;
-        Ok(Side { name: bundles::name(path), runs: bundle.runs })
+        Ok((Side { name: bundles::name(path), runs: bundle.runs }, bundle.manifest))
     };
-    let (mut a, mut b) = (side(&args.a)?, side(&args.b)?);
+    let ((mut a, manifest_a), (mut b, manifest_b)) = (side(&args.a)?, side(&args.b)?);
     if a.name == b.name {
         (a.name, b.name) = (args.a.display().to_string(), args.b.display().to_string());
     }
-    let differing: Vec<String> = differences(&a, &b).iter().map(ToString::to_string).collect();
+    let mut different = differences(&a, &b);
+    let differing: Vec<String> = different.iter().map(ToString::to_string).collect();
     let invalid = [&a, &b].into_iter().find(|side| side.runs.iter().any(|run| !run.valid));
     if !args.force {
         if !differing.is_empty() {
@@ -76,8 +81,17 @@ pub fn compare(args: CompareArgs) -> anyhow::Result<Exit> {
     }
     let mut comparison = Comparison::of(&a, &b, args.margin, &args.gates)
         .advise("cannot compare the runs", "Write the bundle again")?;
-    let forced = differing.into_iter().map(|text| format!("conditions differ: {text}"));
-    comparison.warnings.splice(0..0, forced);
+    let machines = environment(&manifest_a.environment, &manifest_b.environment);
+    let told = differing.into_iter().map(|text| format!("conditions differ: {text}"));
+    let told = told.chain(machines.iter().map(|difference| format!("environments differ: {difference}")));
+    comparison.warnings.splice(0..0, told);
+    different.extend(machines);
+    comparison.differences = different;
+    if let Some(path) = &args.html {
+        let page =
+            comparison.to_html(&a, &b).advise("cannot draw the comparison", "Write the bundle again")?;
+        pages::write(path, &page)?;
+    }
     super::run::write_out(&match args.output_format {
         CompareFormat::Text => comparison.to_text(),
         CompareFormat::Markdown => comparison.to_markdown(),

@@ -18,6 +18,7 @@ pub mod memory;
 pub mod merge;
 pub mod null;
 pub mod overhead;
+mod pages;
 pub mod peers;
 pub mod run;
 pub mod scenario;

@@ -1,14 +1,19 @@
 //! Whether two sides were measured under the same conditions.
 
+use std::collections::BTreeMap;
+
+use serde::Serialize;
 use serde_json::Value;
 
 use super::Side;
 
 /// Conditions that may differ between repeats of one measurement.
 const FREE: [&str; 2] = ["seed", "generators"];
+/// Facts of a machine that differ between any two runs, and those that are conditions of a run already.
+const OF_THE_RUN: [&str; 4] = ["load average", "arguments", "kernel", "CPU"];
 
 /// A condition that differs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
     /// Its name.
     pub name: String,
@@ -55,6 +60,22 @@ pub fn differences(a: &Side, b: &Side) -> Vec<Difference> {
         }
     }
     found
+}
+
+/// The facts of two machines, as manifests have them, that differ. They do not forbid to compare, and are told.
+pub fn environment(a: &BTreeMap<String, String>, b: &BTreeMap<String, String>) -> Vec<Difference> {
+    let mut names: Vec<&String> = a.keys().chain(b.keys()).collect();
+    names.sort();
+    names.dedup();
+    let of = |facts: &BTreeMap<String, String>, name: &str| {
+        facts.get(name).cloned().unwrap_or_else(|| "not known".to_owned())
+    };
+    names
+        .into_iter()
+        .filter(|name| !OF_THE_RUN.contains(&name.as_str()))
+        .map(|name| Difference { name: name.clone(), a: of(a, name), b: of(b, name) })
+        .filter(|difference| difference.a != difference.b)
+        .collect()
 }
 
 /// What follows scheme, host and port.

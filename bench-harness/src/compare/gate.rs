@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::{Side, geometric_mean, values};
 use crate::bundle::{Metric, MetricError};
+use crate::report::quantity::change as signed;
 use crate::stats::ratio::LogRatio;
 use crate::stats::{Interval, LEVEL};
 
@@ -135,14 +136,5 @@ impl Gate {
             signed(ratio)
         );
         result(verdict, Some(ratio), interval, detail)
-    }
-}
-
-/// A ratio as a change: `+5.0 %`, and as a factor from ten times on.
-pub(super) fn signed(ratio: f64) -> String {
-    match ratio {
-        r if r >= 1000.0 => "over ×1000".to_owned(),
-        r if r >= 10.0 => format!("×{r:.1}"),
-        r => format!("{:+.1} %", (r - 1.0) * 100.0),
     }
 }

@@ -2,10 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::gate::signed;
 use super::text::{finding, interval, value, word};
 use super::{Comparison, GateVerdict};
-use crate::report::quantity::percent;
+use crate::report::quantity::{change as signed, percent};
 
 impl Comparison {
     /// The comparison as Markdown, such as GitHub shows in a job's summary.

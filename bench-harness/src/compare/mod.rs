@@ -5,13 +5,14 @@
 
 mod conditions;
 mod gate;
+mod html;
 mod markdown;
 mod text;
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-pub use conditions::{Difference, differences};
+pub use conditions::{Difference, differences, environment};
 pub use gate::{Gate, GateError, GateResult, GateVerdict};
 
 use crate::bundle::{Metric, MetricError, RunDocument};
@@ -50,6 +51,9 @@ pub struct Comparison {
     pub sides: [SideSummary; 2],
     /// What speaks against trusting it.
     pub warnings: Vec<String>,
+    /// Conditions, and facts of the machines, that differ; empty until the caller puts in what [`differences`] and
+    /// [`environment`] found.
+    pub differences: Vec<Difference>,
     /// Numbers that both sides have.
     pub metrics: Vec<MetricResult>,
     /// Sizes of the difference of the response times, runs of each side put together.
@@ -99,6 +103,8 @@ pub struct Distance {
     pub wasserstein_ns: f64,
     /// The probability that a request of the second side takes longer than one of the first.
     pub superiority: f64,
+    /// Cliff's delta: the same from -1, where every request of the second side is the faster one, to 1.
+    pub cliffs_delta: f64,
     /// The p-value of "both sides are alike" over all ways to divide the runs; `None` with fewer than four runs a side,
     /// for then it cannot be below 0.05.
     pub p: Option<f64>,
@@ -139,6 +145,7 @@ impl Comparison {
             schema: SCHEMA,
             sides: [summary(a), summary(b)],
             warnings,
+            differences: Vec::new(),
             metrics: metrics(a, b, margin),
             distance,
             shift,
@@ -242,10 +249,12 @@ impl Distance {
             Weighted::of(&sum)
         };
         let (left, right) = (pooled(a), pooled(b));
+        let superiority = superiority(&left, &right)?;
         Some(Distance {
             kolmogorov_smirnov: kolmogorov_smirnov(&left, &right)?,
             wasserstein_ns: wasserstein(&left, &right)?,
-            superiority: superiority(&left, &right)?,
+            superiority,
+            cliffs_delta: 2.0 * superiority - 1.0,
             p: (a.len() >= 4 && b.len() >= 4).then(|| between(a, b)),
         })
     }

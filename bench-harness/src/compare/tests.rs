@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::*;
@@ -155,4 +157,73 @@ fn runs_within_a_percent_do_not_decide() {
     let b = Side { name: "b".to_owned(), runs: vec![run(5_100, 1_005_000), run(5_300, 1_000_000)] };
     let found = Comparison::of(&a, &b, MARGIN, &[]).unwrap();
     assert_eq!(found.metrics[0].finding, Finding::Inconclusive, "{:?}", found.metrics[0]);
+}
+
+#[test]
+fn the_text_fits_eighty_columns() {
+    let (mut a, mut b) = (before(), after());
+    (a.name, b.name) = ("results/2026-11-28/before".to_owned(), "results/2026-11-28/after".to_owned());
+    let found = Comparison::of(&a, &b, MARGIN, &[gate("p99:+5%"), gate("lateness.p99:+5%")]).unwrap();
+    let text = found.to_text();
+    let wide: Vec<&str> = text.lines().filter(|line| line.chars().count() > 80).collect();
+    assert!(wide.is_empty(), "{wide:#?}");
+    assert!(text.contains("…1-28/before"), "{text}");
+}
+
+#[test]
+fn facts_of_two_machines_that_differ_are_told() {
+    let facts = |governor: &str, load: &str| {
+        [("governor", governor), ("load average", load)].map(|(k, v)| (k.to_owned(), v.to_owned())).into()
+    };
+    let found = environment(&facts("performance", "1"), &facts("powersave", "2"));
+    assert_eq!(
+        found.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["governor is performance and powersave"]
+    );
+    assert_eq!(environment(&facts("a", "1"), &BTreeMap::new())[0].b, "not known");
+}
+
+#[test]
+fn the_page_has_every_part_and_needs_nothing_else() {
+    let (mut a, b) = (before(), after());
+    a.name = "<script>".to_owned();
+    let mut found = Comparison::of(&a, &b, MARGIN, &[gate("p99:+5%")]).unwrap();
+    found.differences =
+        vec![Difference { name: "governor".into(), a: "performance".into(), b: "<b>".into() }];
+    let page = found.to_html(&a, &b).unwrap();
+    for part in [
+        "is slower",
+        "class=\"band\"",
+        "class=\"inner\"",
+        "class=\"ribbon s1\"",
+        "Kolmogorov-Smirnov D",
+        "Wasserstein",
+        "Cliff&#39;s delta",
+        "p99:+5%",
+        ">failed<",
+        "governor",
+        "As a table",
+        "&lt;b&gt;",
+        "prefers-color-scheme:dark",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    for reference in ["<script", "//", "src=", "href=", "url(", "@import", "<link", "NaN"] {
+        assert!(!page.contains(reference), "{reference}");
+    }
+    assert!(page.len() < 300_000, "{}", page.len());
+    let one = Side { name: "one".to_owned(), runs: vec![run(5_000, 1_000_000)] };
+    let found = Comparison::of(&one, &one, MARGIN, &[]).unwrap();
+    let page = found.to_html(&one, &one).unwrap();
+    assert!(page.contains("No bands: two or more runs") && !page.contains("class=\"band\""));
+    assert!(page.contains("No condition differs"));
+}
+
+#[test]
+fn the_page_stays_small_with_hundreds_of_runs_a_side() {
+    let many = |name: &str, nanos| Side { name: name.to_owned(), runs: vec![run(5_000, nanos); 300] };
+    let (a, b) = (many("a", 1_000_000), many("b", 1_100_000));
+    let found = Comparison::of(&a, &b, MARGIN, &[]).unwrap();
+    let size = found.to_html(&a, &b).unwrap().len();
+    assert!(size < 300_000, "{size}");
 }

@@ -2,23 +2,28 @@
 
 use std::fmt::Write as _;
 
-use super::gate::signed;
 use super::{Comparison, GateVerdict, MetricResult};
 use crate::bundle::Metric;
-use crate::report::quantity::{percent, percentile, seconds};
+use crate::report::quantity::{change as signed, percent, percentile, seconds};
 use crate::report::text::table::{Align, Table};
+use crate::report::text::wrap::{shortened, wrap};
 use crate::stats::ratio::Finding;
 
+/// How wide the text is at most.
+const WIDTH: usize = 80;
+/// How wide the name over a column is at most.
+const HEADING: usize = 12;
 /// The quantiles of the shift function that fit a terminal.
 const SHOWN: [f64; 9] = [0.01, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999, 0.9995, 0.9999];
 
 impl Comparison {
-    /// The comparison as lines of text.
+    /// The comparison as lines of at most 80 columns.
     pub fn to_text(&self) -> String {
         let [a, b] = &self.sides;
         let runs = |count| if count == 1 { "1 run".to_owned() } else { format!("{count} runs") };
-        let mut out = format!(
-            "{} ({}) against {} ({}); ratios are {} over {}\n\n",
+        let mut out = String::new();
+        let head = format!(
+            "{} ({}) against {} ({}); ratios are {} over {}",
             b.name,
             runs(b.runs),
             a.name,
@@ -26,10 +31,13 @@ impl Comparison {
             b.name,
             a.name
         );
+        wrap(&mut out, "", &head, WIDTH);
+        out.push('\n');
+        let (left, right) = self.headings();
         let mut table = Table::new(&[
             ("", Align::Left),
-            (&a.name, Align::Right),
-            (&b.name, Align::Right),
+            (&left, Align::Right),
+            (&right, Align::Right),
             ("change", Align::Right),
             ("95 % interval", Align::Right),
             ("finding", Align::Left),
@@ -48,23 +56,32 @@ impl Comparison {
         self.shift_table(&mut out);
         if let Some(distance) = &self.distance {
             let p = distance.p.map_or(String::new(), |p| format!(", p {p:.3} by relabelling runs"));
-            let _ = writeln!(
-                out,
-                "\ndistance   Kolmogorov-Smirnov {:.3}{p}; the average request moved by {}; a request of {} is the slower \
-                 one in {} of pairs",
+            let text = format!(
+                "Kolmogorov-Smirnov {:.3}{p}; the average request moved by {} (Wasserstein); a request of {} is the slower \
+                 one in {} of pairs (Cliff's delta {:+.3})",
                 distance.kolmogorov_smirnov,
                 seconds(distance.wasserstein_ns / 1e9),
                 b.name,
-                percent(distance.superiority)
+                percent(distance.superiority),
+                distance.cliffs_delta
             );
+            out.push('\n');
+            wrap(&mut out, "distance   ", &text, WIDTH);
         }
         for warning in &self.warnings {
-            let _ = writeln!(out, "warning    {warning}");
+            wrap(&mut out, "warning    ", warning, WIDTH);
         }
         for gate in &self.gates {
-            let _ = writeln!(out, "gate       {} {}: {}", gate.gate, word(gate.verdict), gate.detail);
+            let text = format!("{} {}: {}", gate.gate, word(gate.verdict), gate.detail);
+            wrap(&mut out, "gate       ", &text, WIDTH);
         }
         out
+    }
+
+    /// The names of both sides, short enough to stand over a column.
+    fn headings(&self) -> (String, String) {
+        let [a, b] = &self.sides;
+        (shortened(&a.name, HEADING), shortened(&b.name, HEADING))
     }
 
     fn shift_table(&self, out: &mut String) {
@@ -72,11 +89,11 @@ impl Comparison {
             return;
         }
         out.push_str("\nshift of each quantile (the interval holds at all of them at once)\n");
-        let [a, b] = &self.sides;
+        let (left, right) = self.headings();
         let mut table = Table::new(&[
             ("", Align::Left),
-            (&a.name, Align::Right),
-            (&b.name, Align::Right),
+            (&left, Align::Right),
+            (&right, Align::Right),
             ("change", Align::Right),
             ("interval", Align::Right),
         ]);

@@ -1,15 +1,19 @@
 //! Two servers side by side, in pairs of runs.
 
+mod html;
+
 use std::fmt;
 use std::thread;
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::{ServerCommand, probe};
 use crate::clock::Random;
 use crate::load::{self, LoadError, LoadPlan, NoProgress, Progress};
 use crate::record::RunRecord;
+use crate::stats::shift::{self, Shift};
 use crate::stats::{Interval, LEVEL, StatsError, ratio};
 
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
@@ -206,6 +210,14 @@ impl Pairs {
             .filter(|_| runs().all(|run| run.completed > 0))
             .chain(quantiles)
             .collect()
+    }
+
+    /// The ratio of each quantile of the response time, pair by pair.
+    pub fn shift(&self) -> Vec<Shift> {
+        fn plain(runs: &[RunRecord]) -> Vec<&Histogram<u64>> {
+            runs.iter().map(|run| &*run.response).collect()
+        }
+        shift::paired(&plain(&self.a), &plain(&self.b), LEVEL)
     }
 
     /// The ratio of a metric, judged with a margin such as 0.02 below which a difference is none.

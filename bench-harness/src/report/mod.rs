@@ -9,6 +9,7 @@ pub mod export;
 pub mod html;
 pub mod model;
 pub mod quantity;
+pub mod ribbon;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod svg;

@@ -63,6 +63,15 @@ pub fn percent(share: f64) -> String {
     }
 }
 
+/// A ratio as a change: `+5.0 %`, and as a factor from ten times on.
+pub fn change(ratio: f64) -> String {
+    match ratio {
+        r if r >= 1000.0 => "over ×1000".to_owned(),
+        r if r >= 10.0 => format!("×{r:.1}"),
+        r => format!("{:+.1} %", (r - 1.0) * 100.0),
+    }
+}
+
 /// Three significant digits without an exponent.
 pub fn three_digits(value: f64) -> String {
     let decimals = match value.abs() {

@@ -5,9 +5,9 @@
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::Interval;
 use super::quantile::{Bearing, bearing, dispersion};
 use super::ratio::LogRatio;
+use super::{Interval, StatsError};
 
 /// The quantiles that are compared: twenty of the body, then the nines.
 pub const GRID: [f64; 26] = [
@@ -42,13 +42,28 @@ pub struct Shift {
 /// Annals of Statistics 2, 1974; Rousselet, Pernet and Wilcox, "Beyond differences in means", Eur. J. Neuroscience 46,
 /// 2017.
 pub fn shift(a: &[&Histogram<u64>], b: &[&Histogram<u64>], level: f64) -> Vec<Shift> {
+    by(a, b, level, LogRatio::unpaired)
+}
+
+/// The same of runs that were taken in pairs, run `i` of one side next to run `i` of the other: what both runs of a
+/// pair met is no part of the ratio.
+pub fn paired(a: &[&Histogram<u64>], b: &[&Histogram<u64>], level: f64) -> Vec<Shift> {
+    by(a, b, level, LogRatio::paired)
+}
+
+fn by(
+    a: &[&Histogram<u64>],
+    b: &[&Histogram<u64>],
+    level: f64,
+    ratio_of: fn(&[f64], &[f64]) -> Result<LogRatio, StatsError>,
+) -> Vec<Shift> {
     let borne: Vec<f64> = GRID.into_iter().filter(|&q| bears(a, q) && bears(b, q)).collect();
     let joint = 1.0 - (1.0 - level) / borne.len().max(1) as f64;
     borne
         .into_iter()
         .map(|q| {
             let (left, right) = (values(a, q), values(b, q));
-            let ratio = LogRatio::unpaired(&right, &left).ok();
+            let ratio = ratio_of(&right, &left).ok();
             let (a_ns, b_ns) = (geometric_mean(&left), geometric_mean(&right));
             Shift {
                 q,
@@ -116,6 +131,20 @@ mod tests {
             let (alone, jointly) = (point.pointwise.unwrap(), point.simultaneous.unwrap());
             assert!(alone.lower > 1.9 && alone.upper < 2.1, "{point:?}");
             assert!(jointly.lower < alone.lower && alone.upper < jointly.upper);
+        }
+    }
+
+    #[test]
+    fn pairs_leave_out_what_both_of_them_met() {
+        // The machine gets slower from pair to pair, and the second side is 10 % slower throughout.
+        let a: Vec<_> = [100_000, 150_000, 225_000, 340_000].map(|low| run(low, low * 10)).into();
+        let b: Vec<_> = [110_000, 165_500, 247_000, 374_000].map(|low| run(low, low * 10)).into();
+        let (a, b): (Vec<_>, Vec<_>) = (a.iter().collect(), b.iter().collect());
+        for (together, apart) in paired(&a, &b, 0.95).iter().zip(shift(&a, &b, 0.95)) {
+            let (narrow, wide) = (together.simultaneous.unwrap(), apart.pointwise.unwrap());
+            assert!((together.ratio - apart.ratio).abs() < 1e-9);
+            assert!(narrow.lower > 1.05 && narrow.upper < 1.15, "{together:?}");
+            assert!(wide.lower < 0.9 && wide.upper > 1.3, "{apart:?}");
         }
     }
 

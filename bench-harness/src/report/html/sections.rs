@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::report::model::{Check, Clock, Condition, LayerResult, Outcome, Percentile, Report};
+use super::parts::{checks, conditions, figure, number, tag};
+use crate::report::model::{Clock, Condition, LayerResult, Percentile, Report};
 use crate::report::quantity::{grouped, percent, percentile, seconds, short, three_digits};
 use crate::report::svg::latency::{Series, chart};
 use crate::report::svg::{NARROW, Size, WIDE, escape, rates};
@@ -16,10 +17,6 @@ fn tone(verdict: Verdict) -> &'static str {
         Verdict::Refuted | Verdict::Invalid => "bad",
         Verdict::Inconclusive | Verdict::NotReproducibleHere | Verdict::MisSpecified => "warn",
     }
-}
-
-fn tag(class: &str, label: &str) -> String {
-    format!("<span class=\"tag {class}\">{}</span>", escape(label))
 }
 
 /// Title, verdict and where the claim stands written.
@@ -95,22 +92,9 @@ fn capital(word: &str) -> String {
     letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
-fn number(name: &str, value: &str) -> String {
-    format!("<td class=\"n\" data-name=\"{name}\">{}</td>", escape(value))
-}
-
 fn bounds(quantity: Quantity, interval: &Interval) -> String {
     let show = |value: f64| if quantity == Quantity::Rate { short(value) } else { quantity.show(value) };
     format!("{} – {}", show(interval.lower), show(interval.upper))
-}
-
-fn figure(out: &mut String, wide: Option<String>, narrow: Option<String>) {
-    if let (Some(wide), Some(narrow)) = (wide, narrow) {
-        let _ = writeln!(
-            out,
-            "<div class=\"card\"><div class=\"wide\">{wide}</div><div class=\"narrow\">{narrow}</div></div>"
-        );
-    }
 }
 
 /// Latency at constant arrivals, and of the closed loops.
@@ -267,38 +251,6 @@ fn runs(out: &mut String, quantity: Quantity, layer: &LayerResult) {
         );
     }
     out.push_str("</tbody></table></details>\n");
-}
-
-fn conditions(conditions: &[Condition]) -> String {
-    let mut out = "<dl>".to_owned();
-    for condition in conditions {
-        let (name, value) = (escape(&condition.name), escape(&condition.value));
-        let _ = write!(out, "<div><dt>{name}</dt><dd>{value}</dd></div>");
-    }
-    out.push_str("</dl>\n");
-    out
-}
-
-fn checks(out: &mut String, checks: &[Check]) {
-    if checks.is_empty() {
-        return;
-    }
-    out.push_str("<table class=\"stack\"><thead><tr><th>Check</th><th>Outcome</th><th>Found</th></tr></thead><tbody>\n");
-    for check in checks {
-        let (class, label) = match check.outcome {
-            Outcome::Passed => ("good", "passed"),
-            Outcome::Warning => ("warn", "warning"),
-            Outcome::Failed => ("bad", "failed"),
-        };
-        let _ = writeln!(
-            out,
-            "<tr><td class=\"lead\">{}</td><td data-name=\"Outcome\">{}</td><td data-name=\"Found\">{}</td></tr>",
-            escape(&check.name),
-            tag(class, label),
-            escape(&check.detail)
-        );
-    }
-    out.push_str("</tbody></table>\n");
 }
 
 /// The claim in its source's words, and why it is read the way it is.

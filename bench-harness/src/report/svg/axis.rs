@@ -1,5 +1,14 @@
 //! Scales and the values that they are marked at.
 
+use super::{Plot, Size, line, text};
+use crate::report::quantity::percentile;
+use crate::stats::quantile::nines;
+
+/// The quantiles that an axis of nines is marked at.
+const MARKS: [f64; 7] = [0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999];
+/// How far apart the names of two percentiles must be.
+const APART: f64 = 36.0;
+
 /// A scale from values to positions.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Scale {
@@ -53,6 +62,36 @@ pub(super) fn linear_marks(low: f64, high: f64, count: usize) -> Vec<f64> {
     let first = (low / step).ceil() as i64;
     let last = (high / step).floor() as i64;
     (first..=last).map(|i| i as f64 * step).collect()
+}
+
+/// Draws the lines and names of an axis of nines that ends at `end`.
+pub(super) fn percentile_marks(out: &mut String, x: &Scale, plot: Plot, end: f64, size: Size) {
+    let mut named = f64::NEG_INFINITY;
+    for q in MARKS.into_iter().filter(|&q| nines(q) <= end + 1e-9) {
+        let at = x.at(nines(q));
+        line(out, "grid", (at, plot.top), (at, plot.bottom));
+        // A name that would touch the one before it is left out; of the least value and the median, the former.
+        let crowds_median = q == 0.0 && x.at(nines(0.5)) - at < APART;
+        if crowds_median || at - named < APART {
+            continue;
+        }
+        named = at;
+        let name = if q == 0.0 { "min".to_owned() } else { percentile(q) };
+        text(out, "tick", (at, plot.bottom + 18.0), "middle", &name);
+    }
+    let middle = ((plot.left + plot.right) / 2.0, size.height - 4.0);
+    text(out, "axis", middle, "middle", "percentile of requests");
+}
+
+/// A round length of time without needless decimals: `50 µs`.
+pub(super) fn short_time(nanos: f64) -> String {
+    let (value, unit) = match nanos {
+        n if n >= 1e9 => (n / 1e9, "s"),
+        n if n >= 1e6 => (n / 1e6, "ms"),
+        n if n >= 1e3 => (n / 1e3, "µs"),
+        n => (n, "ns"),
+    };
+    format!("{value} {unit}")
 }
 
 #[cfg(test)]

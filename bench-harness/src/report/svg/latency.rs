@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
-use super::axis::{Scale, log_marks};
-use super::{Plot, Size, dot, line, open, path, text};
+use super::axis::{Scale, log_marks, percentile_marks, short_time};
+use super::{Plot, Size, area, dot, line, open, path, text};
 use crate::report::Curve;
 use crate::report::quantity::{percentile, seconds};
+use crate::report::ribbon::ribbon;
 use crate::stats::quantile::nines;
 
 /// One distribution: all runs together, and each run as a thin line behind.
@@ -19,12 +20,12 @@ pub struct Series<'a> {
     pub runs: &'a [Curve],
 }
 
-/// The quantiles that the axis is marked at.
-const MARKS: [f64; 7] = [0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999];
 /// Nanoseconds below which nothing is told apart: no clock does, and a lateness of nothing would stretch the axis.
 const LEAST: f64 = 100.0;
-/// How far apart the names of two percentiles must be.
-const APART: f64 = 36.0;
+/// More runs than this are not drawn each: the ribbon says what they say.
+const MOST: usize = 10;
+/// A ribbon reaches at most so many times beyond the curves: with two runs it would flatten everything else.
+const REACH: f64 = 2.0;
 /// How many series have a colour of their own.
 pub const COLOURS: usize = 3;
 
@@ -37,6 +38,8 @@ pub fn chart(label: &str, series: &[Series<'_>], size: Size) -> Option<String> {
         series.iter().flat_map(|s| s.runs.iter().chain([s.merged])).filter_map(Curve::range).collect();
     let low = (ranges.iter().map(|r| r.0.as_nanos()).min()? as f64).max(LEAST);
     let high = (ranges.iter().map(|r| r.1.as_nanos()).max()? as f64).max(LEAST);
+    let ribbons: Vec<_> = series.iter().map(|s| ribbon(s.runs)).collect();
+    let (low, high) = with_ribbons(&ribbons, low, high);
     let end = series.iter().map(|s| s.merged.end()).fold(1.0, f64::max);
     let marks = log_marks(low, high);
     let plot = Plot { left: 58.0, right: size.width - 74.0, top: 14.0, bottom: size.height - 40.0 };
@@ -48,28 +51,15 @@ pub fn chart(label: &str, series: &[Series<'_>], size: Size) -> Option<String> {
         line(&mut out, "grid", (plot.left, y.at(mark)), (plot.right, y.at(mark)));
         text(&mut out, "tick", (plot.left - 8.0, y.at(mark) + 4.0), "end", &short_time(mark));
     }
-    let mut named = f64::NEG_INFINITY;
-    for q in MARKS.into_iter().filter(|&q| nines(q) <= end + 1e-9) {
-        let at = x.at(nines(q));
-        line(&mut out, "grid", (at, plot.top), (at, plot.bottom));
-        // A name that would touch the one before it is left out; of the least value and the median, the former.
-        let crowds_median = q == 0.0 && x.at(nines(0.5)) - at < APART;
-        if crowds_median || at - named < APART {
-            continue;
-        }
-        named = at;
-        let name = if q == 0.0 { "min".to_owned() } else { percentile(q) };
-        text(&mut out, "tick", (at, plot.bottom + 18.0), "middle", &name);
+    percentile_marks(&mut out, &x, plot, end, size);
+    for (i, points) in ribbons.iter().enumerate() {
+        let side = |of: fn(&(f64, f64, f64)) -> f64| -> Vec<(f64, f64)> {
+            points.iter().map(|point| (x.at(point.0), y.at(of(point)))).collect()
+        };
+        area(&mut out, &format!("ribbon s{}", i % COLOURS), &side(|point| point.2), &side(|point| point.1));
     }
-    text(
-        &mut out,
-        "axis",
-        ((plot.left + plot.right) / 2.0, size.height - 4.0),
-        "middle",
-        "percentile of requests",
-    );
     for (i, s) in series.iter().enumerate() {
-        for run in s.runs {
+        for run in s.runs.iter().filter(|_| s.runs.len() <= MOST) {
             path(&mut out, &format!("run s{}", i % COLOURS), positions(run, &x, &y));
         }
     }
@@ -80,6 +70,14 @@ pub fn chart(label: &str, series: &[Series<'_>], size: Size) -> Option<String> {
     labels(&mut out, series, &x, &y, plot);
     out.push_str("</svg>");
     Some(out)
+}
+
+/// The range of the axis once the ribbons are in it, as far as they leave the curves visible.
+fn with_ribbons(ribbons: &[Vec<(f64, f64, f64)>], low: f64, high: f64) -> (f64, f64) {
+    let points = || ribbons.iter().flatten();
+    let lowest = points().map(|point| point.1).fold(low, f64::min);
+    let highest = points().map(|point| point.2).fold(high, f64::max);
+    (lowest.max(low / REACH).max(LEAST), highest.min(high * REACH))
 }
 
 fn positions<'a>(curve: &'a Curve, x: &'a Scale, y: &'a Scale) -> impl Iterator<Item = (f64, f64)> + 'a {
@@ -128,17 +126,6 @@ fn labels(out: &mut String, series: &[Series<'_>], x: &Scale, y: &Scale, plot: P
     }
 }
 
-/// A round length of time without needless decimals: `50 µs`.
-fn short_time(nanos: f64) -> String {
-    let (value, unit) = match nanos {
-        n if n >= 1e9 => (n / 1e9, "s"),
-        n if n >= 1e6 => (n / 1e6, "ms"),
-        n if n >= 1e3 => (n / 1e3, "µs"),
-        n => (n, "ns"),
-    };
-    format!("{value} {unit}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,10 +140,25 @@ mod tests {
         let (merged, runs) = (curve(1), [curve(1), curve(2)]);
         let series = [Series { name: "response", merged: &merged, runs: &runs }];
         let svg = chart("Latency", &series, super::super::WIDE).unwrap();
-        assert_eq!(svg.matches("<path").count(), 3);
+        assert_eq!(svg.matches("<path").count(), 4, "the ribbon, two runs, and both together");
         assert_eq!(svg.matches("<circle").count(), 4, "p50, p90, p99 and p99.9");
         assert!(svg.contains("p99.9") && !svg.contains("p99.99<"));
         assert!(svg.contains("response p99: 150 µs"), "{svg}");
+    }
+
+    #[test]
+    fn a_ribbon_lies_behind_the_curves_of_two_runs_and_does_not_set_the_axis() {
+        let (merged, runs) = (curve(1), [curve(1), curve(9)]);
+        let svg = chart("Latency", &[Series { name: "a", merged: &merged, runs: &runs }], super::super::WIDE);
+        let svg = svg.unwrap();
+        assert!(svg.find("ribbon s0").unwrap() < svg.find("run s0").unwrap(), "{svg}");
+        assert!(
+            svg.contains("5 ms<") && !svg.contains("100 ms<"),
+            "a t of one degree of freedom is wide: {svg}"
+        );
+        let many: Vec<Curve> = (0..11).map(|i| curve(1 + i % 2)).collect();
+        let svg = chart("Latency", &[Series { name: "a", merged: &merged, runs: &many }], super::super::WIDE);
+        assert_eq!(svg.unwrap().matches("<path").count(), 2, "the ribbon and all runs together");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 mod axis;
 pub mod latency;
 pub mod rates;
+pub mod shift;
 
 use std::fmt::Write;
 
@@ -105,6 +106,18 @@ fn path(out: &mut String, class: &str, points: impl Iterator<Item = (f64, f64)>)
     if !data.is_empty() {
         let _ = write!(out, "<path class=\"{class}\" d=\"{data}\"/>");
     }
+}
+
+/// What lies between two lines that have their points at the same places; nothing without two points.
+fn area(out: &mut String, class: &str, upper: &[(f64, f64)], lower: &[(f64, f64)]) {
+    if upper.len() < 2 {
+        return;
+    }
+    let mut data = String::new();
+    for (i, (x, y)) in upper.iter().chain(lower.iter().rev()).enumerate() {
+        let _ = write!(data, "{}{x:.1} {y:.1}", if i == 0 { "M" } else { "L" });
+    }
+    let _ = write!(out, "<path class=\"{class}\" d=\"{data}Z\"/>");
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The report for a terminal: at most as wide as asked, from 72 columns up.
 
 pub(crate) mod table;
+pub(crate) mod wrap;
 
 use std::fmt::Write;
 
@@ -9,6 +10,7 @@ use super::quantity::{percent, percentile, seconds, short, three_digits};
 use crate::stats::{Bearing, Interval};
 use crate::verdict::{Claim, Quantity};
 use table::{Align, Table};
+use wrap::wrap;
 
 /// The width that a report is made for when the terminal's is not known.
 pub const WIDTH: usize = 100;
@@ -236,34 +238,6 @@ fn withheld(clocks: &[Clock]) -> Vec<String> {
         reasons.push("(unsteady): the runs disagree about how many requests lie above".to_owned());
     }
     reasons
-}
-
-/// Appends `text` in lines of at most `width` columns; the first begins with `label`, the others are indented by as
-/// much.
-fn wrap(out: &mut String, label: &str, text: &str, width: usize) {
-    let indent = label.chars().count();
-    let mut line = label.to_owned();
-    let mut used = indent;
-    let mut empty = true;
-    for word in text.split_whitespace() {
-        let length = word.chars().count();
-        if !empty && used + 1 + length > width {
-            out.push_str(line.trim_end());
-            out.push('\n');
-            line = " ".repeat(indent);
-            used = indent;
-            empty = true;
-        }
-        if !empty {
-            line.push(' ');
-            used += 1;
-        }
-        line.push_str(word);
-        used += length;
-        empty = false;
-    }
-    out.push_str(line.trim_end());
-    out.push('\n');
 }
 
 #[cfg(test)]

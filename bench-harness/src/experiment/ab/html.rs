@@ -1,0 +1,130 @@
+//! A comparison of two servers as a page.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::{Comparison, Finding, Pairs};
+use crate::record::{GuardOutcome, RunRecord};
+use crate::report::html::parts::{conditions, document, number, tag};
+use crate::report::html::plots::{Curves, overlay, shift_section};
+use crate::report::quantity::percent;
+use crate::report::svg::escape;
+use crate::report::{Condition, Environment};
+
+impl Pairs {
+    /// The pairs as a page that needs nothing else: inline charts, no script, for light and dark, under 300 KB.
+    ///
+    /// `names` are those of both sides; `comparisons` is what was found, with a margin such as 0.02.
+    pub fn to_html(&self, names: [&str; 2], comparisons: &[Comparison], margin: f64) -> String {
+        let [a, b] = names;
+        let mut body = format!(
+            "<h1>{} against {}</h1>\n<p class=\"soft\">{} pairs of runs. Ratios are {} over {}; a difference below {} is \
+             none.</p>\n",
+            escape(b),
+            escape(a),
+            self.a.len(),
+            escape(b),
+            escape(a),
+            percent(margin)
+        );
+        if !self.is_valid() {
+            body.push_str(
+                "<div class=\"verdict bad\"><strong>INVALID</strong>A run failed a guard: the numbers below prove \
+                 nothing.</div>\n",
+            );
+        }
+        findings(&mut body, comparisons);
+        shift_section(&mut body, names, &self.shift());
+        let curves =
+            |runs: &[RunRecord]| Curves::of(&runs.iter().map(|run| &run.response).collect::<Vec<_>>());
+        overlay(&mut body, &[(a, curves(&self.a)), (b, curves(&self.b))]);
+        self.guards(&mut body, names);
+        for (name, runs) in names.into_iter().zip([&self.a, &self.b]) {
+            let Some(run) = runs.first() else { continue };
+            let _ = writeln!(body, "<h2>Conditions of {}</h2>\n{}", escape(name), conditions(&facts(run)));
+        }
+        let _ = writeln!(body, "<h2>Where it was measured</h2>\n{}", conditions(&Environment::read().facts));
+        document(&format!("{b} against {a}"), &body)
+    }
+
+    /// The guards that warn or failed, with how many runs of each side they did so in.
+    fn guards(&self, out: &mut String, names: [&str; 2]) {
+        let mut rows: Vec<(String, &str, GuardOutcome, String, usize)> = Vec::new();
+        for (side, runs) in names.into_iter().zip([&self.a, &self.b]) {
+            for guard in runs.iter().flat_map(RunRecord::guards) {
+                if !matches!(guard.outcome, GuardOutcome::Warning | GuardOutcome::Failed) {
+                    continue;
+                }
+                let same = |row: &&mut (String, &str, GuardOutcome, String, usize)| {
+                    row.0 == side && row.1 == guard.name && row.2 == guard.outcome
+                };
+                match rows.iter_mut().find(same) {
+                    Some(row) => row.4 += 1,
+                    None => rows.push((side.to_owned(), guard.name, guard.outcome, guard.detail, 1)),
+                }
+            }
+        }
+        out.push_str("<h2>Guards</h2>\n");
+        if rows.is_empty() {
+            out.push_str("<p>Every check of every run passed.</p>\n");
+            return;
+        }
+        out.push_str(
+            "<table class=\"stack\"><thead><tr><th>Check</th><th>Side</th><th>Outcome</th><th class=\"n\">Runs</th>\
+             <th>First found</th></tr></thead><tbody>\n",
+        );
+        for (side, name, outcome, detail, count) in rows {
+            let tag = match outcome {
+                GuardOutcome::Failed => tag("bad", "failed"),
+                _ => tag("warn", "warning"),
+            };
+            let _ = writeln!(
+                out,
+                "<tr><td class=\"lead\">{}</td><td data-name=\"Side\">{}</td><td data-name=\"Outcome\">{tag}</td>{}\
+                 <td data-name=\"First found\">{}</td></tr>",
+                escape(name),
+                escape(&side),
+                number("Runs", &format!("{count} of {}", self.a.len())),
+                escape(&detail)
+            );
+        }
+        out.push_str("</tbody></table>\n");
+    }
+}
+
+fn findings(out: &mut String, comparisons: &[Comparison]) {
+    out.push_str(
+        "<h2>What the pairs say</h2>\n<table class=\"stack\"><thead><tr><th></th><th class=\"n\">Ratio</th>\
+         <th class=\"n\">95 % interval</th><th class=\"n\">Pairs differ by up to</th><th>Finding</th></tr></thead><tbody>\n",
+    );
+    for comparison in comparisons {
+        let ratio = comparison.ratio;
+        let tag = match comparison.finding {
+            Finding::Better => tag("good", "better"),
+            Finding::Equivalent => tag("good", "equivalent"),
+            Finding::Worse => tag("bad", "worse"),
+            Finding::Inconclusive => tag("warn", "inconclusive"),
+        };
+        let _ = writeln!(
+            out,
+            "<tr><td class=\"lead\">{}</td>{}{}{}<td data-name=\"Finding\">{tag}</td></tr>",
+            comparison.metric,
+            number("Ratio", &format!("×{:.4}", ratio.estimate)),
+            number("95 % interval", &format!("[{:.4}, {:.4}]", ratio.lower, ratio.upper)),
+            number("Pairs differ by up to", &percent(comparison.spread)),
+        );
+    }
+    out.push_str(
+        "</tbody></table>\n<p class=\"soft small\">Interval: Student's t on the logarithms of the ratios of the pairs. \
+         Equivalent: the 90 % interval lies within the margin.</p>\n",
+    );
+}
+
+/// The conditions of a run, as its JSON names them.
+fn facts(run: &RunRecord) -> Vec<Condition> {
+    let conditions = serde_json::to_value(&run.conditions).unwrap_or_default();
+    let known = conditions.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    known.map(|(name, value)| Condition::new(name, text(value))).collect()
+}
