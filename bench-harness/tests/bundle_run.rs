@@ -106,6 +106,32 @@ fn a_bundle_holds_what_was_printed_and_follows_its_schemas() {
 }
 
 #[test]
+fn runs_and_comparisons_have_pages() {
+    let (null, folder) = (Null::start(), Folder::new("pages"));
+    let (out, page) = (folder.path("runs"), folder.path("run.html"));
+    run(&null.url, &out, &["-R", "2000", "--repeats", "2", "--html", &page]);
+    let made = fs::read_to_string(&page).unwrap();
+    for part in
+        ["Heat map", "class=\"ribbon s2\"", "run-2.lateness.hlog", "Throughput over time", "punctuality"]
+    {
+        assert!(made.contains(part), "{part}");
+    }
+    let exported = bench(&["export", "html", &out]);
+    let exported = String::from_utf8(exported.stdout).unwrap();
+    assert_eq!(exported, made, "the page of the runs is that of their bundle");
+    let compared = bench(&["compare", &out, &out, "--force", "--html", &page, "--gate", "p50:+5%"]);
+    assert!(matches!(compared.status.code(), Some(0 | 98)), "{compared:?}");
+    assert!(fs::read_to_string(&page).unwrap().contains("Shift of each percentile"));
+    let nowhere = folder.path("no/such.html");
+    for command in [&["run", "http://127.0.0.1:9/"][..], &["ab", "--a", "http://127.0.0.1:9/", "--aa"]] {
+        let output = bench(&[command, &["--html", &nowhere]].concat());
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains("such.html cannot be written"), "{text}");
+    }
+}
+
+#[test]
 fn a_folder_that_exists_is_refused_before_the_run() {
     let folder = Folder::new("exists");
     // Nothing listens there, so it would fail otherwise if it ran.

@@ -1,5 +1,7 @@
 //! What is made of several runs, and the instrument's checks of itself, as their users meet them.
 
+mod schema;
+
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
@@ -63,9 +65,19 @@ fn expect_status(output: &Output, status: i32) {
 fn a_server_that_is_much_slower_is_found_worse() {
     let (fast, slow) = (Null::start(&["--delay", "4ms"]), Null::start(&["--delay", "24ms"]));
     let sides = ["ab", "--a", &fast.url, "--b", &slow.url, "--pairs", "3", "--output-format", "json"];
-    let load = ["-c", "4", "-d", "400ms", "--warmup", "50ms"];
+    let path = std::env::temp_dir().join(format!("covet-ab-{}.html", std::process::id()));
+    let load = ["-c", "4", "-d", "400ms", "--warmup", "50ms", "--html", path.to_str().expect("UTF-8")];
     let output = bench(&[&sides[..], &load].concat());
+    let page = std::fs::read_to_string(&path).expect("the page is written");
+    let _ = std::fs::remove_file(&path);
+    for part in ["Shift of each percentile", "Latency by percentile", "is slower", "Finding", "Guards"] {
+        assert!(page.contains(part), "{part}");
+    }
+    assert!(page.len() < 300_000 && !page.contains("<script"), "{}", page.len());
     let result = json(&output);
+    schema::check("ab-1", &result);
+    let median = result["shift"].as_array().expect("a list").iter().find(|point| point["q"] == 0.5);
+    assert!(median.expect("the runs bear it")["ratio"].as_f64() > Some(1.5), "{median:?}");
     let rate = &result["comparisons"][0];
     assert_eq!((&rate["metric"], &rate["finding"]), (&"rate".into(), &"worse".into()), "{rate}");
     let ratio = rate["ratio"]["estimate"].as_f64().expect("a number");

@@ -40,8 +40,8 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// The manifest of these runs, which were begun then, without files.
-    pub(super) fn of(begun: SystemTime, runs: &[RunDocument]) -> Manifest {
+    /// The manifest of runs that were begun then by this process, without files.
+    pub fn of(begun: SystemTime, runs: &[RunDocument]) -> Manifest {
         let facts = Environment::read().facts;
         Manifest {
             schema: MANIFEST_SCHEMA.to_owned(),

@@ -6,8 +6,11 @@ use std::time::SystemTime;
 use clap::{Args, ValueEnum};
 
 use super::bundles;
-use super::exit::Exit;
+use super::exit::{Advise, Exit};
+use crate::bundle::Bundle;
 use crate::report::export::{Exported, junit, markdown, openmetrics, otlp};
+use crate::report::heat::HeatMap;
+use crate::report::html::run::{Measured, page};
 use crate::verdict::threshold::Threshold;
 
 /// Options of `covet-bench export`.
@@ -35,6 +38,8 @@ pub enum Form {
     Openmetrics,
     /// OTLP as JSON, for an OpenTelemetry collector.
     Otlp,
+    /// A page of HTML with charts, as `run --html` writes it.
+    Html,
 }
 
 /// Prints the bundle in the form asked for.
@@ -51,10 +56,24 @@ pub fn export(args: ExportArgs) -> anyhow::Result<Exit> {
         Form::Markdown => markdown(&exported),
         Form::Openmetrics => openmetrics(&exported),
         Form::Otlp => format!("{:#}\n", otlp(&exported, SystemTime::now())),
+        Form::Html => html(&bundle)?,
     })?;
     Ok(match (bundle.runs.iter().all(|run| run.valid), missed) {
         (false, _) => Exit::Invalid,
         (true, true) => Exit::Refuted,
         (true, false) => Exit::Success,
     })
+}
+
+fn html(bundle: &Bundle) -> anyhow::Result<String> {
+    let mut heat = Vec::new();
+    for number in 1..=bundle.runs.len() {
+        let remedy = "Measure again: the bundle cannot be trusted";
+        let log = bundle.log(number, "response").advise("cannot read a log", remedy)?.unwrap_or_default();
+        let mut map = HeatMap::default();
+        log.iter().for_each(|interval| map.add(interval.start.as_secs(), &interval.hist));
+        heat.push(map);
+    }
+    let measured = Measured { runs: &bundle.runs, heat: &heat, manifest: &bundle.manifest };
+    page(&measured).advise("cannot draw the runs", "Write the bundle again")
 }

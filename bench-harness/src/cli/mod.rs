@@ -9,8 +9,11 @@ pub mod compat;
 pub mod defence;
 pub mod exit;
 pub mod export;
+mod heat;
 pub mod import;
 mod keep;
+#[cfg(feature = "tui")]
+mod live;
 pub mod load_args;
 pub mod main_job;
 pub mod manual;

@@ -2,20 +2,24 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::exit::{Advice, Advise, Exit};
+use super::heat::Heat;
 use super::keep::Keep;
 use super::load_args::LoadArgs;
-use crate::bundle::{Bundle, RunDocument};
+use super::pages;
+use crate::bundle::{Bundle, Manifest, RunDocument};
 use crate::experiment::{Series, ServerCommand, Watch, repeat};
 use crate::load::{LoadError, LoadPlan, NoProgress, Progress};
 use crate::record::Interval;
 use crate::report::export::{Exported, junit, markdown};
+use crate::report::heat::HeatMap;
+use crate::report::html::run::{Measured, page};
 use crate::verdict::threshold::{Threshold, ThresholdResult};
 
 /// Runs shorter than this are not worth the time of the probes.
@@ -39,6 +43,9 @@ pub struct RunArgs {
     /// [auto: for runs of three seconds and more]
     #[arg(long, value_enum, default_value_t = Switch::Auto)]
     pub probes: Switch,
+    /// Follow the run on the whole terminal instead of on a line of it
+    #[arg(long)]
+    pub tui: bool,
     /// Also write the runs to this folder, which must not exist yet, for `compare`, `merge` and other tools
     #[arg(short = 'o', long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -49,6 +56,9 @@ pub struct RunArgs {
     /// End the run at the first second of its window after which a threshold is missed
     #[arg(long, requires = "thresholds")]
     pub abort_on_fail: bool,
+    /// Also write the runs to this file, as a page of HTML with charts; what is there is replaced
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// Form of the result on standard output
     #[arg(long, value_enum, default_value_t = RunFormat::Text)]
     pub output_format: RunFormat,
@@ -93,6 +103,7 @@ pub enum OutputFormat {
 /// When the URL or another argument makes no sense, or the server cannot be reached.
 pub fn run(args: RunArgs) -> anyhow::Result<Exit> {
     let mut plan = args.load.plan(&args.url)?;
+    args.html.as_deref().map(pages::check).transpose()?;
     let probes = match args.probes {
         Switch::On => true,
         Switch::Off => false,
@@ -103,12 +114,16 @@ pub fn run(args: RunArgs) -> anyhow::Result<Exit> {
         command: command.replace("{cpus}", args.load.server_cpus.as_deref().unwrap_or("all")),
         cpus: plan.server_cpus.clone(),
     });
-    let bar = io::stderr().is_terminal().then(|| Bar::new(&plan));
-    let progress: &dyn Progress = bar.as_ref().map_or(&NoProgress, |bar| bar);
+    let view = if args.tui { live_view(&plan, usize::from(args.repeats))? } else { None };
+    let bar = (view.is_none() && io::stderr().is_terminal()).then(|| Bar::new(&plan));
+    let line: &dyn Progress = bar.as_ref().map_or(&NoProgress, |bar| bar);
+    let progress = view.as_deref().unwrap_or(line);
     let watch = args.abort_on_fail.then(|| Watch::new(&args.thresholds, progress));
     let progress = watch.as_ref().map_or(progress, |watch| watch as &dyn Progress);
     let keep = args.out.as_deref().map(|out| Keep::begin(out, progress)).transpose()?;
     let progress = keep.as_ref().map_or(progress, |keep| keep as &dyn Progress);
+    let heat = args.html.as_ref().map(|_| Heat::new(progress));
+    let progress = heat.as_ref().map_or(progress, |heat| heat as &dyn Progress);
     let begun = SystemTime::now();
     let series =
         repeat(&plan, usize::from(args.repeats), server.as_ref(), probes, progress).map_err(explain)?;
@@ -116,6 +131,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<Exit> {
     let judged: Vec<_> = args.thresholds.iter().map(|threshold| threshold.judge(&documents)).collect();
     let missed = judged.iter().any(|result| !result.passed);
     let aborted = series.runs.iter().any(|run| run.aborted.is_some());
+    let drawn = heat.map(|heat| (heat.maps(), documents.clone()));
     write_out(&match args.output_format {
         RunFormat::Text => text(&series, &judged),
         RunFormat::Json => json(&series, &judged),
@@ -128,11 +144,42 @@ pub fn run(args: RunArgs) -> anyhow::Result<Exit> {
     if let Some(keep) = keep {
         keep.finish(&series.runs)?;
     }
+    if let (Some(path), Some((heat, runs))) = (&args.html, drawn) {
+        let manifest = match &args.out {
+            Some(folder) => super::bundles::read(folder)?.manifest,
+            None => Manifest::of(begun, &runs),
+        };
+        draw(path, &runs, &heat, &manifest)?;
+    }
     Ok(match (series.is_valid(), missed || aborted) {
         (false, _) => Exit::Invalid,
         (true, true) => Exit::Refuted,
         (true, false) => Exit::Success,
     })
+}
+
+fn draw(path: &Path, runs: &[RunDocument], heat: &[HeatMap], manifest: &Manifest) -> anyhow::Result<()> {
+    let page = page(&Measured { runs, heat, manifest });
+    pages::write(path, &page.advise("cannot draw the runs", "The result above holds all the same")?)
+}
+
+/// The live view, or `None` where there is no terminal for it.
+#[cfg(feature = "tui")]
+fn live_view(plan: &LoadPlan, repeats: usize) -> anyhow::Result<Option<Box<dyn Progress>>> {
+    let view = super::live::Live::begin(plan, repeats);
+    if view.is_none() {
+        eprintln!("covet-bench: --tui needs a terminal on standard output, and this run goes on without it");
+    }
+    Ok(view.map(|view| Box::new(view) as Box<dyn Progress>))
+}
+
+#[cfg(not(feature = "tui"))]
+fn live_view(_: &LoadPlan, _: usize) -> anyhow::Result<Option<Box<dyn Progress>>> {
+    Err(Advice::error(
+        Exit::Usage,
+        "this covet-bench was built without the live view",
+        "Build it with `cargo install --path bench-harness --features tui`, or leave --tui out",
+    ))
 }
 
 /// A usage error where the plan is at fault, and the error as it is elsewhere.

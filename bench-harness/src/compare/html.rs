@@ -57,9 +57,7 @@ impl Comparison {
             };
             let _ = writeln!(out, "<div class=\"verdict {class}\"><strong>{label}</strong>{text}</div>");
         }
-        for warning in &self.warnings {
-            let _ = writeln!(out, "<p>{} {}</p>", tag("warn", "warning"), escape(warning));
-        }
+        warnings(&mut out, &self.warnings);
         out
     }
 
@@ -130,6 +128,21 @@ impl Comparison {
             );
         }
         out.push_str("</tbody></table>\n");
+    }
+}
+
+/// The warnings; many of them are folded up.
+fn warnings(out: &mut String, warnings: &[String]) {
+    let many = warnings.len() > 4;
+    if many {
+        let label = tag("warn", &format!("{} warnings", warnings.len()));
+        let _ = writeln!(out, "<details><summary>{label} about the runs and their conditions</summary>");
+    }
+    for warning in warnings {
+        let _ = writeln!(out, "<p>{} {}</p>", tag("warn", "warning"), escape(warning));
+    }
+    if many {
+        out.push_str("</details>\n");
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod curve;
 pub mod environment;
 pub mod export;
+pub mod heat;
 pub mod html;
 pub mod model;
 pub mod quantity;

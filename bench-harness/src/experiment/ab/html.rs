@@ -2,30 +2,30 @@
 
 use std::fmt::Write as _;
 
-use serde_json::Value;
-
 use super::{Comparison, Finding, Pairs};
 use crate::record::{GuardOutcome, RunRecord};
+use crate::report::Environment;
 use crate::report::html::parts::{conditions, document, number, tag};
 use crate::report::html::plots::{Curves, overlay, shift_section};
+use crate::report::html::run::conditions_of;
 use crate::report::quantity::percent;
 use crate::report::svg::escape;
-use crate::report::{Condition, Environment};
 
 impl Pairs {
     /// The pairs as a page that needs nothing else: inline charts, no script, for light and dark, under 300 KB.
     ///
-    /// `names` are those of both sides; `comparisons` is what was found, with a margin such as 0.02.
-    pub fn to_html(&self, names: [&str; 2], comparisons: &[Comparison], margin: f64) -> String {
-        let [a, b] = names;
+    /// `urls` are those of both sides, which the page calls A and B; `comparisons` is what was found, with a margin such as 0.02.
+    pub fn to_html(&self, urls: [&str; 2], comparisons: &[Comparison], margin: f64) -> String {
+        let [a, b] = urls;
+        let names = ["A", "B"];
         let mut body = format!(
-            "<h1>{} against {}</h1>\n<p class=\"soft\">{} pairs of runs. Ratios are {} over {}; a difference below {} is \
-             none.</p>\n",
+            "<h1>{} against {}</h1>\n<p class=\"soft\">{} pairs of runs. A is {}, B is {}; ratios are B over A, and a \
+             difference below {} is none.</p>\n",
             escape(b),
             escape(a),
             self.a.len(),
-            escape(b),
             escape(a),
+            escape(b),
             percent(margin)
         );
         if !self.is_valid() {
@@ -38,11 +38,13 @@ impl Pairs {
         shift_section(&mut body, names, &self.shift());
         let curves =
             |runs: &[RunRecord]| Curves::of(&runs.iter().map(|run| &run.response).collect::<Vec<_>>());
-        overlay(&mut body, &[(a, curves(&self.a)), (b, curves(&self.b))]);
+        overlay(&mut body, &[("A", curves(&self.a)), ("B", curves(&self.b))]);
         self.guards(&mut body, names);
         for (name, runs) in names.into_iter().zip([&self.a, &self.b]) {
             let Some(run) = runs.first() else { continue };
-            let _ = writeln!(body, "<h2>Conditions of {}</h2>\n{}", escape(name), conditions(&facts(run)));
+            let known = serde_json::to_value(&run.conditions).unwrap_or_default();
+            let rows = known.as_object().map(conditions_of).unwrap_or_default();
+            let _ = writeln!(body, "<h2>Conditions of {name}</h2>\n{}", conditions(&rows));
         }
         let _ = writeln!(body, "<h2>Where it was measured</h2>\n{}", conditions(&Environment::read().facts));
         document(&format!("{b} against {a}"), &body)
@@ -119,12 +121,4 @@ fn findings(out: &mut String, comparisons: &[Comparison]) {
         "</tbody></table>\n<p class=\"soft small\">Interval: Student's t on the logarithms of the ratios of the pairs. \
          Equivalent: the 90 % interval lies within the margin.</p>\n",
     );
-}
-
-/// The conditions of a run, as its JSON names them.
-fn facts(run: &RunRecord) -> Vec<Condition> {
-    let conditions = serde_json::to_value(&run.conditions).unwrap_or_default();
-    let known = conditions.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    known.map(|(name, value)| Condition::new(name, text(value))).collect()
 }

@@ -2,6 +2,8 @@
 
 pub(crate) mod parts;
 pub(crate) mod plots;
+pub mod run;
+mod seconds;
 mod sections;
 
 use super::Report;

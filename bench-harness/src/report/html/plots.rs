@@ -4,12 +4,12 @@ use std::fmt::Write;
 
 use super::parts::{figure, number};
 use crate::record::Hist;
-use crate::report::Curve;
 use crate::report::quantity::{change, grouped, percentile, seconds};
 use crate::report::svg::latency::{Series, chart};
 use crate::report::svg::{NARROW, WIDE, escape, shift};
-use crate::stats::Interval;
+use crate::report::{Clock, Curve, Percentile};
 use crate::stats::shift::Shift;
+use crate::stats::{Bearing, Interval};
 
 /// The curves of several runs: all together, and each.
 #[derive(Debug)]
@@ -97,4 +97,52 @@ pub(crate) fn shift_section(out: &mut String, [a, b]: [&str; 2], shift: &[Shift]
         );
     }
     out.push_str("</tbody></table></details>\n");
+}
+
+/// The table of percentiles by clock.
+pub(crate) fn percentiles(out: &mut String, clocks: &[Clock]) {
+    let Some(first) = clocks.first() else { return };
+    out.push_str("<table><thead><tr><th>Percentile</th>");
+    for clock in clocks {
+        let _ = write!(out, "<th class=\"n\">{}</th>", escape(clock.name));
+    }
+    out.push_str("</tr></thead><tbody>\n");
+    for (i, row) in first.percentiles.iter().enumerate() {
+        let _ = write!(out, "<tr><td>{}</td>", percentile(row.q));
+        for clock in clocks {
+            let _ = write!(out, "<td class=\"n\">{}</td>", cell(&clock.percentiles[i]));
+        }
+        out.push_str("</tr>\n");
+    }
+    out.push_str("<tr><td>max</td>");
+    for clock in clocks {
+        let _ = write!(out, "<td class=\"n\">{}</td>", seconds(clock.max_ns as f64 / 1e9));
+    }
+    out.push_str("</tr>\n</tbody></table>\n");
+}
+
+/// A length of time that no line break takes apart.
+fn whole(value: f64) -> String {
+    seconds(value).replace(' ', "\u{a0}")
+}
+
+/// The value above its interval, or why there is none.
+fn cell(percentile: &Percentile) -> String {
+    let withheld = |word: &str, why: &str| format!("<span class=\"soft\" title=\"{why}\">{word}</span>");
+    match (percentile.value_ns, percentile.bearing) {
+        (Some(nanos), _) => {
+            let interval = percentile.interval.map_or(String::new(), |v| {
+                format!(
+                    "<br><span class=\"soft small\">{} – {}</span>",
+                    whole(v.lower / 1e9),
+                    whole(v.upper / 1e9)
+                )
+            });
+            format!("{}{interval}", whole(nanos as f64 / 1e9))
+        }
+        (None, Bearing::Unsteady) => {
+            withheld("unsteady", "the runs disagree about how many requests lie above")
+        }
+        (None, _) => withheld("too few", "fewer than ten requests lie above"),
+    }
 }

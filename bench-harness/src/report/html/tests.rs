@@ -1,5 +1,125 @@
+use serde_json::json;
+
 use super::*;
+use crate::bundle::sample::{hist, of};
+use crate::bundle::{Manifest, RunDocument, Series};
+use crate::report::heat::HeatMap;
 use crate::report::sample;
+
+/// Every element of a page is closed, in its order.
+fn check_nesting(page: &str) {
+    let mut open: Vec<&str> = Vec::new();
+    let mut rest = page;
+    while let Some(start) = rest.find('<') {
+        let end = start + rest[start..].find('>').expect("every tag ends");
+        let tag = &rest[start + 1..end];
+        rest = &rest[end + 1..];
+        let name = tag.trim_start_matches('/').split([' ', '/']).next().unwrap();
+        let void = ["!DOCTYPE", "meta", "br"].contains(&name) || tag.ends_with('/');
+        if let Some(name) = tag.strip_prefix('/') {
+            assert_eq!(open.pop(), Some(name));
+        } else if !void {
+            open.push(name);
+        }
+        if name == "style" && !tag.starts_with('/') {
+            rest = &rest[rest.find("</style").expect("the style ends")..];
+        }
+    }
+    assert!(open.is_empty(), "{open:?}");
+}
+
+/// Runs of so many seconds each, with their heat maps; every 50th second is slow.
+fn seconds_of_runs(runs: usize, length: u64) -> (Vec<RunDocument>, Vec<HeatMap>) {
+    let (usual, slow) = (hist(2_000, 400_000), hist(2_000, 90_000_000));
+    let mut run = of(2_000, &usual);
+    let intervals: Vec<serde_json::Value> = (0..length)
+        .map(|second| {
+            json!({
+                "start_s": second, "length_s": 1.0, "completed": 2_000 + second % 7, "backlog": 0,
+                "p50_ns": 400_000 + second % 11 * 1_000, "p99_ns": 900_000 + second % 50 * 10_000,
+            })
+        })
+        .collect();
+    run.other.insert("intervals".to_owned(), json!(intervals));
+    run.other.insert("lateness".to_owned(), json!(Series::of(&hist(2_000, 5_000))));
+    let mut map = HeatMap::default();
+    let step = (length / 100).max(1);
+    (0..length)
+        .step_by(step as usize)
+        .for_each(|at| map.add(at, if at / step % 50 == 49 { &slow } else { &usual }));
+    (vec![run; runs], vec![map; runs])
+}
+
+fn run_page(runs: &[RunDocument], heat: &[HeatMap]) -> String {
+    let manifest = Manifest::of(std::time::SystemTime::UNIX_EPOCH, runs);
+    run::page(&run::Measured { runs, heat, manifest: &manifest }).unwrap()
+}
+
+#[test]
+fn the_page_of_a_run_has_every_part() {
+    let (runs, heat) = seconds_of_runs(1, 100);
+    let page = run_page(&runs, &heat);
+    for part in [
+        "Latency by percentile",
+        "Throughput over time",
+        "Latency over time",
+        "Heat map of response times",
+        "over time as a table",
+        "Guards",
+        "Conditions",
+        "Where it was measured",
+        "Manifest",
+        "lateness",
+        "governor",
+        ">VALID<",
+        "One run has no ribbon",
+        "20 % and more",
+        "http://127.0.0.1:8080/plaintext",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    check_nesting(&page);
+    assert!(
+        !page.contains("<script")
+            && !page.contains("src=")
+            && !page.contains("href=")
+            && !page.contains("NaN")
+    );
+}
+
+#[test]
+fn the_page_of_a_day_and_of_many_repeats_stays_small() {
+    let (day, heat) = seconds_of_runs(1, 86_400);
+    let page = run_page(&day, &heat);
+    assert!(page.len() < 300_000, "{}", page.len());
+    assert!(page.contains("A point for each 360 seconds") && page.contains("hours since"));
+    let (many, heat) = seconds_of_runs(200, 20);
+    let page = run_page(&many, &heat);
+    assert!(page.len() < 300_000, "{}", page.len());
+    assert!(page.contains("class=\"ribbon s0\"") && page.contains("The first 40 of 200 runs"));
+    check_nesting(&page);
+}
+
+#[test]
+fn an_invalid_run_is_grey_and_another_tools_run_has_what_it_has() {
+    let (mut runs, _) = seconds_of_runs(2, 10);
+    runs[1].valid = false;
+    runs[1].guards[0].outcome = "failed".to_owned();
+    runs[1].guards[0].detail = "no <valid> response".to_owned();
+    let page = run_page(&runs, &[]);
+    assert!(
+        page.contains("<strong>INVALID</strong>A guard failed in 1 of 2 runs")
+            && page.contains("class=\"void\"")
+    );
+    assert!(page.contains("no &lt;valid&gt; response (run 2; 1 of 2 runs)"));
+    assert!(!page.contains("Heat map"));
+    runs.truncate(1);
+    runs[0].response.hdr_v2_base64 = None;
+    runs[0].other.clear();
+    let page = run_page(&runs, &[]);
+    assert!(page.contains("<h2>Result</h2>") && !page.contains("<svg"));
+    check_nesting(&page);
+}
 
 fn sample_page() -> String {
     page(&sample::report())
@@ -30,25 +150,7 @@ fn text_from_outside_is_escaped() {
 
 #[test]
 fn every_element_is_closed() {
-    let page = sample_page();
-    let mut open: Vec<&str> = Vec::new();
-    let mut rest = page.as_str();
-    while let Some(start) = rest.find('<') {
-        let end = start + rest[start..].find('>').expect("every tag ends");
-        let tag = &rest[start + 1..end];
-        rest = &rest[end + 1..];
-        let name = tag.trim_start_matches('/').split([' ', '/']).next().unwrap();
-        let void = ["!DOCTYPE", "meta", "br"].contains(&name) || tag.ends_with('/');
-        if let Some(name) = tag.strip_prefix('/') {
-            assert_eq!(open.pop(), Some(name));
-        } else if !void {
-            open.push(name);
-        }
-        if name == "style" && !tag.starts_with('/') {
-            rest = &rest[rest.find("</style").expect("the style ends")..];
-        }
-    }
-    assert!(open.is_empty(), "{open:?}");
+    check_nesting(&sample_page());
 }
 
 #[test]

@@ -6,6 +6,8 @@ use crate::stats::quantile::nines;
 
 /// The quantiles that an axis of nines is marked at.
 const MARKS: [f64; 7] = [0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999];
+/// How much room the name of a mark takes on a vertical axis.
+const LINE: f64 = 16.0;
 /// How far apart the names of two percentiles must be.
 const APART: f64 = 36.0;
 
@@ -62,6 +64,19 @@ pub(super) fn linear_marks(low: f64, high: f64, count: usize) -> Vec<f64> {
     let first = (low / step).ceil() as i64;
     let last = (high / step).floor() as i64;
     (first..=last).map(|i| i as f64 * step).collect()
+}
+
+/// The marks of a vertical log axis, without those between decades where they would run into each other.
+pub(super) fn spaced(marks: Vec<f64>, plot: Plot) -> Vec<f64> {
+    if marks.len() as f64 * LINE <= plot.bottom - plot.top {
+        return marks;
+    }
+    // Here there are more marks than fit, so there is a first one.
+    let (first, last) = (marks[0], marks[marks.len() - 1]);
+    let decade = |mark: &f64| (mark.log10() - mark.log10().round()).abs() < 1e-9;
+    let ends = |mark: &f64| *mark == first || *mark == last;
+    let decades = marks.iter().filter(|mark| decade(mark)).count();
+    marks.into_iter().filter(|mark| decade(mark) || (ends(mark) && decades < 3)).collect()
 }
 
 /// Draws the lines and names of an axis of nines that ends at `end`.

@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 
-use super::axis::{Scale, log_marks, percentile_marks, short_time};
+use super::axis::{Scale, log_marks, percentile_marks, short_time, spaced};
 use super::{Plot, Size, area, dot, line, open, path, text};
 use crate::report::Curve;
 use crate::report::quantity::{percentile, seconds};
 use crate::report::ribbon::ribbon;
+use crate::report::text::wrap::shortened;
 use crate::stats::quantile::nines;
 
 /// One distribution: all runs together, and each run as a thin line behind.
@@ -22,6 +23,8 @@ pub struct Series<'a> {
 
 /// Nanoseconds below which nothing is told apart: no clock does, and a lateness of nothing would stretch the axis.
 const LEAST: f64 = 100.0;
+/// A curve has a name of at most so many characters at its end.
+const NAME: usize = 10;
 /// More runs than this are not drawn each: the ribbon says what they say.
 const MOST: usize = 10;
 /// A ribbon reaches at most so many times beyond the curves: with two runs it would flatten everything else.
@@ -41,10 +44,11 @@ pub fn chart(label: &str, series: &[Series<'_>], size: Size) -> Option<String> {
     let ribbons: Vec<_> = series.iter().map(|s| ribbon(s.runs)).collect();
     let (low, high) = with_ribbons(&ribbons, low, high);
     let end = series.iter().map(|s| s.merged.end()).fold(1.0, f64::max);
-    let marks = log_marks(low, high);
     let plot = Plot { left: 58.0, right: size.width - 74.0, top: 14.0, bottom: size.height - 40.0 };
+    let marks = log_marks(low, high);
     let x = Scale::linear((0.0, end), (plot.left, plot.right));
     let y = Scale::log((marks[0], marks[marks.len() - 1]), (plot.bottom, plot.top));
+    let marks = spaced(marks, plot);
 
     let mut out = open(size, label);
     for &mark in &marks {
@@ -121,7 +125,7 @@ fn labels(out: &mut String, series: &[Series<'_>], x: &Scale, y: &Scale, plot: P
             i % COLOURS,
             at_x + 8.0,
             at_y + 4.0,
-            super::escape(series[i].name)
+            super::escape(&shortened(series[i].name, NAME))
         );
     }
 }

@@ -3,9 +3,11 @@
 //! Colours come from the page's style sheet by class, so one chart serves light and dark.
 
 mod axis;
+pub mod heat;
 pub mod latency;
 pub mod rates;
 pub mod shift;
+pub mod time;
 
 use std::fmt::Write;
 

@@ -3,12 +3,15 @@
 use super::axis::{Scale, linear_marks, log_marks, percentile_marks};
 use super::{Plot, Size, area, dot, line, open, path, text};
 use crate::report::quantity::{change, percentile, seconds};
+use crate::report::text::wrap::shortened;
 use crate::stats::Interval;
 use crate::stats::quantile::nines;
 use crate::stats::shift::Shift;
 
 /// An interval reaches at most so many times beyond the ratios: with two runs a side it would flatten everything else.
 const REACH: f64 = 2.0;
+/// A side has a name of at most so many characters in a chart.
+const NAME: usize = 24;
 /// The least part of the axis, on both sides of 1: a change of 5 %.
 const LEAST: f64 = 1.05;
 
@@ -18,7 +21,7 @@ const LEAST: f64 = 1.05;
 /// The light band holds at all percentiles at once, the dark one at each of them alone.
 pub fn chart(sides: [&str; 2], shift: &[Shift], size: Size) -> Option<String> {
     let last = shift.last()?;
-    let [a, b] = sides;
+    let [a, b] = sides.map(|name| shortened(name, NAME));
     let (low, high) = range(shift);
     let plot = Plot { left: 58.0, right: size.width - 16.0, top: 14.0, bottom: size.height - 40.0 };
     let end = nines(last.q).max(1.0);
@@ -28,7 +31,7 @@ pub fn chart(sides: [&str; 2], shift: &[Shift], size: Size) -> Option<String> {
     let mut out = open(size, &format!("Ratio of {b} over {a} at each percentile"));
     for mark in marks(low, high) {
         line(&mut out, "grid", (plot.left, y.at(mark)), (plot.right, y.at(mark)));
-        text(&mut out, "tick", (plot.left - 8.0, y.at(mark) + 4.0), "end", &change(mark));
+        text(&mut out, "tick", (plot.left - 8.0, y.at(mark) + 4.0), "end", &tick(mark, high / low));
     }
     percentile_marks(&mut out, &x, plot, end, size);
     line(&mut out, "one", (plot.left, y.at(1.0)), (plot.right, y.at(1.0)));
@@ -66,6 +69,17 @@ fn marks(low: f64, high: f64) -> Vec<f64> {
         return linear_marks(low, high, 6);
     }
     log_marks(low, high).into_iter().filter(|mark| (low..=high).contains(mark)).collect()
+}
+
+/// A ratio as the axis names it: `+20 %`, with decimals where the whole axis is narrow.
+fn tick(ratio: f64, width: f64) -> String {
+    let percent = (ratio - 1.0) * 100.0;
+    match ratio {
+        r if (r - 1.0).abs() < 1e-9 => "0 %".to_owned(),
+        r if r >= 10.0 => format!("×{r:.0}"),
+        _ if width > 1.2 => format!("{percent:+.0} %"),
+        _ => format!("{percent:+.1} %"),
+    }
 }
 
 fn band(
@@ -111,7 +125,7 @@ mod tests {
         assert_eq!((svg.matches("<path").count(), svg.matches("<circle").count()), (3, 5), "{svg}");
         assert!(svg.contains("class=\"band\"") && svg.contains("class=\"inner\""), "{svg}");
         assert!(svg.contains("p99.9: +20.0 %, 1.20 ms against 1.00 ms"), "{svg}");
-        assert!(svg.contains("after is slower") && svg.contains("+20.0 %</text>"), "{svg}");
+        assert!(svg.contains("after is slower") && svg.contains("+20 %</text>"), "{svg}");
         let bare = chart(["before", "after"], &shift(1.2, None), NARROW).unwrap();
         assert_eq!(bare.matches("<path").count(), 1);
         assert_eq!(chart(["a", "b"], &[], WIDE), None);

@@ -1,0 +1,87 @@
+//! `run --tui` on a pseudo-terminal: it takes the terminal, and gives it back however the process ends.
+
+// The helpers of a test fail as loudly as it does.
+#![allow(clippy::unwrap_used)]
+#![cfg(feature = "tui")]
+
+mod on_terminal;
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
+
+use on_terminal::{ENTER, LEAVE, OnTerminal};
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::termios::LocalModes;
+
+/// A `covet-bench null` on a free port.
+struct Null {
+    process: Child,
+    url: String,
+}
+
+impl Null {
+    fn start() -> Null {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_covet-bench"))
+            .args(["null", "--listen", "127.0.0.1:0", "--cores", "0"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let url = line.split_whitespace().find(|word| word.starts_with("http")).unwrap().to_owned();
+        Null { process, url }
+    }
+}
+
+impl Drop for Null {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn run(url: &str, duration: &str, more: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_covet-bench"));
+    command.args(["run", url, "--tui", "-c", "2", "-d", duration, "--warmup", "200ms"]);
+    command.args(["--probes", "off"]).args(more);
+    command
+}
+
+#[test]
+fn it_draws_each_second_and_the_result_is_printed_on_the_screen_before() {
+    let null = Null::start();
+    let mut live = OnTerminal::start(run(&null.url, "2s", &["--repeats", "2"]));
+    live.expect(ENTER);
+    live.expect("warming up");
+    let modes = live.modes();
+    assert!(!modes.contains(LocalModes::ECHO) && modes.contains(LocalModes::ISIG), "{modes:?}");
+    live.expect("whole run so far");
+    let (status, seen) = live.end();
+    assert!(matches!(status.code(), Some(0 | 97)), "{status} {seen}");
+    assert_eq!(seen.matches(ENTER).count(), 2, "each run anew");
+    let result = &seen[seen.rfind(LEAVE).unwrap()..];
+    assert!(result.contains("requests/s") && result.contains("verdict"), "{result}");
+}
+
+#[test]
+fn signals_end_the_run_and_give_the_terminal_back() {
+    let null = Null::start();
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let mut live = OnTerminal::start(run(&null.url, "50s", &[]));
+        live.expect("of 50 s");
+        kill_process(Pid::from_child(&live.process), signal).unwrap();
+        let (status, seen) = live.end();
+        assert_eq!(status.signal(), Some(signal.as_raw()), "{seen}");
+    }
+}
+
+#[test]
+fn without_a_terminal_it_says_so_and_goes_on() {
+    let null = Null::start();
+    let output = run(&null.url, "300ms", &[]).output().unwrap();
+    let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(matches!(output.status.code(), Some(0 | 97)), "{error}");
+    assert!(error.contains("--tui needs a terminal on standard output"), "{error}");
+    assert!(out.contains("requests/s") && !out.contains('\x1b'), "{out}");
+}
