@@ -220,10 +220,11 @@ fn the_page_has_every_part_and_needs_nothing_else() {
 }
 
 #[test]
-fn the_page_stays_small_with_hundreds_of_runs_a_side() {
-    let many = |name: &str, nanos| Side { name: name.to_owned(), runs: vec![run(5_000, nanos); 300] };
+fn the_page_of_many_runs_has_ribbons_instead_of_lines() {
+    let many = |name: &str, nanos| Side { name: name.to_owned(), runs: vec![run(5_000, nanos); 11] };
     let (a, b) = (many("a", 1_000_000), many("b", 1_100_000));
     let found = Comparison::of(&a, &b, MARGIN, &[]).unwrap();
-    let size = found.to_html(&a, &b).unwrap().len();
-    assert!(size < 300_000, "{size}");
+    let page = found.to_html(&a, &b).unwrap();
+    assert!(page.len() < 100_000 && !page.contains("class=\"run s0\""), "{}", page.len());
+    assert!(page.contains("class=\"ribbon s0\""));
 }

@@ -78,6 +78,7 @@ impl Tool {
             Tool::Vegeta => &[
                 "vegeta counts from the actual start of a request, so its own delays are left out",
                 "vegeta estimates percentiles with a t-digest",
+                "vegeta takes redirections for successes",
             ],
             Tool::Hlog => &["the log does not say from when to when its times were taken"],
         }

@@ -61,6 +61,23 @@ fn oha() {
 }
 
 #[test]
+fn outputs_with_errors_of_every_kind_that_a_tool_tells_apart() {
+    let oha = read(Tool::Oha, fixture!("oha-errors.json")).unwrap();
+    assert_eq!((oha.count("completed"), oha.count("failed"), oha.status["5xx"]), (561, 39, 20));
+    assert_eq!((&oha.errors["timeout"], oha.errors_total), (&json!(7), 39));
+    assert!((oha.rate.unwrap() - 561.0 / 7.157371023).abs() < 1e-9);
+    assert!(quantile(&oha, "p99").unwrap() > quantile(&oha, "p50").unwrap());
+    let h2load = read(Tool::H2load, fixture!("h2load-errors.txt")).unwrap();
+    assert_eq!((h2load.count("completed"), h2load.count("failed"), h2load.status["5xx"]), (168, 132, 7));
+    assert!((h2load.rate.unwrap() - 168.0 / 4.61).abs() < 1e-9, "without the seven that it counts");
+    let wrk = read(Tool::Wrk, fixture!("wrk-errors.txt")).unwrap();
+    assert_eq!((wrk.count("completed"), wrk.count("failed")), (200, 12));
+    assert_eq!((&wrk.errors["read"], &wrk.errors["timeout"]), (&json!(4), &json!(1)));
+    assert_eq!(wrk.errors["unexpected_status"], json!(7));
+    assert!((wrk.rate.unwrap() - 200.0 / 3.05).abs() < 1e-9, "{wrk:?}");
+}
+
+#[test]
 fn k6_in_both_forms() {
     let flat = read(Tool::K6, fixture!("k6.json")).unwrap();
     assert_eq!((flat.count("completed"), flat.count("failed")), (2625, 12));

@@ -110,6 +110,11 @@ pub(super) fn h2load(text: &str) -> Result<Said, String> {
             _ => {}
         }
     }
+    // What was answered with an error is in its rate, and validated responses are what a rate counts.
+    let measured = said.completed.zip(said.elapsed_s.filter(|seconds| *seconds > 0.0));
+    if let Some((completed, elapsed)) = measured.filter(|_| said.failed.is_some_and(|failed| failed > 0)) {
+        said.rate = said.rate.map(|_| completed as f64 / elapsed);
+    }
     if said.rate.is_none() || said.completed.is_none() {
         return Err("the lines `finished in` and `requests:` are missing".to_owned());
     }

@@ -3,7 +3,8 @@
 use std::io::{self, Stdout};
 use std::sync::{Mutex, Once, PoisonError};
 
-use ratatui::backend::CrosstermBackend;
+use ratatui::backend::{Backend, CrosstermBackend};
+use ratatui::layout::Size;
 use ratatui::{Frame, Terminal};
 use rustix::stdio::stdout;
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
@@ -13,6 +14,7 @@ use signal_hook::low_level::emulate_default_handler;
 
 /// The other screen, without a cursor; and back.
 const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l";
+const CLEAR: &[u8] = b"\x1b[2J";
 const LEAVE: &[u8] = b"\x1b[?25h\x1b[?1049l";
 
 /// The terminal's modes before the view; `None` while it has not got the terminal.
@@ -21,6 +23,7 @@ static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 /// The terminal, given back when dropped, at a panic of any thread, and at a signal that ends the process.
 pub(super) struct Screen {
     terminal: Terminal<CrosstermBackend<Stdout>>,
+    size: Size,
 }
 
 impl Screen {
@@ -37,18 +40,27 @@ impl Screen {
         *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
         // From here on the terminal goes back whatever fails.
         let taken = tcsetattr(stdout(), OptionalActions::Now, &modes).and_then(|()| write(ENTER));
-        let terminal = taken.map_err(io::Error::from).and_then(|()| {
-            let mut terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
-            terminal.clear()?;
-            Ok(terminal)
-        });
-        terminal.map(|terminal| Screen { terminal }).inspect_err(|_| leave())
+        let cleared = taken.map_err(io::Error::from).and_then(|()| clear());
+        cleared.map(|(terminal, size)| Screen { terminal, size }).inspect_err(|_| leave())
     }
 
     /// Draws a frame.
     pub(super) fn draw(&mut self, frame: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        if self.terminal.backend().size()? != self.size {
+            (self.terminal, self.size) = clear()?;
+        }
         self.terminal.draw(frame).map(drop)
     }
+}
+
+/// An empty screen of the size that the terminal has now.
+///
+/// [`Terminal::clear`] asks the terminal where its cursor is, and waits for an answer that not every one gives.
+fn clear() -> io::Result<(Terminal<CrosstermBackend<Stdout>>, Size)> {
+    write(CLEAR)?;
+    let terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
+    let size = terminal.backend().size()?;
+    Ok((terminal, size))
 }
 
 impl Drop for Screen {

@@ -191,6 +191,7 @@ mod tests {
             start: Duration::from_secs(start),
             length: Duration::from_secs(1),
             completed,
+            failed: 0,
             p50: Duration::from_micros(400),
             p99: Duration::from_micros(1500),
             backlog,
