@@ -56,12 +56,17 @@ fn it_draws_each_second_and_the_result_is_printed_on_the_screen_before() {
     live.expect("warming up");
     let modes = live.modes();
     assert!(!modes.contains(LocalModes::ECHO) && modes.contains(LocalModes::ISIG), "{modes:?}");
-    live.expect("whole run so far");
+    live.expect("1 of 2 s");
     let (status, seen) = live.end();
     assert!(matches!(status.code(), Some(0 | 97)), "{status} {seen}");
     assert_eq!(seen.matches(ENTER).count(), 2, "each run anew");
     let result = &seen[seen.rfind(LEAVE).unwrap()..];
     assert!(result.contains("requests/s") && result.contains("verdict"), "{result}");
+    let wide: Vec<&str> = result.lines().filter(|line| line.trim_end().chars().count() > 95).collect();
+    assert!(
+        wide.is_empty(),
+        "the terminal has 80 columns, and some of a line may be codes of colour: {wide:?}"
+    );
 }
 
 #[test]

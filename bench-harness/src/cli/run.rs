@@ -20,6 +20,7 @@ use crate::record::Interval;
 use crate::report::export::{Exported, junit, markdown};
 use crate::report::heat::HeatMap;
 use crate::report::html::run::{Measured, page};
+use crate::report::text::wrap::fitted;
 use crate::verdict::threshold::{Threshold, ThresholdResult};
 
 /// Runs shorter than this are not worth the time of the probes.
@@ -133,7 +134,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<Exit> {
     let aborted = series.runs.iter().any(|run| run.aborted.is_some());
     let drawn = heat.map(|heat| (heat.maps(), documents.clone()));
     write_out(&match args.output_format {
-        RunFormat::Text => text(&series, &judged),
+        RunFormat::Text => on_terminal(text(&series, &judged)),
         RunFormat::Json => json(&series, &judged),
         RunFormat::Junit | RunFormat::Markdown => {
             let bundle = Bundle::unsaved(begun, documents);
@@ -210,6 +211,18 @@ fn text(series: &Series, judged: &[ThresholdResult]) -> String {
         let _ = writeln!(text, "  threshold   {word} {}: {}", result.threshold, result.detail);
     }
     text
+}
+
+/// The text in lines that fit the terminal, where it goes to one.
+fn on_terminal(text: String) -> String {
+    if !io::stdout().is_terminal() {
+        return text;
+    }
+    let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout());
+    match size.map_or(0, |size| usize::from(size.ws_col)) {
+        0 => text,
+        columns => fitted(&text, columns),
+    }
 }
 
 fn json(series: &Series, judged: &[ThresholdResult]) -> String {

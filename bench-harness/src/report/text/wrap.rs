@@ -28,6 +28,26 @@ pub(crate) fn wrap(out: &mut String, label: &str, text: &str, width: usize) {
     out.push('\n');
 }
 
+/// Where the words of a line begin that has a label before them: `  passed      closure: ...`.
+const LABEL: usize = 14;
+
+/// The text with its long lines taken apart, so that none is wider than `width` unless a word is.
+pub(crate) fn fitted(text: &str, width: usize) -> String {
+    let mut out = String::with_capacity(text.len());
+    for line in text.lines() {
+        if line.chars().count() <= width {
+            out.push_str(line);
+            out.push('\n');
+            continue;
+        }
+        let labelled = line.starts_with("  ") && width > 2 * LABEL;
+        let place = line.char_indices().nth(LABEL).map_or(0, |(place, _)| place);
+        let (label, words) = if labelled { line.split_at(place) } else { ("", line) };
+        wrap(&mut out, label, words, width);
+    }
+    out
+}
+
 /// A name in at most `width` columns: its end, since that is where paths differ.
 pub(crate) fn shortened(name: &str, width: usize) -> String {
     let length = name.chars().count();
@@ -46,6 +66,14 @@ mod tests {
         let mut out = String::new();
         wrap(&mut out, "note  ", "one two three four five", 16);
         assert_eq!(out, "note  one two\n      three four\n      five\n");
+    }
+
+    #[test]
+    fn long_lines_keep_their_label_and_short_ones_stay() {
+        let text = "80 requests/s\n  passed      closure: Little's law holds as it should\n\n  a  b\n";
+        let expected = "80 requests/s\n  passed      closure: Little's law\n              holds as it should\n\n  a  b\n";
+        assert_eq!(fitted(text, 40), expected);
+        assert_eq!(fitted(text, 100), text);
     }
 
     #[test]
