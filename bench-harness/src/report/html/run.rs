@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use hdrhistogram::Histogram;
 use serde_json::{Map, Value};
 
 use super::parts::{conditions, document, number, tag};
@@ -47,19 +48,14 @@ pub fn page(measured: &Measured<'_>) -> Result<String, LogError> {
     let valid = runs.iter().all(|run| run.valid);
     body.push_str(if valid { "<div>\n" } else { "<div class=\"void\">\n" });
     rates(&mut body, runs);
-    let distinct: Vec<&(&str, &str, Vec<Hist>)> =
-        clocks.iter().filter(|clock| shown(clock, &clocks)).collect();
-    let curves: Vec<(&str, Curves)> = distinct
-        .iter()
-        .map(|(name, _, hists)| (*name, Curves::of(&hists.iter().collect::<Vec<_>>())))
-        .collect();
-    overlay(&mut body, &curves);
-    let tables: Vec<Clock> = distinct
-        .iter()
-        .map(|(name, meaning, hists)| {
-            Clock::over(name, meaning, &hists.iter().map(|hist| &**hist).collect::<Vec<_>>())
-        })
-        .collect();
+    let distinct: Vec<&Timed> = clocks.iter().filter(|clock| shown(clock, &clocks)).collect();
+    let curves = |clock: &Timed| Curves::of(&clock.hists.iter().collect::<Vec<_>>());
+    overlay(&mut body, &distinct.iter().map(|clock| (clock.name, curves(clock))).collect::<Vec<_>>());
+    let table = |clock: &Timed| {
+        let hists: Vec<&Histogram<u64>> = clock.hists.iter().map(|hist| &**hist).collect();
+        Clock::over(clock.name, clock.meaning, &hists)
+    };
+    let tables: Vec<Clock> = distinct.into_iter().map(table).collect();
     percentiles(&mut body, &tables);
     for clock in &tables {
         let _ = writeln!(body, "<p class=\"soft small\">{}: {}.</p>", clock.name, clock.meaning);
@@ -141,8 +137,15 @@ fn head(measured: &Measured<'_>) -> String {
     out
 }
 
-/// The histograms of each clock that every run has.
-fn clocks(runs: &[RunDocument]) -> Result<Vec<(&'static str, &'static str, Vec<Hist>)>, LogError> {
+/// The histograms of a clock, one for each run.
+struct Timed {
+    name: &'static str,
+    meaning: &'static str,
+    hists: Vec<Hist>,
+}
+
+/// The clocks that every run has.
+fn clocks(runs: &[RunDocument]) -> Result<Vec<Timed>, LogError> {
     let mut clocks = Vec::new();
     for (name, meaning) in CLOCKS {
         let mut hists = Vec::new();
@@ -152,15 +155,15 @@ fn clocks(runs: &[RunDocument]) -> Result<Vec<(&'static str, &'static str, Vec<H
             }
         }
         if hists.len() == runs.len() && hists.iter().any(|hist| !hist.is_empty()) {
-            clocks.push((name, meaning, hists));
+            clocks.push(Timed { name, meaning, hists });
         }
     }
     Ok(clocks)
 }
 
 /// Whether a clock says something of its own: in a closed loop the service times are the response times.
-fn shown(clock: &(&str, &str, Vec<Hist>), all: &[(&str, &str, Vec<Hist>)]) -> bool {
-    clock.0 != "service" || all.iter().any(|other| other.0 == "lateness")
+fn shown(clock: &Timed, all: &[Timed]) -> bool {
+    clock.name != "service" || all.iter().any(|other| other.name == "lateness")
 }
 
 /// The rate and the response times of each run, and their means.
