@@ -178,10 +178,11 @@ fn cores_that_a_claim_states_and_the_server_lacks_are_noted() {
         return;
     }
     let folder = Scratch::new();
-    let claim = changed(&folder, "rate-50k.toml", "[stated]", "[stated]\ncores = 4096");
+    let claim = changed(&folder, "rate-50k.toml", "[stated]", "[stated]\ncores = 4096\nprotocol = \"HTTPS\"");
     let output = verify(&claim, &folder, &["--repeats", "2"]);
     let notes = json(&output)["notes"].to_string();
     assert!(notes.contains("The claim is of 4096 core(s) of the server"), "{notes}");
+    assert!(notes.contains("The claim is of HTTPS"), "{notes}");
 }
 
 #[test]

@@ -122,7 +122,13 @@ pub fn verify(args: VerifyArgs) -> anyhow::Result<Exit> {
     let path = claim.measure.path.clone().unwrap_or_else(|| PATH.to_owned());
     let mut chosen = args.subject.choose(&path)?;
     let tls = args.subject.secure.options();
-    let notes = chosen.serve_on(claim.stated.cores).into_iter().collect();
+    let mut notes: Vec<String> = chosen.serve_on(claim.stated.cores).into_iter().collect();
+    let https = claim.stated.protocol.as_deref().is_some_and(|name| name.eq_ignore_ascii_case("https"));
+    if https && !chosen.subject.is_secure() {
+        notes.push(
+            "The claim is of HTTPS, and this server is loaded in the clear: give its https URL.".to_owned(),
+        );
+    }
     let pace = if args.short { Pace::SHORT } else { Pace::FULL };
     let pace = pace.with(args.repeats.map(usize::from), args.duration);
     let order =

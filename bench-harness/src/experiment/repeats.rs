@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::probe;
 use crate::load::{self, LoadPlan, Progress};
 use crate::record::{REPORTED_QUANTILES, RunRecord};
-use crate::stats::{Interval, LEVEL, spread};
+use crate::stats::{Interval, LEVEL, modes, spread};
 use crate::target::child::Child;
 
 /// How long a server has to accept connections, and to end.
@@ -91,6 +91,25 @@ pub struct Summary {
     pub quantiles: Vec<(&'static str, Interval)>,
     /// The runs whose rate does not belong with the others', from 0.
     pub strays: Vec<usize>,
+    /// What is to be said of runs that differ: two modes, or runs that lie apart alone.
+    pub differing: Option<String>,
+}
+
+/// What is to be said of rates that differ; nothing where one mode explains them.
+fn differing(rates: &[f64]) -> Option<String> {
+    if let Some(two) = modes::modes(rates).filter(modes::Modes::are_repeated) {
+        return Some(format!(
+            "the runs have two modes, {:.0} ({} runs) and {:.0} ({} runs), and their mean describes neither",
+            two.low,
+            two.low_runs.len(),
+            two.high,
+            two.high_runs.len()
+        ));
+    }
+    let strays: Vec<String> = spread::strays(rates).iter().map(|run| (run + 1).to_string()).collect();
+    (!strays.is_empty()).then(|| {
+        format!("run {} lies apart from the others, counts, and widens the interval", strays.join(", "))
+    })
 }
 
 impl Series {
@@ -111,7 +130,12 @@ impl Series {
                 Some((*name, interval(&values)?))
             })
             .collect();
-        Summary { rate: interval(&rates), quantiles, strays: spread::strays(&rates) }
+        Summary {
+            rate: interval(&rates),
+            quantiles,
+            strays: spread::strays(&rates),
+            differing: differing(&rates),
+        }
     }
 
     /// The runs and their summary as one JSON object.
@@ -160,13 +184,21 @@ impl Series {
                 time(value.upper)
             ));
         }
-        if !summary.strays.is_empty() {
-            let numbers: Vec<String> = summary.strays.iter().map(|run| (run + 1).to_string()).collect();
-            lines.push(format!(
-                "  warning     run {} does not belong with the others: the mean of two modes describes neither",
-                numbers.join(", ")
-            ));
-        }
+        lines.extend(summary.differing.iter().map(|words| format!("  warning     {words}")));
         lines.join("\n") + "\n"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_apart_is_not_called_a_mode() {
+        assert_eq!(differing(&[100.0, 101.0, 99.0, 100.5, 100.2]), None);
+        let alone = differing(&[100.0, 101.0, 99.0, 100.5, 60.0]).unwrap();
+        assert!(alone.starts_with("run 5 lies apart"), "{alone}");
+        let two = differing(&[100.0, 121.0, 101.0, 99.5, 120.0, 100.2, 100.8, 119.5]).unwrap();
+        assert!(two.contains("two modes, 100 (5 runs) and 120 (3 runs)"), "{two}");
     }
 }

@@ -184,6 +184,9 @@ fn runs(out: &mut String, quantity: Quantity, layer: &LayerResult) {
         let figures = figures.collect::<Vec<_>>().join(", ");
         let _ = writeln!(out, "<p>Runs: {}</p>", escape(&figures));
     }
+    if layer.runs.iter().all(|run| run.rate == 0.0) {
+        return;
+    }
     out.push_str(
         "<details><summary>All runs</summary><table class=\"stack\"><thead><tr><th>Run</th><th class=\"n\">Rate/s</th>\
          <th class=\"n\">Subject µs/op</th><th class=\"n\">Subject busy</th><th class=\"n\">Generator µs/op</th>\
