@@ -9,6 +9,7 @@ pub mod clock;
 pub mod compare;
 pub mod experiment;
 pub mod load;
+pub mod locust;
 pub mod record;
 pub mod report;
 pub mod stats;

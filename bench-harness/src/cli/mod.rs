@@ -35,6 +35,7 @@ pub mod sockets;
 pub mod subject_args;
 pub mod tls;
 pub mod values;
+pub mod worker;
 
 use std::process::ExitCode;
 
@@ -106,6 +107,8 @@ pub enum Command {
     Soak(Box<soak::SoakArgs>),
     /// Judge a claim file on any server, with the verdict as the exit status
     Verify(Box<main_job::VerifyArgs>),
+    /// Generate load at the word of a master of Locust, driven from its web page
+    Worker(Box<worker::WorkerArgs>),
     /// Write manual pages into a directory
     Man(manual::ManArgs),
     /// Print a script that makes a shell complete the command line
@@ -135,6 +138,7 @@ pub fn main() -> ExitCode {
         Some(Command::Overhead(args)) => overhead::overhead(args),
         Some(Command::Soak(args)) => soak::soak(*args),
         Some(Command::Verify(args)) => main_job::verify(*args),
+        Some(Command::Worker(args)) => worker::worker(*args),
         Some(Command::Man(args)) => manual::man(args),
         Some(Command::Completions(args)) => manual::completions(args),
     };

@@ -194,7 +194,7 @@ fn watch_from(plan: &LoadPlan, job: &Arc<Job>, opens: Instant) -> (Option<Observ
     (observer, canary.flatten())
 }
 
-fn conditions(plan: &LoadPlan) -> Conditions {
+pub(super) fn conditions(plan: &LoadPlan) -> Conditions {
     Conditions {
         url: plan.url.to_string(),
         method: plan.request.method.to_string(),
@@ -229,12 +229,12 @@ fn arrivals(plan: &LoadPlan) -> String {
     }
 }
 
-fn endpoint_is_other(plan: &LoadPlan) -> bool {
+pub(super) fn endpoint_is_other(plan: &LoadPlan) -> bool {
     plan.reach.unix_socket.is_some() || plan.reach.connect_to.is_some()
 }
 
 /// Where to connect to: the Unix socket, the host's only address, or the first that accepts a connection.
-fn choose_endpoint(plan: &LoadPlan) -> Result<Endpoint, LoadError> {
+pub(super) fn choose_endpoint(plan: &LoadPlan) -> Result<Endpoint, LoadError> {
     if let Some(path) = &plan.reach.unix_socket {
         return Ok(Endpoint::Unix(path.clone()));
     }

@@ -41,6 +41,17 @@ pub(super) enum Ended {
     TimedOut,
 }
 
+/// What another task wants of a connection's own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Asked {
+    #[default]
+    Nothing,
+    /// To give up the requests in flight.
+    GiveUp,
+    /// To end when no request is in flight.
+    Leave,
+}
+
 /// What the other tasks of the core see of a connection.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -62,7 +73,7 @@ pub(super) struct Connection {
     pub(super) first_byte: Cell<Option<Instant>>,
     /// Its session, where the run is a scenario.
     pub(super) session: RefCell<Session>,
-    expired: Cell<bool>,
+    asked: Cell<Asked>,
     waker: RefCell<Option<Waker>>,
     away_since: Cell<Option<Instant>>,
 }
@@ -91,7 +102,7 @@ impl Connection {
             resume_at: Cell::default(),
             first_byte: Cell::default(),
             session: RefCell::default(),
-            expired: Cell::default(),
+            asked: Cell::default(),
             waker: RefCell::default(),
             away_since: Cell::default(),
         }
@@ -99,8 +110,23 @@ impl Connection {
 
     /// Makes the connection's task give up the requests in flight.
     pub(super) fn expire(&self) {
-        self.expired.set(true);
+        self.asked.set(Asked::GiveUp);
         self.wake();
+    }
+
+    /// Makes the connection's task end once the requests in flight have, without another one.
+    pub(super) fn retire(&self) {
+        self.left.set(0);
+        self.asked.set(Asked::Leave);
+        self.wake();
+    }
+
+    /// Makes a connection whose task has ended as good as new.
+    pub(super) fn renew(&self) {
+        self.asked.set(Asked::Nothing);
+        self.resume_at.set(None);
+        self.session_left.set(0);
+        *self.session.borrow_mut() = Session::default();
     }
 
     /// Makes the connection's task look again what there is to do.
@@ -110,8 +136,9 @@ impl Connection {
         }
     }
 
+    /// Begins the time away, if it has not begun.
     pub(super) fn leave(&self, now: Instant) {
-        self.away_since.set(Some(now));
+        self.away_since.set(self.away_since.get().or(Some(now)));
     }
 
     /// Ends the time away, if the connection was.
@@ -129,8 +156,11 @@ impl Connection {
         reader: &mut ResponseReader,
         cx: &mut Context<'_>,
     ) -> Poll<Ended> {
-        if self.expired.get() {
-            return Poll::Ready(Ended::TimedOut);
+        match self.asked.get() {
+            Asked::Nothing => {}
+            Asked::GiveUp => return Poll::Ready(Ended::TimedOut),
+            Asked::Leave if self.in_flight.borrow().len() == 0 => return Poll::Ready(Ended::Retired),
+            Asked::Leave => {}
         }
         loop {
             match stream.poll_recv(cx) {
@@ -158,7 +188,9 @@ impl Connection {
 
     async fn use_until_end(self: &Rc<Self>, worker: &Worker, stream: Rc<Transport>) -> Ended {
         let mut reader = ResponseReader::default();
-        self.expired.set(false);
+        if self.asked.get() == Asked::GiveUp {
+            self.asked.set(Asked::Nothing);
+        }
         self.answered.set(false);
         self.first_byte.set(None);
         self.left.set(worker.job.per_connection);
@@ -187,7 +219,7 @@ impl Connection {
 
 /// Keeps a connection in use for the whole run, and opens it again whenever it ends.
 ///
-/// Never finishes: the run drops it.
+/// Finishes only when the connection is asked to leave: a run drops it.
 pub(super) async fn keep_in_use(
     worker: Rc<Worker>,
     connection: Rc<Connection>,
@@ -225,6 +257,9 @@ pub(super) async fn keep_in_use(
                 false
             }
         };
+        if connection.asked.get() == Asked::Leave {
+            return;
+        }
         backoff = if served { Duration::ZERO } else { (backoff * 2).clamp(FIRST_BACKOFF, LONGEST_BACKOFF) };
     }
 }

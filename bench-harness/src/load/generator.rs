@@ -178,7 +178,7 @@ async fn ends_before(worker: &Rc<Worker>, until: Instant) -> bool {
 }
 
 /// Closes the window at `now`: what has no end yet is recorded with its age.
-fn close(worker: &Worker, now: Instant) -> CoreRecord {
+pub(super) fn close(worker: &Worker, now: Instant) -> CoreRecord {
     let mut in_flight_at_end = 0;
     let mut tally = worker.tally.replace(super::tally::Tally::new(now, false));
     let mut unfinished = Vec::new();

@@ -111,6 +111,13 @@ impl Worker {
         self.opening.handshakes()
     }
 
+    /// The length of every valid body, where all have to have the same.
+    pub(super) fn one_length(&self) -> Option<u64> {
+        let lengths = self.first_lengths.borrow();
+        let same = self.job.expect.same_length && lengths.len() == 1 && self.job.traffic.same_length(0);
+        if same { lengths[0] } else { None }
+    }
+
     /// Requests due at `now` and not sent; zero in a closed loop.
     pub(super) fn backlog(&self, now: Instant) -> u64 {
         self.schedule.as_ref().map_or(0, |schedule| schedule.borrow_mut().backlog(now)).min(self.allowance())

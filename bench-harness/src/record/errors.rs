@@ -134,6 +134,15 @@ impl Errors {
         }
     }
 
+    /// The errors since these were counted, which are `before`.
+    pub fn since(&self, before: &Self) -> Self {
+        let mut since = Self { first: self.first.clone(), ..Self::default() };
+        for class in ErrorClass::ALL {
+            *since.slot(class) = self.count(class).saturating_sub(before.count(class));
+        }
+        since
+    }
+
     /// The number of errors of all classes.
     pub fn total(&self) -> u64 {
         ErrorClass::ALL.iter().map(|&class| self.count(class)).sum()

@@ -1,0 +1,302 @@
+//! Workers under a real master of Locust: its web page drives them, and nobody's counts differ.
+
+// The helpers of a test fail as loudly as it does.
+#![allow(clippy::unwrap_used)]
+
+mod server;
+
+use std::fs;
+use std::io::Read;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use server::{PATIENCE, Server, covet_bench};
+
+/// Users that a master can name; what they do is the workers' affair.
+const USERS: &str = "from locust import User, task\n\n\nclass Connections(User):\n    @task\n    def nothing(self):\n        pass\n";
+
+/// Where scripts/install-test-tools puts Locust.
+fn locust() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let program = root.join("target/test-tools/bin/locust");
+    assert!(program.exists(), "{} is missing: run scripts/install-test-tools", program.display());
+    program
+}
+
+/// A folder for temporary files, removed when the test is over.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("covet-locust-{}-{name}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        fs::write(path.join("users.py"), USERS).unwrap();
+        Self(path)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A process that does not outlive the test.
+struct Running(Child);
+
+impl Running {
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_raw(self.0.id() as i32).unwrap(), signal).unwrap();
+    }
+
+    /// Waits for its end; returns its status and what it wrote to a piped standard output and standard error.
+    fn end(mut self) -> (i32, String, String) {
+        let end = Instant::now() + PATIENCE;
+        while self.0.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < end, "the process does not end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let (mut out, mut err) = (String::new(), String::new());
+        self.0.stdout.take().map(|mut pipe| pipe.read_to_string(&mut out).unwrap());
+        self.0.stderr.take().map(|mut pipe| pipe.read_to_string(&mut err).unwrap());
+        (self.0.wait().unwrap().code().unwrap_or(-1), out, err)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Ports that nobody listens on, for programs that cannot say which they were given.
+fn free_ports() -> (u16, u16) {
+    let (one, two) = (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+    (one.local_addr().unwrap().port(), two.local_addr().unwrap().port())
+}
+
+fn master(folder: &Folder, port: u16, more: &[&str]) -> Running {
+    let mut command = Command::new(locust());
+    command.current_dir(&folder.0).args(["-f", "users.py", "--master", "--master-bind-host", "127.0.0.1"]);
+    command.args(["--master-bind-port", &port.to_string()]).args(more);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    Running(command.spawn().unwrap())
+}
+
+fn workers(port: u16, more: impl Fn(usize) -> Vec<String>) -> Vec<Running> {
+    let start = |number| {
+        let master = format!("127.0.0.1:{port}");
+        let mut command = covet_bench(&["worker", "--master", &master, "--output-format", "json"]);
+        Running(command.args(more(number)).spawn().unwrap())
+    };
+    (1..=3).map(start).collect()
+}
+
+/// The master's web page, as a script uses it.
+struct Page(u16);
+
+impl Page {
+    fn curl(&self, path: &str, data: Option<&str>) -> Option<Value> {
+        let mut command = Command::new("curl");
+        command.args(["-s", "--max-time", "20", &format!("http://127.0.0.1:{}{path}", self.0)]);
+        if let Some(data) = data {
+            command.args(["-d", data]);
+        }
+        serde_json::from_slice(&command.output().unwrap().stdout).ok()
+    }
+
+    fn swarm(&self, users: u64, server: &Server) {
+        let data = format!("user_count={users}&spawn_rate={users}&host=http://{}", server.address);
+        let answer = self.curl("/swarm", Some(&data)).expect("the master answers");
+        assert_eq!(answer["success"], true, "{answer}");
+    }
+
+    fn stop(&self) {
+        let answer = self.curl("/stop", None).or_else(|| self.curl("/stop", Some("")));
+        assert_eq!(answer.expect("the master answers")["success"], true);
+    }
+
+    /// Waits until the master's statistics are as wished.
+    fn wait(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let end = Instant::now() + PATIENCE;
+        let mut last = None;
+        while Instant::now() < end {
+            last = self.curl("/stats/requests", None);
+            if last.as_ref().is_some_and(&holds) {
+                return last.unwrap();
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("{what}: {last:#?}");
+    }
+
+    fn wait_for_workers(&self) {
+        self.wait("three workers are ready", |stats| {
+            let workers = stats["workers"].as_array().map_or(&[][..], Vec::as_slice);
+            workers.iter().filter(|worker| worker["state"] == "ready").count() == 3
+        });
+    }
+
+    /// Waits until so many users run, and requests have been counted since there were `before`; returns how many.
+    fn wait_for_users(&self, users: u64, before: u64) -> u64 {
+        let stats = self.wait(&format!("{users} users run"), |stats| {
+            let workers = stats["workers"].as_array().unwrap();
+            let seen: u64 = workers.iter().filter_map(|worker| worker["user_count"].as_u64()).sum();
+            stats["state"] == "running" && seen == users && total(stats, "num_requests") > before
+        });
+        total(&stats, "num_requests")
+    }
+}
+
+fn total(stats: &Value, field: &str) -> u64 {
+    let entries = stats["stats"].as_array().unwrap();
+    let total = entries.iter().find(|entry| entry["name"] == "Aggregated").unwrap();
+    total[field].as_u64().unwrap()
+}
+
+/// The records of a worker's tests: a line of JSON for each.
+fn records(out: &str) -> Vec<Value> {
+    out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn completed(record: &Value) -> u64 {
+    let requests = &record["requests"];
+    assert_eq!((&requests["failed"], &requests["in_flight_at_end"]), (&0.into(), &0.into()), "{requests}");
+    requests["completed"].as_u64().unwrap()
+}
+
+#[test]
+fn a_web_page_drives_three_workers_and_the_counts_agree() {
+    let (folder, server) = (Folder::new("web"), Server::start());
+    let (port, web) = free_ports();
+    let web_port = web.to_string();
+    let web_args = ["--web-host", "127.0.0.1", "--web-port", &web_port];
+    let (page, first) = (Page(web), master(&folder, port, &web_args));
+    let workers = workers(port, |number| {
+        let out = folder.path(&format!("worker-{number}"));
+        ["/plaintext", "--think", "20ms", "-o", &out].map(str::to_owned).to_vec()
+    });
+    page.wait_for_workers();
+    page.swarm(6, &server);
+    let mut seen = page.wait_for_users(6, 0);
+    // More and fewer users, without beginning anew.
+    for users in [30, 9] {
+        page.swarm(users, &server);
+        seen = page.wait_for_users(users, seen);
+    }
+    page.stop();
+    let stats = page.wait("the test stops", |stats| stats["state"] == "stopped");
+    assert_eq!(total(&stats, "num_failures"), 0);
+    let counted = total(&stats, "num_requests");
+    assert!(counted >= seen);
+    page.wait_for_workers();
+
+    // A second test ends because its master is lost; the workers find the next one, which knows nothing of it.
+    page.swarm(3, &server);
+    page.wait_for_users(3, 0);
+    first.signal(Signal::KILL);
+    let _ = first.end();
+    let second = master(&folder, port, &web_args);
+    page.wait_for_workers();
+    page.swarm(12, &server);
+    page.wait_for_users(12, 0);
+    page.stop();
+    let stats = page.wait("the last test stops", |stats| stats["state"] == "stopped");
+    let counted_last = total(&stats, "num_requests");
+    page.wait_for_workers();
+    second.signal(Signal::TERM);
+
+    let (mut sum, mut sum_last) = (0, 0);
+    for worker in workers {
+        let (status, out, err) = worker.end();
+        // A machine that others use as well may fail a guard, and that is told.
+        assert!(status == 0 || status == 97, "{status}: {err}");
+        let [first, _, last] = &records(&out)[..] else { panic!("three tests: {out}") };
+        sum += completed(first);
+        sum_last += completed(last);
+        assert_eq!(first["conditions"]["connections"], 10, "of 30 users");
+    }
+    assert_eq!((sum, sum_last), (counted, counted_last));
+
+    let bundles: Vec<String> =
+        (1..=3).map(|number| folder.path(&format!("worker-{number}/test-1"))).collect();
+    let merged = folder.path("merged");
+    let arguments =
+        [&["merge"], &bundles.iter().map(String::as_str).collect::<Vec<_>>()[..], &["-o", &merged]];
+    let output = covet_bench(&arguments.concat()).output().unwrap();
+    assert!(matches!(output.status.code(), Some(0 | 97)), "{output:?}");
+    let result: Value =
+        serde_json::from_str(&fs::read_to_string(folder.0.join("merged/result.json")).unwrap()).unwrap();
+    assert_eq!(result["runs"][0]["requests"]["completed"], counted);
+    assert_eq!(result["runs"][0]["conditions"]["connections"], 30);
+}
+
+/// The cell of a CSV file's `Aggregated` row in the column of this name.
+fn cell(csv: &str, column: &str) -> u64 {
+    let mut lines = csv.lines();
+    let place = lines.next().unwrap().split(',').position(|name| name == column).unwrap();
+    let row = lines.find(|line| line.split(',').nth(1) == Some("Aggregated")).unwrap();
+    row.split(',').nth(place).unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_headless_master_counts_failures_as_the_workers_do() {
+    let (folder, server) = (Folder::new("headless"), Server::start());
+    let (port, _) = free_ports();
+    let more = ["--headless", "--expect-workers", "3", "-u", "9", "-r", "9", "-t", "6s", "--csv", "out"];
+    let workers = workers(port, |_| {
+        let url = format!("http://{}/nowhere", server.address);
+        [&url, "--think", "20ms", "--name", "a page that is not there"].map(str::to_owned).to_vec()
+    });
+    let (status, ..) = master(&folder, port, &more).end();
+    assert_eq!(status, 1, "Locust ends with 1 where requests failed");
+    let mut failed = 0;
+    for worker in workers {
+        let (status, out, err) = worker.end();
+        assert_eq!(status, 97, "a run without a valid response is none: {err}");
+        let [record] = &records(&out)[..] else { panic!("one test: {out}") };
+        assert_eq!(record["requests"]["completed"], 0);
+        failed += record["requests"]["failed"].as_u64().unwrap();
+    }
+    assert!(failed > 0);
+    let stats = fs::read_to_string(folder.path("out_stats.csv")).unwrap();
+    assert_eq!((cell(&stats, "Request Count"), cell(&stats, "Failure Count")), (failed, failed), "{stats}");
+    assert!(stats.contains("a page that is not there"), "{stats}");
+    let failures = fs::read_to_string(folder.path("out_failures.csv")).unwrap();
+    assert!(failures.contains("unexpected status"), "{failures}");
+    assert!(
+        failures.contains(&format!(",{failed},")) || failures.contains(&format!(",{failed}\n")),
+        "{failures}"
+    );
+}
+
+#[test]
+fn what_is_no_master_is_told_in_one_line() {
+    let server = Server::start();
+    let address = server.address.to_string();
+    let ended = covet_bench(&["worker", "--master", &address]).output().unwrap();
+    let line = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{line}");
+    assert!(line.contains("is no master of Locust: the peer does not speak ZeroMQ"), "{line}");
+
+    let (port, _) = free_ports();
+    let nobody = format!("127.0.0.1:{port}");
+    let ended = covet_bench(&["worker", "--master", &nobody, "--patience", "1s"]).output().unwrap();
+    let line = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{line}");
+    assert!(line.contains("nothing was heard of the master for 1s: cannot connect"), "{line}");
+
+    let ended = covet_bench(&["worker", "--master", &nobody, "-d", "5s"]).output().unwrap();
+    let line = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(2), "{line}");
+    assert!(line.contains("--duration is not a worker's"), "{line}");
+}
