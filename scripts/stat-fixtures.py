@@ -20,6 +20,7 @@ import statsmodels
 from scipy import optimize, special, stats
 from scipy.stats import mstats
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestIndPower, TTestPower
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW, ttost_ind
 
 OUT = os.path.join(os.path.dirname(__file__), "..", "bench-harness", "tests", "fixtures", "statistics.json")
@@ -205,6 +206,26 @@ def power():
     return cases
 
 
+def t_power():
+    cases = []
+    for s, effect, a, b in [(0.01, 0.02, 0.05, 0.8), (0.039, 0.02, 0.05, 0.8), (0.005, 0.02, 0.05, 0.8),
+                            (0.05, -0.03, 0.01, 0.9), (0.2, 0.05, 0.1, 0.5)]:
+        d = abs(float(np.log1p(effect)))
+        case = {"deviation": s, "effect": effect, "a": a, "power": b, "by_runs": []}
+        for design, kind in [("paired", "one.sample"), ("apart", "two.sample")]:
+            wanted = f"delta = {d!r}, sd = {s!r}, sig.level = {a!r}, type = '{kind}', strict = TRUE"
+            [n] = by_r(f"p <- function(...) power.t.test({wanted}, ...)\n"
+                       f"cat(if (p(n = 2)$power >= {b!r}) 2 else p(power = {b!r}, tol = 1e-10)$n)", [0])
+            case[design] = max(2, int(np.ceil(n)))
+            for runs in [2, 3, 5, 12, 80]:
+                [found] = by_r(f"cat(format(power.t.test({wanted}, n = {runs})$power, digits = 15))", [0])
+                other = (TTestPower() if design == "paired" else TTestIndPower()).power(d / s, runs, a)
+                assert np.isnan(other) or abs(found - other) < 1e-6, (found, other)  # it gives up near 1
+                case["by_runs"].append({"design": design, "runs": runs, "found": found})
+        cases.append(case)
+    return cases
+
+
 def scalability():
     def law(n, single, sigma, kappa):
         return single * n / (1 + sigma * (n - 1) + kappa * n * (n - 1))
@@ -240,6 +261,7 @@ fixtures = {
     "distances": distances(),
     "holm": holm(),
     "power": power(),
+    "t_power": t_power(),
     "scalability": scalability(),
 }
 with open(OUT, "w") as file:

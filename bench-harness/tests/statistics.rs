@@ -181,6 +181,28 @@ fn the_runs_that_a_question_takes_agree_with_scipy() {
 }
 
 #[test]
+fn the_power_of_the_t_test_agrees_with_r_and_statsmodels() {
+    use power::Design;
+    let mut seen = 0;
+    for case in fixtures("t_power") {
+        let of = |name: &str| number(&case[name]);
+        for (name, design) in [("paired", Design::Paired), ("apart", Design::Apart)] {
+            let found = power::runs(of("deviation"), of("effect"), of("a"), of("power"), design);
+            assert_eq!(found, case[name].as_u64(), "{name} {case}");
+        }
+        for one in case["by_runs"].as_array().unwrap() {
+            let design = if one["design"] == "paired" { Design::Paired } else { Design::Apart };
+            let runs = one["runs"].as_u64().unwrap();
+            let size = of("effect").ln_1p();
+            let found = power::power(size, of("deviation"), of("a"), runs, design).unwrap();
+            close(found, &one["found"], 1e-6);
+            seen += 1;
+        }
+    }
+    assert!(seen >= 50, "{seen}");
+}
+
+#[test]
 fn the_scalability_law_is_fitted_as_scipy_fits_it() {
     for case in fixtures("scalability") {
         let points = pairs(&case["points"]);

@@ -27,7 +27,7 @@ use thiserror::Error;
 pub use document::{GuardDocument, Imported, RESULT_SCHEMA, ResultDocument, RunDocument, Series, Summary};
 pub use hlog::LogError;
 pub use merge::{MergeError, join, merge};
-pub use metric::{Metric, MetricError};
+pub use metric::{Metric, MetricError, Statistic};
 pub use read::Bundle;
 pub use write::{BundleWriter, FileEntry, MANIFEST_SCHEMA, Manifest, RunLogs};
 

@@ -23,6 +23,7 @@ pub mod null;
 pub mod overhead;
 mod pages;
 pub mod peers;
+pub mod plan;
 pub mod run;
 pub mod scenario;
 pub mod search;
@@ -89,6 +90,8 @@ pub enum Command {
     Compat(compat::CompatArgs),
     /// Measure peer servers and Covet side by side, interleaved
     Peers(peers::PeersArgs),
+    /// Say how many runs of what length a question takes, from how much runs vary
+    Plan(plan::PlanArgs),
     /// Compare two run bundles, offline, and check gates
     Compare(compare::CompareArgs),
     /// Print a run bundle as JUnit XML, Markdown, OpenMetrics or OTLP, and check thresholds
@@ -129,6 +132,7 @@ pub fn main() -> ExitCode {
         Some(Command::Selfcheck(args)) => selfcheck::selfcheck(args),
         Some(Command::Compat(args)) => compat::compat(args),
         Some(Command::Peers(args)) => peers::peers(args),
+        Some(Command::Plan(args)) => plan::plan_runs(args),
         Some(Command::Compare(args)) => compare::compare(args),
         Some(Command::Export(args)) => export::export(args),
         Some(Command::Import(args)) => import::import(args),

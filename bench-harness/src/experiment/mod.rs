@@ -4,6 +4,7 @@ pub mod ab;
 pub mod bench;
 pub mod link;
 pub mod memory;
+pub mod plan;
 pub mod probes;
 pub mod repeats;
 pub mod search;

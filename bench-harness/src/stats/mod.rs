@@ -6,7 +6,8 @@
 //! coverage where a percentile bootstrap falls to 74-89 %.
 
 //!
-//! What runs say: [`interval`], [`ratio`], [`modes`], [`permutation`], [`shift`], [`share`], [`holm`], [`power`]. What one run says
+//! What runs say: [`interval`], [`ratio`], [`modes`], [`permutation`], [`shift`], [`share`], [`holm`], [`power`],
+//! [`levels`]. What one run says
 //! of itself: [`warmup`], [`trend`], [`effective`], [`quantile`], [`order`]. Sizes of a difference: [`distance`]. Rates
 //! over load: [`scalability`]. Each agrees with R or scipy on the fixtures in `tests/fixtures/statistics.json`.
 
@@ -16,6 +17,7 @@ pub mod effective;
 pub mod harrell_davis;
 pub mod holm;
 pub mod interval;
+pub mod levels;
 pub mod modes;
 pub mod order;
 pub mod permutation;
