@@ -176,7 +176,7 @@ fn text(what: &str, soaked: &Soak, memory: &Growth, descriptors: Option<&Growth>
     let mut line = |name: &str, growth: &Growth, show: fn(f64) -> String| {
         let _ = writeln!(
             text,
-            "  {name:<12}{}  {} at the first reading, {} at the last; {} per hour [{}, {}], {} are none",
+            "  {name:<12}{}  {} at the first reading, {} at the last; {} per hour [{}, {}], and up to {} is no leak",
             growth.finding.label(),
             show(growth.first),
             show(growth.last),

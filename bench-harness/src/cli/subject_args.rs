@@ -113,3 +113,38 @@ fn list(option: &str, text: &Option<String>) -> anyhow::Result<Option<Vec<usize>
 fn free_port() -> std::io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen() -> Chosen {
+        let arguments = SubjectArgs::default_for_tests();
+        let mut chosen = arguments.choose("/json").expect("the reference service needs nothing");
+        chosen.layout.server = vec![0, 1, 2];
+        chosen
+    }
+
+    impl SubjectArgs {
+        fn default_for_tests() -> SubjectArgs {
+            use clap::Parser;
+            #[derive(Debug, Parser)]
+            struct Line {
+                #[command(flatten)]
+                subject: SubjectArgs,
+            }
+            Line::parse_from(["x"]).subject
+        }
+    }
+
+    #[test]
+    fn a_server_gets_as_many_cores_as_the_claim_is_of() {
+        let mut one = chosen();
+        assert_eq!(one.serve_on(Some(1)), None);
+        assert_eq!((one.layout.server.clone(), one.subject.cpus()), (vec![0], Some(vec![0])));
+        assert_eq!(chosen().serve_on(None), None);
+        assert_eq!(chosen().serve_on(Some(3)), None);
+        let more = chosen().serve_on(Some(8)).expect("there are not so many");
+        assert_eq!(more, "The claim is of 8 core(s) of the server, and this one has 3.");
+    }
+}
