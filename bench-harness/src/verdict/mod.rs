@@ -1,8 +1,9 @@
-//! Claims about speed, and what measurements make of them.
+//! Claims about speed, latency, memory and errors, and what measurements make of them.
 //!
-//! A claim has a layer. A rate of route matches in process and a rate of HTTP requests over a socket are different
-//! quantities, and a figure of one says nothing about the other; so each layer is judged for itself ([`judge::layer`])
-//! and the claim as a whole ([`judge::overall`]) is mis-specified where it was taken in one layer and read in another.
+//! A claim has a [`quantity`] and a layer. A rate of route matches in process and a rate of HTTP requests over a socket
+//! are different quantities, and a figure of one says nothing about the other; so each layer is judged for itself
+//! ([`judge::layer`]) and the claim as a whole ([`judge::overall`]) is mis-specified where it was taken in one layer and
+//! read in another.
 
 pub mod claim;
 pub mod feasibility;
@@ -25,15 +26,15 @@ use crate::cli::Exit;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// The whole interval lies at or above the claim, less its tolerance.
+    /// The whole interval lies on the claimed side of the figure, its tolerance counted.
     Confirmed,
-    /// The whole interval lies below, and the server was the limit.
+    /// The whole interval lies on the other side, and the server was the limit.
     Refuted,
-    /// The interval does not decide, or something other than the server was the limit.
+    /// The interval does not decide, or nothing shows that the server was the limit.
     Inconclusive,
-    /// The claim was taken in another layer than it is read in.
+    /// The claim was taken in another layer than it is read in, or leaves open what decides it.
     MisSpecified,
-    /// Even a server that does nothing could not reach the claim on this hardware.
+    /// Even a server that does nothing could not reach the claim on this hardware, or a limit of it is in the way.
     NotReproducibleHere,
     /// A guard failed, so the measurement proves nothing.
     Invalid,
