@@ -9,7 +9,7 @@ use serde_json::json;
 use super::exit::{Advice, Exit};
 use super::load_args::LoadArgs;
 use super::pages;
-use super::run::{OutputFormat, explain, write_out};
+use super::run::{OutputFormat, explain, on_terminal, write_out};
 use crate::experiment::ServerCommand;
 use crate::experiment::ab::{self, Comparison, Finding, Pairs, Side};
 use crate::load::NoProgress;
@@ -101,7 +101,7 @@ pub fn ab(args: AbArgs) -> anyhow::Result<Exit> {
         comparisons.push(pairs.comparison(metric, args.equivalence).map_err(nothing)?);
     }
     write_out(&match args.output_format {
-        OutputFormat::Text => text(&args, &pairs, &comparisons),
+        OutputFormat::Text => on_terminal(text(&args, &pairs, &comparisons)),
         OutputFormat::Json => format!(
             "{:#}\n",
             json!({

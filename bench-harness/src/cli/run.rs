@@ -214,7 +214,7 @@ fn text(series: &Series, judged: &[ThresholdResult]) -> String {
 }
 
 /// The text in lines that fit the terminal, where it goes to one.
-fn on_terminal(text: String) -> String {
+pub(super) fn on_terminal(text: String) -> String {
     if !io::stdout().is_terminal() {
         return text;
     }

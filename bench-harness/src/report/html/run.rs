@@ -294,9 +294,11 @@ fn counts(out: &mut String, runs: &[RunDocument]) {
 fn facts(out: &mut String, manifest: &Manifest) {
     let rows = conditions_of(&manifest.conditions);
     let _ = writeln!(out, "<h2>Conditions</h2>\n{}", conditions(&rows));
+    // The arguments are told with the manifest.
     let rows: Vec<Condition> = manifest
         .environment
         .iter()
+        .filter(|(name, _)| *name != "arguments")
         .map(|(name, value)| Condition::new(name.clone(), value.clone()))
         .collect();
     let _ = writeln!(out, "<h2>Where it was measured</h2>\n{}", conditions(&rows));

@@ -78,6 +78,7 @@ fn the_page_of_a_run_has_every_part() {
     ] {
         assert!(page.contains(part), "{part}");
     }
+    assert_eq!(page.matches("<dt>arguments</dt>").count(), 1, "told once");
     check_nesting(&page);
     assert!(
         !page.contains("<script")
