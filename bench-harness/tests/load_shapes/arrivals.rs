@@ -1,0 +1,95 @@
+//! Arrivals of an open loop, as a server sees them.
+
+use std::time::{Duration, Instant};
+
+use covet_bench::clock::{Arrivals, Profile, Schedule, Stage, Timetable};
+use covet_bench::load::LoadPlan;
+use covet_bench::record::LoopModel;
+
+use crate::load_servers::{OK, Server};
+use crate::measure;
+use crate::seen::Seen;
+
+#[test]
+fn poisson_arrivals_come_at_the_rate_with_exponential_gaps() {
+    let seen = Seen::default();
+    let server = seen.server(OK);
+    let plan = LoadPlan {
+        loop_model: LoopModel::Open { rate: 500.0 },
+        arrivals: Arrivals::Poisson,
+        ..server.plan(64, 3000)
+    };
+    let record = measure(&plan);
+    // The same seed makes the same arrivals on every machine, here up to the end of the window.
+    let table = Timetable {
+        arrivals: Arrivals::Poisson,
+        profile: Profile::constant(500.0),
+        hold: Duration::ZERO,
+        seed: plan.seed,
+    };
+    let start = Instant::now();
+    let expected = Schedule::new(start, &table, 0, 1).backlog(start + record.elapsed);
+    assert!((1350..=1650).contains(&expected), "{expected}");
+    let due = record.in_flight_at_start + record.sent + record.queued_at_end;
+    // The core's clock at the end is up to a turn of its loop behind.
+    assert!(due.abs_diff(expected) <= 20, "{due} of {expected}: {}", record.to_text());
+    let gaps = seen.gaps();
+    let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
+    let deviation = (gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / gaps.len() as f64).sqrt();
+    assert!((0.9..2.5).contains(&(deviation / mean)), "variation {}", deviation / mean);
+}
+
+#[test]
+fn a_trace_is_played_as_it_was_recorded() {
+    let path = std::env::temp_dir().join(format!("covet-trace-{}.txt", std::process::id()));
+    std::fs::write(&path, "# three at once, and one much later\n0.2\n0.2\n0.2\n0.9\n")
+        .expect("a directory to write to");
+    let arrivals = Arrivals::parse(&format!("trace:{}", path.display())).expect("it is a trace");
+    std::fs::remove_file(&path).expect("it is there");
+    let seen = Seen::default();
+    let server = seen.server(OK);
+    let plan = LoadPlan {
+        loop_model: LoopModel::Open { rate: 4.0 },
+        arrivals,
+        warmup: Duration::from_millis(100),
+        ..server.plan(4, 1400)
+    };
+    let record = measure(&plan);
+    assert_eq!((record.sent, record.completed, record.queued_at_end), (4, 4, 0), "{}", record.to_text());
+    let gaps = seen.gaps();
+    assert!(gaps[0] < 0.3 && gaps[1] < 0.3 && (0.3..1.1).contains(&gaps[2]), "{gaps:?}");
+}
+
+#[test]
+fn bursts_come_at_once() {
+    let seen = Seen::default();
+    let server = seen.server(OK);
+    let plan = LoadPlan {
+        loop_model: LoopModel::Open { rate: 100.0 },
+        arrivals: Arrivals::Bursty(25),
+        warmup: Duration::from_millis(100),
+        ..server.plan(30, 1050)
+    };
+    let record = measure(&plan);
+    assert_eq!(record.sent + record.queued_at_end, 100, "bursts of 25 at 0.25, 0.5, 0.75 and 1 s");
+    let long = seen.gaps().iter().filter(|&&gap| gap > 0.1).count();
+    assert!((2..=6).contains(&long), "{long} gaps between five bursts");
+}
+
+#[test]
+fn stages_change_the_rate_within_a_run() {
+    let server = Server::answering(OK);
+    let stage = |from, to| Stage { length: Duration::from_secs(1), from, to };
+    let plan = LoadPlan {
+        loop_model: LoopModel::Open { rate: 400.0 },
+        stages: vec![stage(100.0, 100.0), stage(100.0, 900.0), stage(900.0, 300.0)],
+        warmup: Duration::from_millis(300),
+        ..server.plan(32, 3000)
+    };
+    let record = measure(&plan);
+    let due = record.sent + record.queued_at_end;
+    assert!(due.abs_diff(1200) < 30, "{}", record.to_text());
+    let completed: Vec<u64> = record.intervals.iter().map(|interval| interval.completed).collect();
+    assert!(completed[0] < 150 && completed[1] > completed[0], "{completed:?}");
+    assert!(record.to_text().contains("in stages 1s:100,1s:100..900,1s:900..300"), "{}", record.to_text());
+}

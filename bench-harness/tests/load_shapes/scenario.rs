@@ -1,0 +1,88 @@
+//! Sessions whose requests need what earlier answers said.
+
+use std::collections::HashSet;
+use std::io::{Read, Write};
+use std::sync::{Arc, Mutex};
+
+use covet_bench::load::{Expectation, Extent, Extraction, LoadPlan, NoProgress, RequestOptions, Target, run};
+use covet_bench::record::LoopModel;
+
+use crate::load_servers::Server;
+use crate::{measure, url};
+
+#[test]
+fn a_session_sends_what_it_was_told_before() {
+    let tokens = Arc::new(Mutex::new(HashSet::new()));
+    let issued = tokens.clone();
+    let server = Server::start(move |mut stream| {
+        let (mut received, mut buffer) = (Vec::new(), [0; 4096]);
+        loop {
+            let Some(count) = stream.read(&mut buffer).ok().filter(|&count| count > 0) else { return };
+            received.extend_from_slice(&buffer[..count]);
+            while let Some(end) = received.windows(4).position(|four| four == b"\r\n\r\n") {
+                let head = String::from_utf8_lossy(&received[..end]).into_owned();
+                received.drain(..end + 4);
+                let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+                let (status, body) = if let Some(number) = path.strip_prefix("/login/") {
+                    let token = format!("t{number}x");
+                    issued.lock().expect("no holder panics").insert(token.clone());
+                    (200, format!("{{\"auth\":{{\"token\":\"{token}\"}}}}"))
+                } else {
+                    let token = head.lines().find_map(|line| line.strip_prefix("Authorization: "));
+                    let known = issued.lock().expect("no holder panics").contains(token.unwrap_or_default());
+                    (if known { 200 } else { 403 }, "me".to_owned())
+                };
+                let answer = format!(
+                    "HTTP/1.1 {status} X\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
+                    body.len()
+                );
+                if stream.write_all(answer.as_bytes()).is_err() {
+                    return;
+                }
+            }
+        }
+    });
+    let template = |fields: &[(&str, &str)]| RequestOptions {
+        fields: fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        template: true,
+        ..RequestOptions::default()
+    };
+    let step =
+        |path: &str, request, extract| Target { weight: 1.0, url: url(&server, path), request, extract };
+    let token = Extraction::parse("token", "json:/auth/token").expect("it says where");
+    let steps = vec![
+        step("/login/{{seq}}", template(&[]), vec![token]),
+        step("/me", template(&[("Authorization", "{{value:token}}")]), Vec::new()),
+        step("/me?again", template(&[("Authorization", "{{value:token}}")]), Vec::new()),
+    ];
+    let plan = LoadPlan {
+        mix: steps.clone(),
+        scenario: true,
+        expect: Expectation { status: Some(200), same_length: false },
+        extent: Extent { duration: None, requests: Some(300) },
+        ..server.plan(4, 0)
+    };
+    let record = measure(&plan);
+    assert_eq!((record.completed, record.errors.total()), (300, 0), "{}", record.to_text());
+    assert!(tokens.lock().expect("no holder panics").len() >= 98, "a third of the requests log in");
+
+    let open = LoadPlan {
+        loop_model: LoopModel::PartlyOpen { rate: 50.0, requests: 3 },
+        ..LoadPlan { extent: server.plan(1, 1000).extent, ..plan.clone() }
+    };
+    let record = measure(&open);
+    assert!((75..=153).contains(&record.sent) && record.errors.total() == 0, "{}", record.to_text());
+
+    let missing = Extraction::parse("token", "json:/none").expect("it says where");
+    let lost = LoadPlan {
+        mix: vec![step("/login/1", template(&[]), vec![missing]), steps[1].clone()],
+        extent: Extent { duration: None, requests: Some(20) },
+        ..plan
+    };
+    let record = measure(&lost);
+    assert_eq!((record.errors.missing_value, record.errors.total()), (20, 20), "{}", record.to_text());
+
+    let unknown = LoadPlan { mix: steps[1..].to_vec(), ..lost };
+    let error = run(&unknown, &NoProgress).expect_err("no step takes out a token").to_string();
+    assert!(error.contains("{{value:token}}"), "{error}");
+}
