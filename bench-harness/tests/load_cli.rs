@@ -120,6 +120,18 @@ fn bad_arguments_are_told_in_one_line() {
     assert!(
         error_line(&["run", "http://127.0.0.1:9/", "-H", "Content-Length: 1"], 2).contains("Content-Length")
     );
+    assert!(
+        error_line(&["run", "http://127.0.0.1:9/", "--bind", "192.0.2.1"], 2)
+            .contains("cannot connect from 192.0.2.1")
+    );
+    assert!(
+        error_line(&["run", "http://127.0.0.1:9/", "--bind", "::1"], 2)
+            .contains("`127.0.0.1` has no address that ::1")
+    );
+    assert!(
+        error_line(&["run", "http://127.0.0.1:9/", "--arrivals", "trace:/dev/zero"], 2)
+            .contains("line 1 of the trace")
+    );
     // The parser of arguments prints its usage below its line.
     assert_eq!(bench(&["run", "http://127.0.0.1:9/", "-R", "0"]).status.code(), Some(2));
 }

@@ -187,7 +187,9 @@ fn live_view(_: &LoadPlan, _: usize) -> anyhow::Result<Option<Box<dyn Progress>>
 pub(super) fn explain(error: anyhow::Error) -> anyhow::Error {
     match error.downcast_ref::<LoadError>() {
         Some(
-            LoadError::Plan(_)
+            LoadError::Bind { .. }
+            | LoadError::Family { .. }
+            | LoadError::Plan(_)
             | LoadError::Url(_)
             | LoadError::Tls(_)
             | LoadError::Request(_)

@@ -1,8 +1,8 @@
 //! In which pattern requests arrive.
 
 use std::fmt;
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,6 +105,9 @@ impl fmt::Display for Arrivals {
     }
 }
 
+/// No line of a trace is longer, in bytes.
+const LONGEST_LINE: u64 = 4096;
+
 impl Trace {
     /// Reads a file with one time of arrival per line, in seconds from the start of the run; lines that are empty or
     /// begin with `#` count for nothing.
@@ -112,11 +115,17 @@ impl Trace {
     /// # Errors
     /// When the file cannot be read, a line is no time, or the times do not ascend.
     pub fn load(path: &Path) -> Result<Self, ArrivalsError> {
-        let text = fs::read_to_string(path)
-            .map_err(|source| ArrivalsError::Read { path: path.to_owned(), source })?;
+        let failed = |source| ArrivalsError::Read { path: path.to_owned(), source };
+        let mut file = BufReader::new(File::open(path).map_err(failed)?);
         let mut times: Vec<u64> = Vec::new();
-        for (index, line) in text.lines().enumerate() {
-            let line = line.trim();
+        let mut text = String::new();
+        for index in 0.. {
+            text.clear();
+            // What has no lines must not be read to its end to know that.
+            if file.by_ref().take(LONGEST_LINE).read_line(&mut text).map_err(failed)? == 0 {
+                break;
+            }
+            let line = text.trim();
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
@@ -126,8 +135,11 @@ impl Trace {
                 .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
                 .and_then(|time| u64::try_from(time.as_nanos()).ok())
                 .filter(|nanos| times.last().is_none_or(|last| last <= nanos));
-            let bad =
-                || ArrivalsError::Line { path: path.to_owned(), line: index + 1, text: line.to_owned() };
+            let bad = || ArrivalsError::Line {
+                path: path.to_owned(),
+                line: index + 1,
+                text: line.chars().take(60).collect(),
+            };
             times.push(nanos.ok_or_else(bad)?);
         }
         if times.is_empty() {
@@ -221,6 +233,7 @@ impl Course {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn gaps(arrivals: &str, n: usize) -> Vec<f64> {
         let course = Course {

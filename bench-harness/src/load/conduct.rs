@@ -1,7 +1,7 @@
 //! A run, from the plan to the record.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -242,8 +242,13 @@ pub(super) fn choose_endpoint(plan: &LoadPlan) -> Result<Endpoint, LoadError> {
         plan.reach.connect_to.as_ref().map_or((plan.url.host(), plan.url.port()), |(h, p)| (h.as_str(), *p));
     let unresolved = |source| LoadError::Resolve { host: host.to_owned(), source };
     let mut addresses = resolve(host, port).map_err(unresolved)?;
-    if let Some(local) = plan.reach.local.first() {
+    for &local in &plan.reach.local {
+        // Any port of it: that it is ours is all that is asked.
+        UdpSocket::bind((local, 0)).map_err(|source| LoadError::Bind { local, source })?;
         addresses.retain(|address| address.is_ipv4() == local.is_ipv4());
+        if addresses.is_empty() {
+            return Err(LoadError::Family { host: host.to_owned(), local });
+        }
     }
     let accepts = |address: &SocketAddr| TcpStream::connect_timeout(address, plan.timeout).is_ok();
     // A name such as localhost often has an address of each family, and a server often listens on one.

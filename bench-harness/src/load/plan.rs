@@ -255,6 +255,22 @@ pub enum LoadError {
         /// What was wrong, and what to do.
         source: io::Error,
     },
+    /// An address to connect from is not one of this machine.
+    #[error("cannot connect from {local}: write an address of this machine, as `ip address` lists them")]
+    Bind {
+        /// The address.
+        local: IpAddr,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The host has no address of the family of those to connect from.
+    #[error("`{host}` has no address that {local} can connect to: write addresses of one family")]
+    Family {
+        /// The host.
+        host: String,
+        /// The address to connect from.
+        local: IpAddr,
+    },
     /// Every local port is taken by a connection to this address, open or lately closed.
     #[error(
         "no local port is left for a connection to {address}: wait a minute, widen net.ipv4.ip_local_port_range, \
