@@ -61,7 +61,8 @@ impl CheckName {
     }
 }
 
-/// Makes the checks, prints what they found, and exits with [`Exit::Invalid`] where something disagrees.
+/// Makes the checks, prints what they found, and exits with [`Exit::Invalid`] where something disagrees, or with
+/// [`Exit::Inconclusive`] where the machine was too noisy to tell.
 ///
 /// # Errors
 /// When a check cannot be made: no CPUs, no port, no program.
@@ -98,19 +99,58 @@ pub fn selfcheck(args: SelfcheckArgs) -> anyhow::Result<Exit> {
             )
         }
     })?;
-    Ok(if agrees { Exit::Success } else { Exit::Invalid })
+    let disagrees = done.iter().any(|(_, findings)| findings.iter().any(Finding::disagrees));
+    Ok(match (agrees, disagrees) {
+        (true, _) => Exit::Success,
+        (false, true) => Exit::Invalid,
+        (false, false) => Exit::Inconclusive,
+    })
 }
 
 fn text(done: &[(&'static str, Vec<Finding>)]) -> String {
     let mut text = String::new();
     for (name, findings) in done {
-        let verdict = if findings.iter().all(|finding| finding.agrees) { "agrees" } else { "DISAGREES" };
+        let verdict = match findings.iter().any(Finding::disagrees) {
+            true => "DISAGREES",
+            false if findings.iter().all(|finding| finding.agrees) => "agrees",
+            false => "cannot tell: the machine is too noisy",
+        };
         let _ = writeln!(text, "{name:<8} {verdict}");
         for finding in findings {
-            let mark = if finding.agrees { " " } else { "!" };
+            let mark = match (finding.agrees, &finding.noise) {
+                (true, _) => " ",
+                (false, None) => "!",
+                (false, Some(_)) => "?",
+            };
             let _ =
                 writeln!(text, "  {mark} {}: {}, expected {}", finding.what, finding.found, finding.expected);
+            if let Some(noise) = &finding.noise {
+                let _ = writeln!(text, "      {noise}");
+            }
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn noise_is_told_apart_from_a_fault() {
+        let finding = |agrees, noise: Option<&str>| Finding {
+            what: "p98".to_owned(),
+            expected: "20 ms".to_owned(),
+            found: "65 ms".to_owned(),
+            agrees,
+            noise: noise.map(str::to_owned),
+        };
+        let said = |findings| text(&[("ceiling", findings)]);
+        assert!(said(vec![finding(true, None)]).starts_with("ceiling  agrees"));
+        let noisy = said(vec![finding(true, None), finding(false, Some("the CPU was busy"))]);
+        assert!(noisy.starts_with("ceiling  cannot tell: the machine is too noisy"), "{noisy}");
+        assert!(noisy.contains("  ? p98: 65 ms, expected 20 ms\n      the CPU was busy\n"), "{noisy}");
+        let faulty = said(vec![finding(false, Some("busy")), finding(false, None)]);
+        assert!(faulty.starts_with("ceiling  DISAGREES"), "{faulty}");
+    }
 }

@@ -10,6 +10,8 @@ use crate::target::null::{self, NullOptions};
 
 /// What waking the responder and the generator adds to each delay, at most, on a busy machine.
 const SLACK: Duration = Duration::from_millis(1);
+/// A generator that waits for its CPU for a greater part of the time is not alone on it.
+const WAITED: f64 = 0.05;
 
 /// A responder of a known capacity and known delays is measured as what it is.
 pub(super) fn check(bench: &Bench) -> anyhow::Result<Vec<Finding>> {
@@ -27,12 +29,14 @@ pub(super) fn check(bench: &Bench) -> anyhow::Result<Vec<Finding>> {
             let (truth, seen) = (delay.quantile(q), record.service.quantile(q));
             let chance = 4.0 * standard_error(delay, q, record.service.len());
             let tolerance = truth.mul_f64(0.02) + SLACK + Duration::from_secs_f64(chance);
-            findings.push(Finding::new(
+            let finding = Finding::new(
                 format!("{delay}: service {name}"),
                 format!("{truth:.1?} ± {tolerance:.1?}"),
                 format!("{seen:.2?}"),
                 seen.abs_diff(truth) <= tolerance,
-            ));
+            );
+            // What the machine does to a time only makes it longer.
+            findings.push(finding.unless(noise(&record).filter(|_| seen > truth)));
         }
     }
     // Four connections that each wait 20 ms answer 200 requests per second, and no more.
@@ -47,6 +51,21 @@ pub(super) fn check(bench: &Bench) -> anyhow::Result<Vec<Finding>> {
     let found = if told { "told" } else { "not told" };
     findings.push(Finding::new("open loop at three times the capacity: overload", "told", found, told));
     Ok(findings)
+}
+
+/// What the machine did to a run that makes its times longer than the slack allows for; `None` on one that was quiet.
+///
+/// A sleep of a millisecond that ends late tells of a machine that is busy elsewhere, and so does a generator that waits for
+/// its CPU; either happens to the responder as well, which nobody watches.
+fn noise(record: &RunRecord) -> Option<String> {
+    let hiccups = record.platform.as_ref().map_or(Duration::ZERO, |platform| platform.hiccups.quantile(0.98));
+    let waited = record.waited.iter().copied().fold(0.0, f64::max);
+    (hiccups > SLACK || waited > WAITED).then(|| {
+        format!(
+            "one sleep in fifty ended {hiccups:.1?} late or more, and the generator waited for its CPU {:.0} % of the time",
+            waited * 100.0
+        )
+    })
 }
 
 /// The standard error of a quantile of `n` independent samples, √(q(1-q)/n) over the density there, in seconds.
@@ -65,6 +84,7 @@ fn capacity_finding(what: &str, capacity: f64, record: &RunRecord) -> Finding {
     // A delay is never short, and as late as the slack.
     let agrees = seen < capacity * 1.01 && seen > capacity * 0.93;
     Finding::new(format!("{what}: capacity"), format!("{capacity:.0}/s"), format!("{seen:.1}/s"), agrees)
+        .unless(noise(record).filter(|_| seen < capacity))
 }
 
 fn measure(

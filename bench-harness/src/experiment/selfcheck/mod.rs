@@ -21,6 +21,9 @@ pub struct Finding {
     pub found: String,
     /// Whether the two agree.
     pub agrees: bool,
+    /// What the machine did meanwhile that explains a disagreement as well, so that nothing follows from it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub noise: Option<String>,
 }
 
 impl Finding {
@@ -30,7 +33,17 @@ impl Finding {
         found: impl Into<String>,
         agrees: bool,
     ) -> Self {
-        Self { what: what.into(), expected: expected.into(), found: found.into(), agrees }
+        Self { what: what.into(), expected: expected.into(), found: found.into(), agrees, noise: None }
+    }
+
+    /// Notes the noise of the machine, where the finding disagrees in the direction in which noise shifts it.
+    fn unless(self, noise: Option<String>) -> Self {
+        Self { noise: noise.filter(|_| !self.agrees), ..self }
+    }
+
+    /// Whether this speaks against the instrument.
+    pub fn disagrees(&self) -> bool {
+        !self.agrees && self.noise.is_none()
     }
 }
 
