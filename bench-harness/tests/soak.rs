@@ -4,7 +4,11 @@ mod judging;
 mod server;
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::process::Output;
+use std::thread;
+use std::time::Duration;
 
 use judging::{Scratch, fails_in_one_line, json, run, service};
 use serde_json::Value;
@@ -41,6 +45,23 @@ fn memory_is_read_of_any_process() {
         service(|_| Some("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".to_owned()));
     let output = run(&["memory", "--url", &format!("http://{closing}/"), "-c", "5"]);
     fails_in_one_line(&output, 1, &["closes its connections"]);
+}
+
+#[test]
+fn memory_of_connections_that_the_server_has_closed_is_no_figure() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("some port is free");
+    let address = listener.local_addr().expect("it is bound");
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            thread::spawn(move || {
+                let mut piece = [0; 1024];
+                let _ = stream.read(&mut piece).and_then(|_| stream.write_all(judging::OK.as_bytes()));
+                thread::sleep(Duration::from_millis(50));
+            });
+        }
+    });
+    let output = run(&["memory", "--url", &format!("http://{address}/"), "-c", "5"]);
+    fails_in_one_line(&output, 1, &["5 of 5 connections were closed by the server", "time limit for idle"]);
 }
 
 /// A child that answers and, with an argument, keeps memory and descriptors for every request.

@@ -23,11 +23,11 @@ use covet_runtime::DriverKind;
 
 use super::exit::{Advise, Exit};
 use super::run::OutputFormat;
-use super::subject_args::SubjectArgs;
+use super::subject_args::{Chosen, SubjectArgs};
 use crate::experiment::Subject;
 use crate::load::TlsOptions;
 use crate::report::{self, Environment, LayerResult, Report, model};
-use crate::verdict::judge::{self, Evidence};
+use crate::verdict::judge::{self, Evidence, Unproven};
 use crate::verdict::{Claim, Verdict};
 use job::{Job, Order};
 use layout::Layout;
@@ -67,7 +67,10 @@ pub fn main_job(args: MainJobArgs) -> anyhow::Result<Exit> {
     let subject = Subject::Reference { path, cpus: layout.server.clone(), arguments: Vec::new() };
     let pace = if args.short { Pace::SHORT } else { Pace::FULL };
     let tls = TlsOptions::default();
-    let order = Order { claim, subject, layout, pace, thorough: false, notes: Vec::new(), tls };
+    let mut chosen = Chosen { subject, layout };
+    let (notes, unproven) = chosen.serve_as(&claim);
+    let Chosen { subject, layout } = chosen;
+    let order = Order { claim, subject, layout, pace, thorough: false, notes, unproven, tls };
     let outcome = judge_and_report(order, &args.out, OutputFormat::Text)?;
     Ok(if outcome.complete { Exit::Success } else { Exit::Inconclusive })
 }
@@ -122,17 +125,11 @@ pub fn verify(args: VerifyArgs) -> anyhow::Result<Exit> {
     let path = claim.measure.path.clone().unwrap_or_else(|| PATH.to_owned());
     let mut chosen = args.subject.choose(&path)?;
     let tls = args.subject.secure.options();
-    let mut notes: Vec<String> = chosen.serve_on(claim.stated.cores).into_iter().collect();
-    let https = claim.stated.protocol.as_deref().is_some_and(|name| name.eq_ignore_ascii_case("https"));
-    if https && !chosen.subject.is_secure() {
-        notes.push(
-            "The claim is of HTTPS, and this server is loaded in the clear: give its https URL.".to_owned(),
-        );
-    }
+    let (notes, unproven) = chosen.serve_as(&claim);
     let pace = if args.short { Pace::SHORT } else { Pace::FULL };
     let pace = pace.with(args.repeats.map(usize::from), args.duration);
-    let order =
-        Order { claim, subject: chosen.subject, layout: chosen.layout, pace, thorough: true, notes, tls };
+    let Chosen { subject, layout } = chosen;
+    let order = Order { claim, subject, layout, pace, thorough: true, notes, unproven, tls };
     let outcome = judge_and_report(order, &args.out, args.output_format)?;
     Ok(outcome.verdict.exit())
 }
@@ -242,6 +239,7 @@ fn evidence(layer: &LayerResult) -> Evidence {
         limit: layer.limit,
         feasibility: layer.feasibility,
         floor: None,
+        unproven: Unproven::default(),
     }
 }
 

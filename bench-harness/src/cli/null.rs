@@ -11,6 +11,7 @@ use super::values;
 use crate::clock::Delay;
 use crate::load::format_cpus;
 use crate::target::null::{self as responder, NullOptions};
+use crate::target::null_secure;
 
 /// Options of `covet-bench null`.
 #[derive(Debug, Clone, Args)]
@@ -30,6 +31,9 @@ pub struct NullArgs {
     /// What random delays begin with
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Speak TLS, with a certificate that is made on the spot for localhost
+    #[arg(long, conflicts_with_all = ["delay", "seed"])]
+    pub tls_self_signed: bool,
 }
 
 /// Answers every request with the same bytes until SIGINT or SIGTERM; prints one line with the address once it
@@ -42,13 +46,14 @@ pub fn null(args: NullArgs) -> anyhow::Result<Exit> {
         .cores
         .parse()
         .advise_usage("--cores cannot be used", "Write all, physical, or a list such as 0,2-5")?;
-    let server = responder::start(
-        args.listen,
-        cores,
-        NullOptions { body: args.body, delay: args.delay, seed: args.seed },
-    )?;
+    let options = NullOptions { body: args.body, delay: args.delay, seed: args.seed };
+    let (scheme, server) = match args.tls_self_signed {
+        true => ("https", null_secure::start(args.listen, cores, args.body)?),
+        false => ("http", responder::start(args.listen, cores, options)?),
+    };
     super::serve::note_driver();
-    let line = format!("listening on http://{} on core {}\n", server.address(), format_cpus(server.cpus()));
+    let line =
+        format!("listening on {scheme}://{} on core {}\n", server.address(), format_cpus(server.cpus()));
     // Whoever started this may not want the line; that is no reason to stop serving.
     let _ = io::stdout().lock().write_all(line.as_bytes()).and_then(|()| io::stdout().flush());
     server.join()?;

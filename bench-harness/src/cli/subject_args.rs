@@ -9,6 +9,8 @@ use super::main_job::layout::Layout;
 use super::secure::SecureArgs;
 use crate::experiment::{ServerCommand, Subject};
 use crate::load::{TargetUrl, parse_cpus};
+use crate::verdict::judge::Unproven;
+use crate::verdict::{Claim, Quantity};
 
 /// Which server, and on which CPUs.
 #[derive(Debug, Clone, Args)]
@@ -85,19 +87,43 @@ impl SubjectArgs {
 }
 
 impl Chosen {
-    /// Confines a server that is started here to as many cores as a claim states; says so where it cannot be had.
-    pub(super) fn serve_on(&mut self, stated: Option<u32>) -> Option<String> {
-        let (stated, had) = (stated? as usize, self.layout.server.len());
-        let running = matches!(self.subject, Subject::Running { .. });
-        if had > stated && !running {
-            self.layout.server.truncate(stated);
-            self.subject = self.subject.clone().on(&self.layout.server);
-            return None;
+    /// Confines a server that is started here to as many cores as a claim states, and says in what it differs from the
+    /// claim still: notes for the reader, and what a result under such conditions does not prove.
+    pub(super) fn serve_as(&mut self, claim: &Claim) -> (Vec<String>, Unproven) {
+        let (mut notes, mut unproven) = (Vec::new(), Unproven::default());
+        if let Some(stated) = claim.stated.cores.map(|cores| cores as usize) {
+            let running = matches!(self.subject, Subject::Running { .. });
+            if self.layout.server.len() > stated && !running {
+                self.layout.server.truncate(stated);
+                self.subject = self.subject.clone().on(&self.layout.server);
+            }
+            let had = self.layout.server.len();
+            let differs = |has: &str| {
+                format!("The claim is of {stated} core(s) of the server, and this one has {has}.")
+            };
+            // A core more serves more, and takes memory of its own.
+            let easier = (had > stated) != (claim.quantity == Quantity::Memory);
+            match had {
+                0 => notes.push(differs("cores that are not known")),
+                had if had == stated => {}
+                had if easier => unproven.good.push(differs(&had.to_string())),
+                had => unproven.bad.push(differs(&had.to_string())),
+            }
         }
-        (had != stated).then(|| {
-            let has = if had == 0 { "cores that are not known".to_owned() } else { format!("{had}") };
-            format!("The claim is of {stated} core(s) of the server, and this one has {has}.")
-        })
+        let stated = claim.stated.protocol.as_ref().map(|name| name.to_ascii_lowercase());
+        match (stated, self.subject.is_secure()) {
+            (Some(name), false) if name == "https" => unproven.good.push(
+                "The claim is of HTTPS, and this server is loaded in the clear: give its https URL."
+                    .to_owned(),
+            ),
+            (Some(name), true) if name == "http" => unproven.bad.push(
+                "The claim is of HTTP in the clear, and this server is loaded over TLS: give its http URL."
+                    .to_owned(),
+            ),
+            _ => {}
+        }
+        notes.extend(unproven.good.iter().chain(&unproven.bad).cloned());
+        (notes, unproven)
     }
 }
 

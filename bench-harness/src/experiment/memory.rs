@@ -112,6 +112,17 @@ pub enum MemoryError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// Connections did not stay open until the memory was read.
+    #[error(
+        "{closed} of {connections} connections were closed by the server before its memory was read: raise its time \
+         limit for idle connections and its limit on connections, or ask for fewer"
+    )]
+    Closed {
+        /// How many.
+        closed: usize,
+        /// Connections asked for.
+        connections: usize,
+    },
     /// The server's process is not there, or not known.
     #[error("the server's process cannot be seen: give its --pid, and run as its owner")]
     NoProcess(#[source] io::Error),
@@ -128,7 +139,7 @@ impl MemoryError {
 /// are open, and after.
 ///
 /// # Errors
-/// When a limit is too low, a connection is refused or not answered, or the process is not there.
+/// When a limit is too low, a connection is refused, not answered or not kept open, or the process is not there.
 pub fn measure(url: &TargetUrl, pid: u32, connections: usize) -> Result<Memory, MemoryError> {
     if url.is_secure() {
         return Err(MemoryError::Secure { url: url.to_string() });
@@ -159,9 +170,19 @@ pub fn measure(url: &TargetUrl, pid: u32, connections: usize) -> Result<Memory, 
         }
     }
     let with_connections = at_rest(resident)?;
+    let closed = held.iter().filter(|stream| !is_open(stream)).count();
+    if closed > 0 {
+        return Err(MemoryError::Closed { closed, connections });
+    }
     drop(held);
     let after = at_rest(resident)?;
     Ok(Memory { connections, before, with_connections, after })
+}
+
+/// Whether the other side has neither closed the connection nor sent anything on it.
+fn is_open(stream: &TcpStream) -> bool {
+    let seen = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut [0]));
+    seen.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
 type Failed<'a> = dyn Fn(usize, &str, io::Error) -> MemoryError + 'a;

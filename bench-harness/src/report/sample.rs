@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 use super::Environment;
 use super::model::{Check, Clock, Condition, Latency, LayerResult, Outcome, Report, RunResult, SCHEMA};
 use crate::stats::Interval;
-use crate::verdict::judge::{self, Evidence};
+use crate::verdict::judge::{self, Evidence, Unproven};
 use crate::verdict::{Claim, Feasibility, Limit, Reading};
 
 fn histogram(run: u64, scale: u64) -> Histogram<u64> {
@@ -61,6 +61,7 @@ fn layer(claim: &Claim, reading: Reading, rates: &[f64]) -> LayerResult {
         limit: Limit::Subject,
         feasibility,
         floor: None,
+        unproven: Unproven::default(),
     };
     let histograms: Vec<_> = (0..if http.is_some() { 5 } else { 0 })
         .map(|i| histogram(i, 9_000 * http.unwrap_or(1) as u64 / 2))
@@ -135,6 +136,7 @@ fn make() -> Report {
                 limit: l.limit,
                 feasibility: l.feasibility,
                 floor: None,
+                unproven: Unproven::default(),
             };
             (evidence, l.judgement.clone())
         })

@@ -13,10 +13,13 @@ pub struct Share {
     pub inflation: f64,
     failed: f64,
     total: f64,
+    /// The standard error of the runs' own shares and its degrees of freedom, where there are several.
+    between: Option<(f64, f64)>,
 }
 
 impl Share {
-    /// The share of `failed` in `total`, run by run. `None` for no run, or none with a request.
+    /// The share of `failed` in `total`, run by run. `None` for no run, or none with a request. More failures than
+    /// requests count as all of them.
     ///
     /// The interval is that of Jeffreys, on counts that are divided by how much more the runs differ than independent
     /// requests would (the Pearson statistic over its degrees of freedom, and never less than 1). Where there are
@@ -25,8 +28,12 @@ impl Share {
     /// Sources: Brown, Cai and DasGupta, "Interval estimation for a binomial proportion", Statistical Science 16, 2001;
     /// McCullagh and Nelder, "Generalized Linear Models", section 4.5 (the inflation).
     pub fn of(failed: &[u64], total: &[u64], level: f64) -> Option<Share> {
-        let runs: Vec<(f64, f64)> =
-            failed.iter().zip(total).filter(|(_, n)| **n > 0).map(|(k, n)| (*k as f64, *n as f64)).collect();
+        let runs: Vec<(f64, f64)> = failed
+            .iter()
+            .zip(total)
+            .filter(|(_, n)| **n > 0)
+            .map(|(k, n)| (*k.min(n) as f64, *n as f64))
+            .collect();
         let (all_failed, all) = runs.iter().fold((0.0, 0.0), |(k, n), run| (k + run.0, n + run.1));
         if all == 0.0 {
             return None;
@@ -38,13 +45,15 @@ impl Share {
             inflation,
             failed: all_failed / inflation,
             total: all / inflation,
+            between: between(&runs),
         };
         let posterior = share.posterior();
         let tail = (1.0 - level) / 2.0;
         // With no failure, or nothing else, the interval ends at the edge (Brown et al.).
         let mut lower = if all_failed == 0.0 { 0.0 } else { posterior.inverse_cdf(tail) };
         let mut upper = if all_failed == all { 1.0 } else { posterior.inverse_cdf(1.0 - tail) };
-        if let Some(half) = t_half_width(&runs, level) {
+        if let Some((error, degrees)) = share.between {
+            let half = student(degrees).inverse_cdf(0.5 + level / 2.0) * error;
             lower = lower.min(pooled - half).max(0.0);
             upper = upper.max(pooled + half).min(1.0);
         }
@@ -52,8 +61,16 @@ impl Share {
     }
 
     /// The probability that the share is at most `limit`, after the counts.
+    ///
+    /// As the interval is the wider of two, this is the less certain of two: after the counts, or after the runs' own
+    /// shares by Student's t.
     pub fn probability_at_most(&self, limit: f64) -> f64 {
-        self.posterior().cdf(limit.clamp(0.0, 1.0))
+        let by_counts = self.posterior().cdf(limit.clamp(0.0, 1.0));
+        let by_runs = self
+            .between
+            .filter(|(error, _)| *error > 0.0)
+            .map(|(error, degrees)| student(degrees).cdf((limit - self.interval.estimate) / error));
+        by_runs.filter(|p| (p - 0.5).abs() < (by_counts - 0.5).abs()).unwrap_or(by_counts)
     }
 
     fn posterior(&self) -> Beta {
@@ -71,7 +88,7 @@ fn inflation(runs: &[(f64, f64)], pooled: f64) -> f64 {
     (chi / (runs.len() as f64 - 1.0)).max(1.0)
 }
 
-fn t_half_width(runs: &[(f64, f64)], level: f64) -> Option<f64> {
+fn between(runs: &[(f64, f64)]) -> Option<(f64, f64)> {
     if runs.len() < 2 {
         return None;
     }
@@ -79,8 +96,11 @@ fn t_half_width(runs: &[(f64, f64)], level: f64) -> Option<f64> {
     let count = shares.len() as f64;
     let mean = shares.iter().sum::<f64>() / count;
     let variance = shares.iter().map(|share| (share - mean).powi(2)).sum::<f64>() / (count - 1.0);
-    let t = StudentsT::new(0.0, 1.0, count - 1.0).expect("one or more degrees of freedom");
-    Some(t.inverse_cdf(0.5 + level / 2.0) * (variance / count).sqrt())
+    Some(((variance / count).sqrt(), count - 1.0))
+}
+
+fn student(degrees: f64) -> StudentsT {
+    StudentsT::new(0.0, 1.0, degrees).expect("one or more degrees of freedom")
 }
 
 #[cfg(test)]
@@ -116,6 +136,23 @@ mod tests {
         assert!(uneven.probability_at_most(0.01) < 0.8, "{uneven:?}");
         assert_eq!(Share::of(&[], &[], 0.95), None);
         assert_eq!(Share::of(&[0], &[0], 0.95), None);
+    }
+
+    /// scipy: stats.t.cdf((.01 - .0075) / (np.std([.006, .009], ddof=1) / np.sqrt(2)), 1)
+    #[test]
+    fn the_probability_is_no_surer_than_the_interval() {
+        let share = Share::of(&[60, 90], &[10_000, 10_000], 0.95).unwrap();
+        assert!(share.interval.upper > 0.01, "{share:?}");
+        let holds = share.probability_at_most(0.01);
+        assert!((holds - 0.8279797).abs() < 1e-6, "{holds}");
+        let same = Share::of(&[100, 100], &[10_000, 10_000], 0.95).unwrap();
+        assert!((0.4..0.6).contains(&same.probability_at_most(0.01)), "{same:?}");
+    }
+
+    #[test]
+    fn more_failures_than_requests_are_all_of_them() {
+        let share = Share::of(&[5], &[3], 0.95).unwrap();
+        assert_eq!((share.interval.estimate, share.interval.upper), (1.0, 1.0));
     }
 
     /// Runs whose share of failures itself varies, as that of a server with bad moments does.

@@ -22,11 +22,30 @@ pub fn cpu_time(pid: u32) -> io::Result<Duration> {
 
 /// Memory resident now, in bytes, of a process and its descendants.
 ///
+/// Pages that they share count once: it is the sum of their proportional shares (`Pss` of proc_pid_smaps(5)), and never
+/// less than what the largest of them has resident (`VmRSS`), so that a process by itself counts in full. Where the
+/// kernel does not tell shares it is the sum of `VmRSS`, in which shared pages count once for each process.
+///
 /// # Errors
 /// When the process does not exist.
 pub fn resident(pid: u32) -> io::Result<u64> {
-    let own = resident_of(pid)?;
-    Ok(descendants(pid).into_iter().filter_map(|pid| resident_of(pid).ok()).sum::<u64>() + own)
+    let mut resident = vec![resident_of(pid)?];
+    let others = descendants(pid);
+    // Walking the page tables takes time, and a process by itself shares with nobody that counts.
+    if others.is_empty() {
+        return Ok(resident[0]);
+    }
+    let mut shares = vec![share_of(pid)];
+    for other in others {
+        // One that ends meanwhile has no memory.
+        if let Ok(bytes) = resident_of(other) {
+            resident.push(bytes);
+            shares.push(if bytes == 0 { Some(0) } else { share_of(other) });
+        }
+    }
+    let largest = resident.iter().copied().max().unwrap_or(0);
+    let shared: Option<u64> = shares.into_iter().sum();
+    Ok(shared.map_or_else(|| resident.iter().sum(), |sum| sum.max(largest)))
 }
 
 /// CPU time that all CPUs together have spent on anything so far, in ticks of 10 ms; time stolen by the host counts,
@@ -65,7 +84,8 @@ pub fn descriptor_limit(pid: u32) -> io::Result<Option<u64>> {
 
 /// The process that listens on a TCP port of this machine: the eldest, where a parent and its children share it.
 ///
-/// `None` when nobody does, or its descriptors may not be seen.
+/// `None` when nobody does, its descriptors may not be seen, or several do of which none is the parent of the others
+/// (`SO_REUSEPORT`): any of them would be a part of the server only.
 pub fn listening_on(port: u16) -> Option<u32> {
     const LISTEN: &str = "0A";
     let suffix = format!(":{port:04X}");
@@ -84,7 +104,8 @@ pub fn listening_on(port: u16) -> Option<u32> {
     let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let holders: Vec<u32> = pids.filter(|&pid| holds(pid, &sockets)).collect();
     let inherited = |pid: &u32| holders.iter().any(|other| other != pid && descendants(*other).contains(pid));
-    holders.iter().copied().find(|pid| !inherited(pid))
+    let eldest: Vec<u32> = holders.iter().copied().filter(|pid| !inherited(pid)).collect();
+    <[u32; 1]>::try_from(eldest).ok().map(|[pid]| pid)
 }
 
 fn holds(pid: u32, sockets: &[String]) -> bool {
@@ -110,12 +131,17 @@ fn thread_time(pid: u32) -> io::Result<u64> {
 
 fn resident_of(pid: u32) -> io::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let kibibytes = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .and_then(|value| value.trim().strip_suffix(" kB"))
-        .and_then(|number| number.parse::<u64>().ok());
-    Ok(kibibytes.unwrap_or(0) * 1024)
+    Ok(bytes_of(&status, "VmRSS:").unwrap_or(0))
+}
+
+/// What a process has resident, of shared pages its share; `None` where the kernel does not tell.
+fn share_of(pid: u32) -> Option<u64> {
+    bytes_of(&fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?, "Pss:")
+}
+
+fn bytes_of(text: &str, key: &str) -> Option<u64> {
+    let value = text.lines().find_map(|line| line.strip_prefix(key))?;
+    value.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
 }
 
 fn descendants(pid: u32) -> Vec<u32> {
@@ -172,6 +198,49 @@ mod tests {
         let files: Vec<_> = (0..50).map(|_| std::fs::File::open("/dev/null").expect("a file")).collect();
         assert!(descriptors(std::process::id()).expect("own process") >= files.len() as u64);
         assert!(descriptor_limit(std::process::id()).expect("own process").is_none_or(|limit| limit > 3));
+    }
+
+    /// Both hold the socket, and neither is the other's parent.
+    #[test]
+    fn of_several_listeners_none_is_taken_for_the_server() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("some port is free");
+        let port = listener.local_addr().expect("it is bound").port();
+        let sleeper = || {
+            let input = std::os::fd::OwnedFd::from(listener.try_clone().expect("a second handle"));
+            Command::new("sleep").arg("30").stdin(input).spawn().expect("sleep is there")
+        };
+        let mut both = [sleeper(), sleeper()];
+        let with_their_parent = listening_on(port);
+        drop(listener);
+        let without = listening_on(port);
+        both[1].kill().and_then(|()| both[1].wait()).expect("a child");
+        let alone = listening_on(port);
+        let expected = Some(both[0].id());
+        both[0].kill().and_then(|()| both[0].wait()).expect("a child");
+        assert_eq!((with_their_parent, without, alone), (Some(std::process::id()), None, expected));
+    }
+
+    /// A shell and the copy of it that runs what is in parentheses share nearly everything.
+    #[test]
+    fn pages_that_processes_share_count_once() {
+        let line = "exec 3<&0; x=$(head -c 30000000 /dev/zero | tr '\\0' x); (read -r y <&3; :) & wait";
+        let mut shell = Command::new("bash")
+            .args(["-c", line])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .expect("bash is there");
+        let end = Instant::now() + Duration::from_secs(30);
+        let sum = |pids: &[u32]| pids.iter().filter_map(|&pid| resident_of(pid).ok()).sum::<u64>();
+        let (mut once, mut often) = (0, 0);
+        while (once < 30_000_000 || often < once + 20_000_000) && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(20));
+            let mut family = descendants(shell.id());
+            family.push(shell.id());
+            (once, often) = (resident(shell.id()).expect("a child"), sum(&family));
+        }
+        drop(shell.stdin.take());
+        shell.wait().expect("a child");
+        assert!(once >= 30_000_000 && often >= once + 20_000_000, "{once} of {often}");
     }
 
     #[test]

@@ -19,6 +19,16 @@ pub enum Limit {
     Unknown,
 }
 
+/// Why a result may prove nothing of the claim, one sentence each: the measurement was not made under the conditions that
+/// the claim states, or its figures are bounds only.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unproven {
+    /// What keeps a result that is good enough from being proof.
+    pub good: Vec<String>,
+    /// What made it harder than the claim states, so that a result that is not good enough says nothing.
+    pub bad: Vec<String>,
+}
+
 /// What was measured in one layer. Values are in the base unit of the claim's quantity.
 #[derive(Debug, Clone)]
 pub struct Evidence {
@@ -38,6 +48,8 @@ pub struct Evidence {
     pub feasibility: Option<Feasibility>,
     /// What a server that does nothing shows under the same load, where it was tried; for rates, `feasibility` tells.
     pub floor: Option<f64>,
+    /// What the figure does not prove, and why.
+    pub unproven: Unproven,
 }
 
 /// A verdict and the reason for it in one sentence.
@@ -94,29 +106,33 @@ pub fn layer(claim: &Claim, evidence: &Evidence) -> Judgement {
         };
         return Judgement::new(Verdict::Invalid, format!("A guard failed: {failed}{more}."));
     }
-    let judgement = match evidence.figure {
+    match evidence.figure {
         Some(figure) => measured(claim, evidence, &figure),
         None => Judgement::new(Verdict::Inconclusive, "Too few runs for an interval.".to_owned()),
-    };
-    Judgement { probability: evidence.holds, ..judgement }
+    }
 }
 
 fn measured(claim: &Claim, evidence: &Evidence, figure: &Interval) -> Judgement {
     let show = |value: f64| claim.quantity.show(value);
     let range = |interval: &Interval| format!("[{}, {}]", show(interval.lower), show(interval.upper));
     let two = modes::modes(&evidence.runs).filter(modes::Modes::are_repeated);
-    let (side, where_it_lies) = match &two {
-        None => (side(claim, figure), format!("The whole interval {} lies", range(figure))),
+    let judged = match &two {
+        None => {
+            let side = side(claim, figure);
+            let (apart, across) = apart(claim, &evidence.runs, side);
+            let place = format!("The whole interval {} lies", range(figure));
+            Judged { side, figure: *figure, place, modes: String::new(), apart, across }
+        }
         Some(two) => {
             let [low, high] = two.intervals(&evidence.runs, LEVEL);
             let modes = format!(
                 "{} {} ({} runs) and {} {} ({} runs)",
                 show(low.estimate),
                 range(&low),
-                low.runs,
+                two.low_runs.len(),
                 show(high.estimate),
                 range(&high),
-                high.runs
+                two.high_runs.len()
             );
             let sides = (side(claim, &low), side(claim, &high));
             if sides.0 != sides.1 || sides.0 == Side::Astride {
@@ -125,45 +141,83 @@ fn measured(claim: &Claim, evidence: &Evidence, figure: &Interval) -> Judgement 
                     format!("The runs have two modes, {modes}, and not the same answer in both."),
                 );
             }
-            (sides.0, format!("The runs have two modes, {modes}; both lie"))
+            // What holds of the mode that is nearer to the claim holds of the other all the more.
+            let nearer = match claim.quantity.is_at_least() == (sides.0 == Side::Good) {
+                true => low,
+                false => high,
+            };
+            let modes = format!("The runs have two modes, {modes}");
+            let place = format!("{modes}; both lie");
+            let modes = format!("{modes}, and both miss the claim. In the better one: ");
+            Judged { side: sides.0, figure: nearer, place, modes, apart: String::new(), across: false }
         }
     };
-    let (apart, across) = match two {
-        None => apart(claim, &evidence.runs, side),
-        Some(_) => (String::new(), false),
-    };
-    match side {
-        _ if across => Judgement::new(
+    // The posterior is of the mean, which means nothing where there are two modes.
+    let probability = evidence.holds.filter(|_| two.is_none());
+    let (place, apart) = (&judged.place, &judged.apart);
+    let (verdict, reason) = match judged.side {
+        _ if judged.across => (
             Verdict::Inconclusive,
-            format!("{where_it_lies} on one side of the claim and a run on the other{apart}."),
+            format!("{place} on one side of the claim and a run on the other{apart}."),
         ),
         Side::Good => {
-            let worst = if claim.quantity.is_at_least() { figure.lower } else { figure.upper };
-            let reason = format!("{where_it_lies} {}{apart}.", compared(claim, worst));
-            Judgement::new(Verdict::Confirmed, reason)
+            let worst = if claim.quantity.is_at_least() { judged.figure.lower } else { judged.figure.upper };
+            let reason = format!("{place} {}{apart}.", compared(claim, worst));
+            match evidence.unproven.good.is_empty() {
+                true => (Verdict::Confirmed, reason),
+                // The probability would be that of a claim under other conditions.
+                false => return unproven(Verdict::Inconclusive, reason, &evidence.unproven.good),
+            }
         }
         Side::Astride => {
             let slack = if claim.quantity.is_at_least() { "less" } else { "and its" };
             let bar = show(claim.threshold());
-            let reason =
-                format!("The interval {} holds {bar} (claim {slack} tolerance){apart}.", range(figure));
-            Judgement::new(Verdict::Inconclusive, reason)
+            let interval = range(&judged.figure);
+            let reason = format!("The interval {interval} holds {bar} (claim {slack} tolerance){apart}.");
+            (Verdict::Inconclusive, reason)
         }
-        Side::Bad => below(claim, evidence, figure, &apart),
-    }
+        Side::Bad => {
+            let below = below(claim, evidence, &judged);
+            if below.verdict != Verdict::NotReproducibleHere && !evidence.unproven.bad.is_empty() {
+                return unproven(Verdict::NotReproducibleHere, below.reason, &evidence.unproven.bad);
+            }
+            (below.verdict, below.reason)
+        }
+    };
+    Judgement { verdict, reason, probability }
+}
+
+/// What the runs say, before it is asked what that proves.
+struct Judged {
+    side: Side,
+    /// The interval of the runs, or of the mode that is nearer to the claim.
+    figure: Interval,
+    /// Where it lies, up to the verb.
+    place: String,
+    /// What is to be said of two modes before the rest; nothing for one.
+    modes: String,
+    /// The runs that lie apart, in words.
+    apart: String,
+    /// Whether one of them lies on the other side of the claim.
+    across: bool,
+}
+
+fn unproven(verdict: Verdict, reason: String, why: &[String]) -> Judgement {
+    Judgement::new(verdict, format!("{} {reason}", why.join(" ")))
 }
 
 /// The result is worse than the claim; the question is what that proves.
-fn below(claim: &Claim, evidence: &Evidence, figure: &Interval, apart: &str) -> Judgement {
+fn below(claim: &Claim, evidence: &Evidence, judged: &Judged) -> Judgement {
+    let Judged { figure, apart, modes, .. } = judged;
     let show = |value: f64| claim.quantity.show(value);
     let bar = claim.threshold();
     if let Some(feasibility) = evidence.feasibility.filter(|f| !f.allows(bar)) {
-        let reason = format!("{}.", feasibility.sentence(claim.figure()));
+        let reason = format!("{modes}{}.", feasibility.sentence(claim.figure()));
         return Judgement::new(Verdict::NotReproducibleHere, reason);
     }
     if let Some(floor) = evidence.floor.filter(|floor| *floor > bar && !claim.quantity.is_at_least()) {
         let reason = format!(
-            "Even a server that does nothing shows {} under this load on this machine{apart}.",
+            "{modes}Even a server that does nothing shows {} under this load on this machine{apart}.",
             show(floor)
         );
         return Judgement::new(Verdict::NotReproducibleHere, reason);
@@ -190,7 +244,7 @@ fn below(claim: &Claim, evidence: &Evidence, figure: &Interval, apart: &str) -> 
         }
     };
     let verdict = if evidence.limit == Limit::Subject { Verdict::Refuted } else { Verdict::Inconclusive };
-    Judgement::new(verdict, format!("{reason}{apart}."))
+    Judgement::new(verdict, format!("{modes}{reason}{apart}."))
 }
 
 /// The runs that lie apart alone, in words, and whether one of them lies on the other side of the bar than the
@@ -233,7 +287,7 @@ fn compared(claim: &Claim, worst: f64) -> String {
 ///
 /// A claim that was taken in one layer and is read in another is mis-specified whatever the measurements say: they
 /// only show how far apart the layers are. One that leaves open what decides it, so that it is confirmed in one reading
-/// and refuted in another, is mis-specified too. Otherwise the worst judgement decides.
+/// and refuted in another, is mis-specified too, unless a guard failed in a third. Otherwise the worst judgement decides.
 pub fn overall(claim: &Claim, layers: &[(Evidence, Judgement)]) -> Judgement {
     if let Some(taken) = claim.taken() {
         let others: Vec<Reading> = claim.readings().into_iter().filter(|reading| *reading != taken).collect();
@@ -248,7 +302,8 @@ pub fn overall(claim: &Claim, layers: &[(Evidence, Judgement)]) -> Judgement {
         }
     }
     let with = |verdict: Verdict| layers.iter().find(|(_, judgement)| judgement.verdict == verdict);
-    if let (Some(yes), Some(no)) = (with(Verdict::Confirmed), with(Verdict::Refuted)) {
+    let sound = with(Verdict::Invalid).is_none();
+    if let (Some(yes), Some(no), true) = (with(Verdict::Confirmed), with(Verdict::Refuted), sound) {
         let reason = format!(
             "It does not say how it is meant, and that decides: confirmed as {}, refuted as {}.",
             yes.0.reading, no.0.reading

@@ -30,22 +30,34 @@ pub(super) fn optimised() -> Check {
     Check { name: "build".into(), outcome, detail: detail.to_owned() }
 }
 
-/// What used up its CPU, by the median over the runs; or the server, where more generator cores change nothing.
-pub(super) fn limit(runs: &[RunResult], records: &[&RunRecord]) -> Limit {
-    let flat = |record: &&RunRecord| {
+/// What used up its CPU, by the median over the runs; or the server, where neither more generator cores nor more
+/// connections change anything.
+///
+/// With connections that the claim states there is no need to try more of them. Those that we chose may be what keeps a
+/// server from more: one that sleeps for 20 ms in each request answers 50 in a second on each.
+pub(super) fn limit(runs: &[RunResult], measured: &[Measured], connections_stated: bool) -> Limit {
+    let flat = |run: &Measured| {
+        let (record, rate) = (&run.record, run.record.rate().max(f64::MIN_POSITIVE));
         let doubling = record.probes.doubling.filter(|other| other.cores > record.conditions.threads);
-        doubling.is_some_and(|other| (other.rate / record.rate().max(f64::MIN_POSITIVE) - 1.0).abs() < FLAT)
+        let by_cores = doubling.map(|other| other.rate / rate - 1.0);
+        is_flat(by_cores, run.widened.map(|other| other / rate - 1.0), connections_stated)
     };
     let median = |of: fn(&RunResult) -> Option<f64>| {
         spread::median(&runs.iter().filter_map(of).collect::<Vec<_>>()).unwrap_or(0.0)
     };
-    if median(|run| run.server_busy) >= USED_UP || records.iter().any(flat) {
+    if median(|run| run.server_busy) >= USED_UP || measured.iter().any(flat) {
         Limit::Subject
     } else if median(|run| run.generator_busy) >= USED_UP {
         Limit::Generator
     } else {
         Limit::Unknown
     }
+}
+
+/// Whether the rate changes with neither the generator's cores nor the connections; what was not tried shows nothing.
+fn is_flat(by_cores: Option<f64>, by_connections: Option<f64>, connections_stated: bool) -> bool {
+    let no_faster = connections_stated || by_connections.is_some_and(|change| change < FLAT);
+    by_cores.is_some_and(|change| change.abs() < FLAT) && no_faster
 }
 
 /// The guards of all runs, each with its worst outcome.
@@ -111,4 +123,21 @@ pub(super) fn ceiling(runs: &[RunResult], null: &Measured) -> Option<Check> {
         grouped(null.record.rate())
     );
     Some(Check { name: "ceiling".into(), outcome, detail })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_more_connections_make_faster_is_not_at_its_limit() {
+        let flat = Some(0.005);
+        assert!(is_flat(flat, Some(0.01), false));
+        assert!(is_flat(flat, Some(-0.2), false), "too many for it: the limit is its own");
+        assert!(!is_flat(flat, Some(0.98), false), "it waits in each request");
+        assert!(is_flat(flat, Some(0.98), true), "the claim is of that many connections");
+        assert!(!is_flat(flat, None, false));
+        assert!(!is_flat(None, flat, false));
+        assert!(!is_flat(Some(0.3), flat, false));
+    }
 }

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use super::layout::Layout;
 use crate::cli::exit::Advise;
 use crate::experiment::{Standing, Subject, probe};
-use crate::load::{self, Expectation, Extent, LoadPlan, NoProgress, Progress, TargetUrl, TlsOptions};
+use crate::load::{
+    self, Expectation, Extent, LoadError, LoadPlan, NoProgress, Progress, TargetUrl, TlsOptions,
+};
 use crate::record::{Interval, LoopModel, RunRecord};
 use crate::report::RunResult;
 use crate::target::accounting;
@@ -74,6 +76,8 @@ pub(in crate::cli) struct Measured {
     /// CPU time that others took on the cores of both sides, over wall time and cores. Absent where the kernel's
     /// books cannot be read, or not told from the server's own.
     pub(in crate::cli) foreign: Option<f64>,
+    /// Requests per second with twice the connections, where that was tried.
+    pub(in crate::cli) widened: Option<f64>,
 }
 
 impl Rig {
@@ -97,6 +101,7 @@ impl Rig {
             let mut command = Command::new(executable);
             command.args(["null", "--listen", &format!("127.0.0.1:{port}"), "--cores", &cores]);
             command.args(body.map(|body| format!("--body={body}")));
+            command.args(subject.is_secure().then_some("--tls-self-signed"));
             command
         };
         let cpus = (!layout.server.is_empty()).then_some(&layout.server[..]);
@@ -153,35 +158,48 @@ impl Rig {
         if target == Target::Subject && troubled {
             self.standing.check()?;
         }
-        let record = record.advise(
-            "the load could not be run",
-            "Check `ulimit -n` and that nothing else uses these cores",
-        )?;
+        let remedy = match &record {
+            Err(LoadError::Plan(_)) => "Change the claim's connections, or give another --cpus",
+            _ => "Check `ulimit -n` and that nothing else uses these cores",
+        };
+        let record = record.advise("the load could not be run", remedy)?;
         let used = meter.used();
         let generator = record.generator_cpu.as_secs_f64() / record.elapsed.as_secs_f64();
         let foreign = used.and_then(|used| {
             let server = used.server.or(self.layout.server.is_empty().then_some(0.0))?;
             Some(((used.all? - server - generator) / cores.len() as f64).max(0.0))
         });
-        Ok(Measured { record, server_cores: used.and_then(|used| used.server), foreign })
+        Ok(Measured { record, server_cores: used.and_then(|used| used.server), foreign, widened: None })
     }
 
-    /// Whether more generator cores, or half of them, would change the rate: measured beside a run that was made.
+    /// Whether more generator cores, or half of them, or twice the connections would change the rate: measured beside
+    /// a run that was made.
     pub(in crate::cli) fn probe(&self, depth: usize, run: &mut Measured) {
-        let length = Duration::from_secs(1);
-        probe(&self.plan(Target::Subject, Shape::closed(depth, length)), &mut run.record);
+        let plan = self.plan(Target::Subject, Shape::closed(depth, Duration::from_secs(1)));
+        probe(&plan, &mut run.record);
+        // A server that takes no more connections is not measured with more.
+        let wider = LoadPlan { connections: 2 * plan.connections, ..plan };
+        run.widened = load::run(&wider, &NoProgress)
+            .ok()
+            .filter(|record| record.errors.total() == 0)
+            .map(|record| record.rate());
     }
 
     fn plan(&self, target: Target, shape: Shape) -> LoadPlan {
         let url = self.standing.url();
+        let scheme = if url.is_secure() { "https" } else { "http" };
         let url = match target {
             Target::Subject => url.clone(),
-            Target::Null => TargetUrl::parse(&format!("http://{}{}", self.null.address(), url.target()))
+            Target::Null => TargetUrl::parse(&format!("{scheme}://{}{}", self.null.address(), url.target()))
                 .expect("an address and the target of a URL make a URL"),
         };
         let mut plan = LoadPlan::closed(url, self.layout.generator.clone());
         plan.connections = self.connections;
+        // A core without a connection would generate nothing.
+        plan.cpus.truncate(self.connections.max(1));
         plan.tls = self.tls.clone();
+        // The responder's certificate is of its own making, and nobody is to be convinced by it.
+        plan.tls.verify &= target == Target::Subject;
         plan.requests_per_connection = shape.requests_per_connection;
         plan.warmup = self.warmup;
         plan.pipeline = shape.depth;

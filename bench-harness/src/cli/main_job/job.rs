@@ -12,6 +12,7 @@ use crate::experiment::{Subject, link};
 use crate::load::TlsOptions;
 use crate::report::{Latency, LayerResult, quantity};
 use crate::stats::spread;
+use crate::verdict::judge::Unproven;
 use crate::verdict::{Claim, Layer, Quantity, Reading};
 
 mod memory;
@@ -38,6 +39,8 @@ pub(super) struct Order {
     pub(super) thorough: bool,
     /// What a reader must know of the set-up.
     pub(super) notes: Vec<String>,
+    /// In what that differs from the conditions of the claim.
+    pub(super) unproven: Unproven,
 }
 
 impl Order {
@@ -118,6 +121,7 @@ impl Job {
             link: self.link,
             secure: self.order.subject.is_secure(),
             pace: &self.order.pace,
+            unproven: &self.order.unproven,
         }
     }
 

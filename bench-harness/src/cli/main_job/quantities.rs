@@ -8,8 +8,12 @@ use crate::record::RunRecord;
 use crate::report::model::RunResult;
 use crate::report::quantity::{grouped, percentile};
 use crate::report::{Check, Clock, Condition, LayerResult, Outcome};
+use crate::stats::{Interval, LEVEL};
 use crate::verdict::quantity::bytes;
 use crate::verdict::{Claim, Limit, Reading};
+
+/// From this share of failed requests on, Little's law cannot close: their time is in no latency.
+const UNCLOSED: f64 = 0.01;
 
 /// Runs at one rate and depth on the server that is judged, and one on the server that does nothing.
 #[derive(Debug)]
@@ -56,6 +60,7 @@ pub(super) fn latency(claim: &Claim, reading: Reading, load: &Loaded, setting: S
     let records = load.records();
     // Requests that were given up, and those that wait still, count with the time that they had waited.
     let of = |record: &RunRecord| record.quantile_bounds(q).0.as_secs_f64();
+    let at_most = |record: &&RunRecord| record.quantile_bounds(q).1.map(|bound| bound.as_secs_f64());
     let borne = records.iter().all(|record| record.bears(q));
     let values = if borne { records.iter().map(|record| of(record)).collect() } else { Vec::new() };
     let floor = load.null.record.bears(q).then(|| of(&load.null.record));
@@ -66,6 +71,9 @@ pub(super) fn latency(claim: &Claim, reading: Reading, load: &Loaded, setting: S
     checks.push(bearing(q, borne));
     checks.push(floor_check(claim, floor, &percentile(q)));
     let histograms: Vec<_> = records.iter().map(|record| &*record.response).collect();
+    let mut unproven = setting.unproven.clone();
+    unproven.good.extend(unanswered(claim, records.iter().map(at_most).collect()).filter(|_| borne));
+    unproven.good.extend(overloaded(&checks));
     let parts = Parts {
         reading,
         subject: setting.subject.to_owned(),
@@ -77,8 +85,32 @@ pub(super) fn latency(claim: &Claim, reading: Reading, load: &Loaded, setting: S
         runs: load.results(setting),
         checks,
         clock: Some(Clock::over("response", "from the intended start to the answer", &histograms)),
+        unproven,
     };
     parts.judge(claim)
+}
+
+/// Says so where the claim is missed once requests without an answer count as endless.
+fn unanswered(claim: &Claim, bounds: Option<Vec<f64>>) -> Option<String> {
+    let most = bounds.map(|bounds| Interval::of_runs(&bounds, LEVEL).ok());
+    let kept = match most {
+        Some(Some(interval)) => interval.upper <= claim.threshold(),
+        // Too few runs: nothing is judged.
+        Some(None) => true,
+        None => false,
+    };
+    let words = "Requests that have had no answer lie beyond the quantile, and if they count as endless it is missed.";
+    (!kept).then(|| words.to_owned())
+}
+
+/// The quantiles of a server that does not keep up grow with the length of the run, so a good one is one of a short run.
+fn overloaded(checks: &[Check]) -> Option<String> {
+    let overload =
+        checks.iter().find(|check| check.name == "overload" && check.outcome != Outcome::Passed)?;
+    Some(format!(
+        "The server did not keep up, and its latency grows with the length of the run: {}.",
+        overload.detail
+    ))
 }
 
 fn bearing(q: f64, borne: bool) -> Check {
@@ -120,9 +152,10 @@ pub(super) fn failures(claim: &Claim, reading: Reading, load: &Loaded, setting: 
     let null = &load.null.record;
     let floor = (total(null) > 0).then(|| failed(null) as f64 / total(null) as f64);
     let any = records.iter().any(|record| failed(record) > 0);
+    let many = records.iter().any(|record| failed(record) as f64 > UNCLOSED * total(record) as f64);
     let mut checks = guards(&records);
     // These fail for want of answers, which is what is measured here.
-    checks.retain(|check| !(any && ["responses", "closure"].contains(&check.name.as_str())));
+    checks.retain(|check| !(any && check.name == "responses" || many && check.name == "closure"));
     checks.extend(quiet(&load.runs));
     checks.push(floor_check(claim, floor, "errors of"));
     let first = records.iter().find_map(|record| record.errors.first.clone());
@@ -145,6 +178,7 @@ pub(super) fn failures(claim: &Claim, reading: Reading, load: &Loaded, setting: 
         runs: load.results(setting),
         checks,
         clock: Some(service_clock(&records)),
+        unproven: setting.unproven.clone(),
     };
     parts.judge(claim)
 }
@@ -191,6 +225,7 @@ pub(super) fn memory(
         runs,
         checks: vec![Check { name: "fresh process".to_owned(), outcome, detail: detail.to_owned() }],
         clock: None,
+        unproven: setting.unproven.clone(),
     };
     parts.judge(claim)
 }

@@ -12,7 +12,7 @@ use crate::report::model::RunResult;
 use crate::report::quantity::{grouped, percent, time};
 use crate::report::{Check, Clock, Condition, Latency, LayerResult, Outcome};
 use crate::stats::{Interval, LEVEL, Share, spread};
-use crate::verdict::judge::{self, Evidence};
+use crate::verdict::judge::{self, Evidence, Unproven};
 use crate::verdict::{Claim, Feasibility, Judgement, Limit, Quantity, Reading, Traffic, Verdict};
 
 /// From this share of its core on, the matching thread had it to itself.
@@ -57,6 +57,8 @@ pub(super) fn matching(
             .collect(),
         checks: vec![Check { name: "matches".into(), outcome, detail }, undisturbed, optimised()],
         clock: None,
+        // Stated cores and protocols are those of a server.
+        unproven: Unproven::default(),
     };
     result.judge(claim)
 }
@@ -86,6 +88,8 @@ pub(super) struct Setting<'a> {
     pub(super) link: Option<f64>,
     /// How often and how long.
     pub(super) pace: &'a Pace,
+    /// In what that differs from the conditions of the claim.
+    pub(super) unproven: &'a Unproven,
 }
 
 /// The result of a closed loop, given what the same load did to the null responder.
@@ -110,12 +114,13 @@ pub(super) fn closed(
         subject: setting.subject.to_owned(),
         figures: Figures::Rates,
         floor: None,
-        limit: limit(&results, &records),
+        limit: limit(&results, runs, claim.stated.connections.is_some()),
         feasibility: null.and_then(|null| feasibility(null, depth, setting)),
         conditions: conditions("closed", depth, setting, pace.closed_runs, pace.closed_time),
         runs: results,
         checks,
         clock: Some(service_clock(&records)),
+        unproven: setting.unproven.clone(),
     };
     result.judge(claim)
 }
@@ -210,6 +215,7 @@ pub(super) struct Parts {
     pub(super) runs: Vec<RunResult>,
     pub(super) checks: Vec<Check>,
     pub(super) clock: Option<Clock>,
+    pub(super) unproven: Unproven,
 }
 
 impl Parts {
@@ -240,6 +246,7 @@ impl Parts {
             limit: self.limit,
             feasibility: self.feasibility,
             floor: self.floor,
+            unproven: self.unproven,
         };
         let (curves, merged) =
             self.clock.map_or((Vec::new(), None), |clock| (clock.runs, Some(clock.merged)));

@@ -24,6 +24,7 @@ fn evidence(lower: f64, upper: f64) -> Evidence {
         limit: Limit::Subject,
         feasibility: None,
         floor: None,
+        unproven: Unproven::default(),
     }
 }
 
@@ -165,8 +166,36 @@ fn two_modes_are_both_told_and_decide_only_together() {
     let judgement = layer(&claim, &of_runs(&claim, &above));
     assert_eq!(judgement.verdict, Verdict::Confirmed, "{}", judgement.reason);
     assert!(judgement.reason.contains("both lie above the claim"), "{}", judgement.reason);
+    assert_eq!(judgement.probability, None, "that would be of the mean");
     let below = on_both_sides.map(|rate| rate / 4.0);
-    assert_eq!(layer(&claim, &of_runs(&claim, &below)).verdict, Verdict::Refuted);
+    let judgement = layer(&claim, &of_runs(&claim, &below));
+    assert_eq!(judgement.verdict, Verdict::Refuted);
+    assert_eq!(judgement.probability, None);
+    for words in
+        ["two modes, 125,000 [", " and 225,000 [", "In the better one: At most 22", ": 28.7 % of the claim"]
+    {
+        assert!(judgement.reason.contains(words), "{} lacks {words}", judgement.reason);
+    }
+}
+
+#[test]
+fn what_was_measured_under_other_conditions_proves_nothing_of_these() {
+    let claim = claim();
+    let says = |text: &str| vec![format!("The claim is of {text}.")];
+    let judged = |lower: f64, good: Vec<String>, bad: Vec<String>| {
+        let unproven = Unproven { good, bad };
+        layer(&claim, &Evidence { unproven, ..evidence(lower, lower * 1.05) })
+    };
+    let (high, low) = (2e6, 3e5);
+    let easier = judged(high, says("HTTPS"), vec![]);
+    assert_eq!((easier.verdict, easier.probability), (Verdict::Inconclusive, None));
+    assert!(easier.reason.starts_with("The claim is of HTTPS. The whole interval"), "{easier:?}");
+    let harder = judged(low, vec![], says("32 cores"));
+    assert_eq!((harder.verdict, harder.probability), (Verdict::NotReproducibleHere, None));
+    assert!(harder.reason.starts_with("The claim is of 32 cores. At most 315,000"), "{harder:?}");
+    // It holds although it was made harder, or does not although it was made easier.
+    assert_eq!(judged(high, vec![], says("32 cores")).verdict, Verdict::Confirmed);
+    assert_eq!(judged(low, says("HTTPS"), vec![]).verdict, Verdict::Refuted);
 }
 
 fn target(quantity: &str, value: f64, unit: &str) -> Claim {
@@ -220,6 +249,8 @@ fn a_target_that_leaves_open_what_decides_is_mis_specified() {
     let both = judged(vec![fast.clone(), slow.clone()]);
     assert_eq!(both.verdict, Verdict::MisSpecified);
     assert!(both.reason.contains("confirmed as HTTP over loopback, depth 1, p50"), "{both:?}");
+    let broken = Evidence { failed_guards: vec!["closure".into()], ..slow.clone() };
+    assert_eq!(judged(vec![fast.clone(), slow.clone(), broken]).verdict, Verdict::Invalid);
     assert_eq!(judged(vec![fast]).verdict, Verdict::Confirmed);
     assert_eq!(judged(vec![slow]).verdict, Verdict::Refuted);
 }

@@ -23,7 +23,7 @@ impl Job {
                 Vec::new()
             }
         };
-        let restarts = self.order.thorough && self.order.subject.restarts();
+        let restarts = self.order.subject.restarts();
         readings
             .into_iter()
             .map(|reading| match self.reaches(&reading) && !measured.is_empty() {
