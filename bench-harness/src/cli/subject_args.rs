@@ -165,12 +165,19 @@ mod tests {
 
     #[test]
     fn a_server_gets_as_many_cores_as_the_claim_is_of() {
+        let claim = |cores: Option<u32>| {
+            let text = include_str!("../../../claims/rate-50k.toml");
+            let mut claim = Claim::parse("claims/rate-50k.toml", text).expect("a claim of the repository");
+            claim.stated.cores = cores;
+            claim
+        };
         let mut one = chosen();
-        assert_eq!(one.serve_on(Some(1)), None);
+        assert_eq!(one.serve_as(&claim(Some(1))), (Vec::new(), Unproven::default()));
         assert_eq!((one.layout.server.clone(), one.subject.cpus()), (vec![0], Some(vec![0])));
-        assert_eq!(chosen().serve_on(None), None);
-        assert_eq!(chosen().serve_on(Some(3)), None);
-        let more = chosen().serve_on(Some(8)).expect("there are not so many");
-        assert_eq!(more, "The claim is of 8 core(s) of the server, and this one has 3.");
+        assert_eq!(chosen().serve_as(&claim(None)).0, Vec::<String>::new());
+        assert_eq!(chosen().serve_as(&claim(Some(3))).0, Vec::<String>::new());
+        let (notes, unproven) = chosen().serve_as(&claim(Some(8)));
+        assert_eq!(notes, ["The claim is of 8 core(s) of the server, and this one has 3."]);
+        assert_eq!((unproven.good.len(), unproven.bad), (0, notes));
     }
 }

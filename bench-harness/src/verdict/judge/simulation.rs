@@ -90,7 +90,8 @@ fn the_probability_is_calibrated() {
         let truth = 0.95 + 0.10 * random.unit();
         let runs: Vec<f64> =
             (0..5).map(|_| claim.threshold() * truth * (0.02 * normal(&mut random)).exp()).collect();
-        let probability = layer(&claim, &of_runs(&claim, &runs)).probability.unwrap();
+        // Five runs that look like two modes by chance have none: it would be that of a mean.
+        let Some(probability) = layer(&claim, &of_runs(&claim, &runs)).probability else { continue };
         if (0.88..0.92).contains(&probability) {
             said += 1;
             held += usize::from(truth >= 1.0);
