@@ -1,7 +1,7 @@
 //! The server that is judged or watched, however it came to run.
 
 use std::fs;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::process::Command;
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ impl Subject {
         if let Some(pid) = pid {
             accounting::cpu_time(pid).with_context(|| format!("there is no process {pid} to watch"))?;
         }
-        let local = addresses.iter().all(|address| address.ip().is_loopback());
+        let local = addresses.iter().all(is_ours);
         let found = || local.then(|| accounting::listening_on(url.port())).flatten();
         Ok(Subject::Running { pid: pid.or_else(found), url })
     }
@@ -78,12 +78,11 @@ impl Subject {
 
     /// Whether it is on this machine.
     pub fn is_local(&self) -> bool {
-        let loopback =
-            |addresses: Vec<SocketAddr>| addresses.iter().all(|address| address.ip().is_loopback());
+        let ours = |addresses: Vec<SocketAddr>| addresses.iter().all(is_ours);
         match self {
             Subject::Reference { .. } | Subject::Running { pid: Some(_), .. } => true,
             Subject::Command { .. } => true,
-            Subject::Running { url, pid: None } => url.resolve().is_ok_and(loopback),
+            Subject::Running { url, pid: None } => url.resolve().is_ok_and(ours),
         }
     }
 
@@ -166,6 +165,20 @@ impl Subject {
 /// Whether the reference service is started with a certificate of its own making.
 fn is_secure(arguments: &[String]) -> bool {
     arguments.iter().any(|argument| argument == "--tls-self-signed")
+}
+
+/// Whether an address is of this machine: the kernel then talks to it from itself.
+fn is_ours(address: &SocketAddr) -> bool {
+    let any = match address {
+        SocketAddr::V4(_) => SocketAddr::from(([0, 0, 0, 0], 0)),
+        SocketAddr::V6(_) => SocketAddr::from(([0; 8], 0)),
+    };
+    let source = || {
+        let socket = UdpSocket::bind(any)?;
+        socket.connect(address)?;
+        socket.local_addr()
+    };
+    address.ip().is_loopback() || source().is_ok_and(|source| source.ip() == address.ip())
 }
 
 fn reach(url: &TargetUrl, addresses: &[SocketAddr]) -> anyhow::Result<()> {
