@@ -105,6 +105,11 @@ pub(super) fn closed(
     let records: Vec<&RunRecord> = runs.iter().map(|run| &run.record).collect();
     let results: Vec<RunResult> = runs.iter().map(|run| run.result(layout.server.len())).collect();
     let mut checks = guards(&records);
+    // A generator at its limit makes the rate a lower bound: enough to confirm a claim, and `limit` keeps it from
+    // refuting one.
+    for check in checks.iter_mut().filter(|check| ["ceiling", "doubling"].contains(&check.name.as_str())) {
+        check.outcome = check.outcome.min(Outcome::Warning);
+    }
     checks.push(errors(&records));
     checks.extend(quiet(runs));
     checks.push(optimised());
