@@ -162,6 +162,8 @@ impl Link {
     ) -> Result<(), SendFailure> {
         let chunked = framing == ResponseFraming::Chunked;
         let mut begun = false;
+        // A body that is read from this very connection may send the head by itself, while it waits for its bytes.
+        let unsent = self.output_len();
         loop {
             let ready = poll_fn(|cx| {
                 let polled = body.poll_chunk(cx);
@@ -182,7 +184,7 @@ impl Link {
                 polled
             });
             let piece = ready.await;
-            begun |= matches!(piece, Some(Ok(_)));
+            begun |= matches!(piece, Some(Ok(_))) || self.output_len() < unsent;
             match piece {
                 None => break,
                 Some(Err(BodyError::Io(_))) => return Err(SendFailure::Connection),
