@@ -109,7 +109,7 @@ pub struct Soak {
     pub readings: Vec<Reading>,
     /// Time between two of them.
     pub period: Duration,
-    /// How the process ended, where it did before the load.
+    /// When the process was found to have ended, from the opening of the window, where it did before the load.
     pub lost: Option<Duration>,
 }
 
@@ -162,10 +162,17 @@ struct Watcher {
     thread: JoinHandle<(Vec<Reading>, Option<Duration>)>,
 }
 
+impl Watcher {
+    fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.thread.thread().unpark();
+    }
+}
+
 impl Watch<'_> {
     fn finish(self) -> (Vec<Reading>, Option<Duration>) {
         let Some(watcher) = self.watcher.into_inner() else { return (Vec::new(), None) };
-        watcher.stop.store(true, Ordering::Release);
+        watcher.stop();
         watcher.thread.join().unwrap_or_default()
     }
 }
@@ -183,6 +190,10 @@ impl Progress for Watch<'_> {
         }
     }
 
+    fn opens(&self, at: Instant) {
+        self.progress.opens(at);
+    }
+
     fn part(&self, part: &CoreInterval) {
         self.progress.part(part);
     }
@@ -191,10 +202,16 @@ impl Progress for Watch<'_> {
         self.progress.interval(interval);
     }
 
+    fn ends(&self) -> Option<String> {
+        // Before it is told to stop, the thread ends only with the process.
+        let lost = self.watcher.borrow().as_ref().is_some_and(|watcher| watcher.thread.is_finished());
+        if lost { Some("the server's process has ended".to_owned()) } else { self.progress.ends() }
+    }
+
     fn finished(&self) {
         // The connections are closed after this: what follows is no reading under load.
         if let Some(watcher) = &*self.watcher.borrow() {
-            watcher.stop.store(true, Ordering::Release);
+            watcher.stop();
         }
         self.progress.finished();
     }
@@ -204,7 +221,9 @@ fn watch(pid: u32, opens: Instant, period: Duration, stop: &AtomicBool) -> (Vec<
     let mut readings = Vec::new();
     let mut due = opens;
     loop {
-        thread::sleep(due.saturating_duration_since(Instant::now()));
+        while !stop.load(Ordering::Acquire) && Instant::now() < due {
+            thread::park_timeout(due.saturating_duration_since(Instant::now()));
+        }
         if stop.load(Ordering::Acquire) {
             return (readings, None);
         }
