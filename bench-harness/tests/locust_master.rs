@@ -10,6 +10,7 @@ use std::io::Read;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -79,9 +80,16 @@ impl Drop for Running {
 }
 
 /// Ports that nobody listens on, for programs that cannot say which they were given.
+///
+/// They are below those that the kernel gives to connections: a load makes many, and a worker that looks for its master
+/// on such a port could even meet itself.
 fn free_ports() -> (u16, u16) {
-    let (one, two) = (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
-    (one.local_addr().unwrap().port(), two.local_addr().unwrap().port())
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let base = 12_000 + (std::process::id() % 1_000) as u16 * 16;
+    let mut free = std::iter::repeat_with(|| base + NEXT.fetch_add(1, Ordering::Relaxed) % 16)
+        .filter(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok());
+    let mut port = || free.next().expect("it has no end");
+    (port(), port())
 }
 
 fn master(folder: &Folder, port: u16, more: &[&str]) -> Running {
