@@ -1,38 +1,12 @@
 //! What a connection allocates: nothing per request, and little to keep.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#[path = "../../runtime/tests/counting_allocator/mod.rs"]
+mod counting_allocator;
+
 use std::rc::Rc;
 
 use covet_http::h1::{Exchange, Head, Limits, ResponseEncoder, decode_request};
 use covet_http::{Body, Request, Response};
-
-thread_local! {
-    static CALLS: Cell<usize> = const { Cell::new(0) };
-    static LIVE: Cell<isize> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: all calls are passed on to the system's allocator as they are; counting allocates nothing, as the
-// cells are const-initialised and have no destructors.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        CALLS.set(CALLS.get() + 1);
-        LIVE.set(LIVE.get() + layout.size() as isize);
-        // SAFETY: the caller upholds what `System` asks for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        LIVE.set(LIVE.get() - layout.size() as isize);
-        // SAFETY: the caller upholds what `System` asks for.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 const PLAINTEXT: &[u8] = b"GET /plaintext HTTP/1.1\r\nHost: tfb-server\r\n\
     Accept: text/plain,text/html;q=0.9,application/xhtml+xml;q=0.9,application/xml;q=0.8,*/*;q=0.7\r\n\
@@ -59,21 +33,21 @@ fn an_exchange_allocates_nothing_once_the_head_has_its_memory() {
         let (encoder, mut out) = (ResponseEncoder::default(), Vec::with_capacity(4096));
         let mut head = Rc::new(Head::new());
         exchange(&mut head, &limits, &encoder, &mut out);
-        let before = CALLS.get();
+        let before = counting_allocator::calls();
         for _ in 0..100 {
             exchange(&mut head, &limits, &encoder, &mut out);
         }
-        assert_eq!(CALLS.get() - before, 0, "memo: {memo}");
+        assert_eq!(counting_allocator::calls() - before, 0, "memo: {memo}");
     }
 }
 
 #[test]
 fn a_kept_head_is_small_and_a_shrunk_one_owns_nothing() {
-    let before = LIVE.get();
+    let before = counting_allocator::live();
     let mut head = Head::new();
     decode_request(PLAINTEXT, &mut head, &Limits::default()).expect("the request is valid");
-    let kept = LIVE.get() - before;
+    let kept = counting_allocator::live() - before;
     assert!(kept as usize + size_of::<Head>() < 500, "{kept} bytes of heap");
     head.shrink();
-    assert_eq!(LIVE.get(), before);
+    assert_eq!(counting_allocator::live(), before);
 }

@@ -2,8 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#[path = "../../runtime/tests/counting_allocator/mod.rs"]
+mod counting_allocator;
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
@@ -16,47 +17,17 @@ use covet_http::{Body, Request, Response, service_fn};
 use covet_runtime::net::TcpListener;
 use covet_runtime::{CoreSet, Runtime};
 
-struct Counting;
-
-thread_local! {
-    static LIVE: Cell<isize> = const { Cell::new(0) };
-}
-
 /// Held by the test that measures.
 static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 /// Bytes that the server's thread has allocated and not freed, as its handler last saw them.
 static SEEN: AtomicIsize = AtomicIsize::new(0);
-
-// SAFETY: every call is passed on to the system's allocator unchanged; the counter is a plain thread-local without a
-// destructor, so counting allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        LIVE.set(LIVE.get() + layout.size() as isize);
-        // SAFETY: forwarded.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        LIVE.set(LIVE.get() - layout.size() as isize);
-        // SAFETY: forwarded.
-        unsafe { System.dealloc(at, layout) }
-    }
-
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        LIVE.set(LIVE.get() + size as isize - layout.size() as isize);
-        // SAFETY: forwarded.
-        unsafe { System.realloc(at, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 static LARGE: [u8; 8 << 20] = [b'x'; 8 << 20];
 
 async fn service(request: Request) -> Response {
     match request.path() {
-        "/live" => SEEN.store(LIVE.get(), Ordering::SeqCst),
+        "/live" => SEEN.store(counting_allocator::live(), Ordering::SeqCst),
         "/never" => std::future::pending().await,
         "/large" => return Response::new(Body::from_static(&LARGE)),
         _ => {}

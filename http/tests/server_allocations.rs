@@ -2,8 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#[path = "../../runtime/tests/counting_allocator/mod.rs"]
+mod counting_allocator;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
@@ -16,38 +17,8 @@ use covet_http::{ContentType, Response, service_fn};
 use covet_runtime::net::TcpListener;
 use covet_runtime::{CoreSet, Runtime};
 
-struct Counting;
-
-thread_local! {
-    static COUNT: Cell<usize> = const { Cell::new(0) };
-}
-
 /// Allocations of the server's thread, as its handler last saw them.
 static SEEN: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call is passed on to the system's allocator unchanged; the counter is a plain thread-local without a
-// destructor, so counting allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.set(COUNT.get() + 1);
-        // SAFETY: forwarded.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: forwarded.
-        unsafe { System.dealloc(at, layout) }
-    }
-
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        COUNT.set(COUNT.get() + 1);
-        // SAFETY: forwarded.
-        unsafe { System.realloc(at, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 const REQUEST: &[u8] = b"GET /plaintext HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n";
 
@@ -61,7 +32,7 @@ fn start() -> (Runtime, SocketAddr) {
                 let listener = TcpListener::bind(([127, 0, 0, 1], 0).into()).unwrap();
                 send.send(listener.local_addr().unwrap()).unwrap();
                 let service = service_fn(|_request| async {
-                    SEEN.store(COUNT.get(), Ordering::SeqCst);
+                    SEEN.store(counting_allocator::calls(), Ordering::SeqCst);
                     Response::new("Hello, World!").with_content_type(ContentType::TEXT)
                 });
                 serve(listener, Rc::new(service), Config::default()).await;

@@ -1,7 +1,8 @@
 //! How often a request makes the router allocate.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#[path = "../../runtime/tests/counting_allocator/mod.rs"]
+mod counting_allocator;
+
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -10,43 +11,7 @@ use covet_http::{Body, HeaderMap, Method, Request, Response, Service};
 use covet_router::{Json, Next, Path, Result, Router, State};
 use serde::Serialize;
 
-/// The system's allocator, with a count of the allocations of each thread.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-fn count() {
-    // A thread that is ending has no count left, and its allocations are nobody's.
-    let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-}
-
-// SAFETY: every call is passed on to `System` unchanged, which keeps the contract of the trait; the
-// counter is thread-local without a destructor and does not allocate.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller keeps the contract of `alloc`, which is that of `System.alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: `block` came from `System` through this allocator, with this layout.
-        unsafe { System.dealloc(block, layout) }
-    }
-
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: `block` came from `System` through this allocator, with this layout.
-        unsafe { System.realloc(block, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-const ROUNDS: u64 = 1000;
+const ROUNDS: usize = 1000;
 
 #[derive(Serialize)]
 struct Message {
@@ -87,18 +52,18 @@ fn per_request(target: &str) -> f64 {
     };
     let request = || Request::new(head.clone(), Body::empty());
     assert_eq!(answer(&router, request()).status(), 200, "{target}");
-    let before = ALLOCATIONS.get();
+    let before = counting_allocator::calls();
     for _ in 0..ROUNDS {
         drop(answer(&router, request()));
     }
-    (ALLOCATIONS.get() - before) as f64 / ROUNDS as f64
+    (counting_allocator::calls() - before) as f64 / ROUNDS as f64
 }
 
 #[test]
 fn the_counter_counts() {
-    let before = ALLOCATIONS.get();
+    let before = counting_allocator::calls();
     drop(std::hint::black_box(Box::new(1)));
-    assert_eq!(ALLOCATIONS.get() - before, 1);
+    assert_eq!(counting_allocator::calls() - before, 1);
 }
 
 #[test]
@@ -132,13 +97,13 @@ fn requests_in_flight_together_allocate_once_each() {
     let head = request.head().clone();
     let mut cx = Context::from_waker(Waker::noop());
     let mut round = |count: usize| {
-        let before = ALLOCATIONS.get();
+        let before = counting_allocator::calls();
         let mut calls: Vec<_> =
             (0..count).map(|_| Box::pin(router.call(Request::new(head.clone(), Body::empty())))).collect();
         assert!(calls.iter_mut().all(|call| call.as_mut().poll(&mut cx).is_pending()));
         drop(calls);
         // The vector and the boxes of this test are not the router's.
-        ALLOCATIONS.get() - before - 1 - count as u64
+        counting_allocator::calls() - before - 1 - count
     };
     assert!(round(8) > 0);
     assert_eq!(round(8), 0);

@@ -6,45 +6,16 @@
 //!
 //! Bytes are those that were allocated, the handle and what the runtime keeps, and what became resident.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+#[path = "../tests/counting_allocator/mod.rs"]
+mod counting_allocator;
+
 use std::future::{Future, poll_fn};
 use std::hint::black_box;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use covet_runtime::Builder;
-
-/// Counts the bytes that are allocated.
-struct Counting;
-
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call is passed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        LIVE.fetch_add(layout.size(), Ordering::Relaxed);
-        // SAFETY: forwarded.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: forwarded.
-        unsafe { System.dealloc(at, layout) }
-    }
-
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        LIVE.fetch_add(size, Ordering::Relaxed);
-        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: forwarded.
-        unsafe { System.realloc(at, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 const PENDING: usize = 1_000_000;
 const CYCLES: usize = 1_000_000;
@@ -98,7 +69,7 @@ where
 {
     let mut ends = Ends(0x9E37_79B9_7F4A_7C15);
     let alone = cycles(&sleep, &mut ends).await;
-    let before = (LIVE.load(Ordering::Relaxed), resident());
+    let before = (counting_allocator::live(), resident());
     let mut pending = Vec::with_capacity(PENDING);
     let began = Instant::now();
     poll_fn(|cx| {
@@ -111,9 +82,8 @@ where
     })
     .await;
     let set = began.elapsed().as_nanos() as f64 / PENDING as f64;
-    let each = |now: usize, before: usize| now.saturating_sub(before) as f64 / PENDING as f64;
-    let allocated = each(LIVE.load(Ordering::Relaxed), before.0);
-    let resident = each(resident(), before.1);
+    let allocated = (counting_allocator::live() - before.0) as f64 / PENDING as f64;
+    let resident = resident().saturating_sub(before.1) as f64 / PENDING as f64;
     let crowded = cycles(&sleep, &mut ends).await;
     drop(pending);
     Cost { allocated, resident, set, alone, crowded }

@@ -1,66 +1,32 @@
 //! What tasks, timers and connections cost the allocator.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod counting_allocator;
+
 use std::time::Duration;
 
 use covet_runtime::net::{TcpListener, TcpStream};
 use covet_runtime::{block_on, spawn, time, yield_now};
 
-struct Counting;
-
-thread_local! {
-    static COUNT: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: every call is passed on to the system's allocator unchanged; the counter is a plain thread-local without a
-// destructor, so counting allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.set(COUNT.get() + 1);
-        // SAFETY: forwarded.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: forwarded.
-        unsafe { System.dealloc(at, layout) }
-    }
-
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        COUNT.set(COUNT.get() + 1);
-        // SAFETY: forwarded.
-        unsafe { System.realloc(at, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn count() -> usize {
-    COUNT.get()
-}
-
 #[test]
 fn one_allocation_per_spawn_and_none_per_wake() {
     block_on(async {
         let mut handles = Vec::with_capacity(200);
-        let before = count();
+        let before = counting_allocator::calls();
         for n in 0..200u64 {
             handles.push(spawn(async move {
                 yield_now().await;
                 n
             }));
         }
-        assert_eq!(count() - before, 200, "one per spawn");
-        let before = count();
+        assert_eq!(counting_allocator::calls() - before, 200, "one per spawn");
+        let before = counting_allocator::calls();
         for (n, handle) in handles.drain(..).enumerate() {
             assert_eq!(handle.await, Ok(n as u64));
         }
         for _ in 0..1000 {
             yield_now().await;
         }
-        assert_eq!(count() - before, 0, "none to run, wake and join");
+        assert_eq!(counting_allocator::calls() - before, 0, "none to run, wake and join");
     })
     .unwrap();
 }
@@ -85,7 +51,7 @@ fn timers_and_messages_allocate_nothing_once_warm() {
         let mut warm = 0;
         for round in 0..1200 {
             if round == 200 {
-                warm = count();
+                warm = counting_allocator::calls();
             }
             timer.reset(time::now() + Duration::from_secs(60));
             drop(time::sleep(Duration::from_secs(1)));
@@ -93,7 +59,7 @@ fn timers_and_messages_allocate_nothing_once_warm() {
             client.submit_send("ping").unwrap();
             assert_eq!(&client.recv().await.unwrap()[..], b"pong");
         }
-        assert_eq!(count() - warm, 0, "over a thousand round trips");
+        assert_eq!(counting_allocator::calls() - warm, 0, "over a thousand round trips");
     })
     .unwrap();
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use covet_http::server::Listener;
 use covet_runtime::net::TcpListener;
-use covet_runtime::{CoreSet, JoinFailure, Runtime, ShutdownHandle, StartError};
+use covet_runtime::{Core, CoreSet, JoinFailure, Runtime, ShutdownHandle, StartError};
 use rustix::net::{AddressFamily, SocketType, bind, getsockname, ipproto, socket, sockopt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -92,29 +92,8 @@ impl Listening {
         let cpus = cores.resolve()?;
         raise_open_files(cpus.len())?;
         let address = claim(listen).map_err(|source| ListenError::new(listen, source))?;
-        let (report, reports) = mpsc::channel();
-        let serve = Arc::new(serve);
-        let builder = Runtime::builder().cores(cores).thread_name(thread_name).handle_signals(true);
-        let runtime = builder.start(move |_core| {
-            let (report, serve) = (report.clone(), serve.clone());
-            async move {
-                // The receiver is gone only when another core has failed and all of them are about to end.
-                match TcpListener::bind(address) {
-                    Ok(listener) => {
-                        let _ = report.send(Ok(()));
-                        drop(report);
-                        serve(listener).await;
-                    }
-                    Err(error) => drop(report.send(Err(error))),
-                }
-            }
-        })?;
-        for outcome in reports.iter().take(cpus.len()) {
-            if let Err(source) = outcome {
-                runtime.shutdown(Duration::ZERO);
-                return Err(ListenError::new(address, source));
-            }
-        }
+        let runtime = launch(cores, cpus.len(), thread_name, move |_| TcpListener::bind(address), serve)?
+            .map_err(|source| ListenError::new(address, source))?;
         Ok(Self { runtime, address, cpus })
     }
 
@@ -136,29 +115,8 @@ impl Listening {
         let cpus = cores.resolve()?;
         raise_open_files(cpus.len())?;
         let address = sockets.address();
-        let (report, reports) = mpsc::channel();
-        let serve = Arc::new(serve);
-        let builder = Runtime::builder().cores(cores).thread_name(thread_name).handle_signals(true);
-        let runtime = builder.start(move |core| {
-            let (report, serve, listener) = (report.clone(), serve.clone(), sockets.listener(&core));
-            async move {
-                // The receiver is gone only when another core has failed and all of them are about to end.
-                match listener {
-                    Ok(listener) => {
-                        let _ = report.send(Ok(()));
-                        drop(report);
-                        serve(listener).await;
-                    }
-                    Err(error) => drop(report.send(Err(error))),
-                }
-            }
-        })?;
-        for outcome in reports.iter().take(cpus.len()) {
-            if let Err(source) = outcome {
-                runtime.shutdown(Duration::ZERO);
-                return Err(ListenError::Sockets(source));
-            }
-        }
+        let runtime = launch(cores, cpus.len(), thread_name, move |core| sockets.listener(core), serve)?
+            .map_err(ListenError::Sockets)?;
         let address = address.unwrap_or_else(|| ([0, 0, 0, 0], 0).into());
         Ok(Self { runtime, address, cpus })
     }
@@ -185,6 +143,47 @@ impl Listening {
     pub fn join(self) -> Result<(), JoinFailure> {
         self.runtime.join()
     }
+}
+
+/// Starts `count` cores that each make their listener and serve on it, and returns once all have made it; the error inside
+/// is that of the first that could not.
+fn launch<L, M, F, Fut>(
+    cores: CoreSet,
+    count: usize,
+    thread_name: &str,
+    make: M,
+    serve: F,
+) -> Result<io::Result<Runtime>, StartError>
+where
+    L: 'static,
+    M: Fn(&Core) -> io::Result<L> + Send + Sync + 'static,
+    F: Fn(L) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = ()> + 'static,
+{
+    let (report, reports) = mpsc::channel();
+    let serve = Arc::new(serve);
+    let builder = Runtime::builder().cores(cores).thread_name(thread_name).handle_signals(true);
+    let runtime = builder.start(move |core| {
+        let (report, serve, listener) = (report.clone(), serve.clone(), make(&core));
+        async move {
+            // The receiver is gone only when another core has failed and all of them are about to end.
+            match listener {
+                Ok(listener) => {
+                    let _ = report.send(Ok(()));
+                    drop(report);
+                    serve(listener).await;
+                }
+                Err(error) => drop(report.send(Err(error))),
+            }
+        }
+    })?;
+    for outcome in reports.iter().take(count) {
+        if let Err(source) = outcome {
+            runtime.shutdown(Duration::ZERO);
+            return Ok(Err(source));
+        }
+    }
+    Ok(Ok(runtime))
 }
 
 /// Binds and lets go of an address, which says whether a server is there and settles port 0.

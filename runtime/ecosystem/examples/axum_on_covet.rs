@@ -74,7 +74,10 @@ pub(crate) async fn serve(listener: TcpListener, app: Router) {
     }
 }
 
-#[cfg_attr(test, expect(dead_code, reason = "the test takes the application and the server only"))]
+#[cfg_attr(
+    test,
+    allow(dead_code, reason = "a test that takes the application and the server in has no use for it")
+)]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address: SocketAddr = std::env::args().nth(1).as_deref().unwrap_or("127.0.0.1:8080").parse()?;
     let tokio = compat::tokio::helper()?;
