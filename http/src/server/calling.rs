@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 
 use http::StatusCode;
 
-use super::ending::problem;
 use super::link::Link;
+use super::problem::problem;
 use super::{Config, Event};
 use crate::Response;
 

@@ -6,17 +6,16 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
-use http::StatusCode;
-
-use super::connection::{End, Progress, is_last};
 use super::incoming::IncomingBody;
 use super::link::Link;
 use super::output::SendFailure;
+use super::problem::problem;
+use super::progress::{End, Progress, is_last};
 use super::switch::{self, Settled};
 use crate::h1::Exchange;
 use crate::h1::response::ResponseFraming;
 use crate::input::Input;
-use crate::{BodyError, ContentType, Response};
+use crate::{BodyError, Response};
 
 /// Bytes that are thrown away at most while the client's end is waited for. Most clients look for the answer only when
 /// they have sent their whole body, so it is more than the bodies that servers usually take.
@@ -152,17 +151,6 @@ fn unknown_exchange(input: &Input) -> Exchange {
         upgrade: false,
         keep_alive: false,
     }
-}
-
-pub(super) fn problem(status: StatusCode, detail: &str) -> Response {
-    let title = status.canonical_reason().unwrap_or_default();
-    let body = format!(
-        r#"{{"type":"about:blank","title":"{title}","status":{},"detail":"{detail}"}}"#,
-        status.as_u16()
-    );
-    let mut response = Response::new(body).with_content_type(ContentType::PROBLEM_JSON);
-    response.set_status(status);
-    response
 }
 
 /// Sends everything and waits until the kernel has it.

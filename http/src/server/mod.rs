@@ -32,11 +32,14 @@ mod listener;
 mod output;
 mod overload;
 mod prelude;
+mod problem;
+mod progress;
 mod redirect;
 mod refusal;
 mod release;
 #[cfg(feature = "tls")]
 mod secure;
+mod shedding;
 mod switch;
 mod transport;
 mod waiting;

@@ -3,7 +3,7 @@
 use http::header::LOCATION;
 use http::{HeaderValue, StatusCode};
 
-use super::ending::problem;
+use super::problem::problem;
 use crate::{Request, Response, Service};
 
 /// A service that sends every client to the same place on HTTPS, by a 308 answer (RFC 9110 section 15.4.9): the client

@@ -11,11 +11,12 @@ use http::header::RETRY_AFTER;
 
 use super::Event;
 use super::accept::{Place, Shared};
-use super::connection::Progress;
-use super::ending::{linger, problem, refuse};
+use super::ending::{linger, refuse};
 use super::link::Link;
 use super::listener::Accepted;
 use super::overload::retry_after;
+use super::problem::problem;
+use super::progress::Progress;
 
 /// Clients of one core that are told at a time why they are not let in. A flood has the others reset.
 const TOLD_AT_ONCE: usize = 64;

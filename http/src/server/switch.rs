@@ -12,9 +12,10 @@ use http::StatusCode;
 use http::header::UPGRADE;
 
 use super::accept::Place;
-use super::connection::End;
-use super::ending::{finish_body, problem};
+use super::ending::finish_body;
 use super::link::Link;
+use super::problem::problem;
+use super::progress::End;
 use crate::Response;
 use crate::h1::Exchange;
 use crate::upgrade::{Carrier, Offer};

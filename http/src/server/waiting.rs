@@ -8,9 +8,9 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::Event;
-use super::connection::{End, Progress};
 use super::ending::{end_after_answers, refuse};
 use super::link::{Link, Received};
+use super::progress::{End, Progress};
 
 /// A connection that has been quiet for so long gives the memory of its last head back.
 const QUIET: Duration = Duration::from_secs(1);

@@ -49,16 +49,16 @@ struct Shared {
     terms: Terms,
     /// What sessions are made with.
     server: RwLock<ServerConfig>,
-    /// How often that was exchanged.
-    exchanges: AtomicU64,
+    /// How often `server` was replaced.
+    generation: AtomicU64,
     /// Held for the whole of a reload, so that two of them don't mix.
-    read: Mutex<Read>,
+    sources: Mutex<Sources>,
     handshake_timeout: Duration,
 }
 
-/// What reloads read, and what came of the last one.
+/// Where a reload reads certificates, and the roots of client certificates that the last one read.
 #[derive(Debug)]
-struct Read {
+struct Sources {
     certificates: Vec<Certificate>,
     roots: Vec<CertificateDer<'static>>,
 }
@@ -68,7 +68,7 @@ pub(crate) struct ForCore {
     shared: Arc<Shared>,
     /// A copy whose reference count belongs to the core; tickets, certificates and verifier are those of all.
     server: RefCell<Arc<ServerConfig>>,
-    exchanges: Cell<u64>,
+    generation: Cell<u64>,
     pub(crate) handshake_timeout: Duration,
     /// What is left to the kernel.
     pub(crate) kernel: Support,
@@ -77,8 +77,8 @@ pub(crate) struct ForCore {
 impl ForCore {
     /// A session for a new connection.
     pub(crate) fn session(&self) -> Session {
-        let exchanges = self.shared.exchanges.load(Ordering::Acquire);
-        if self.exchanges.replace(exchanges) != exchanges {
+        let generation = self.shared.generation.load(Ordering::Acquire);
+        if self.generation.replace(generation) != generation {
             self.server.replace(Arc::new(self.shared.server()));
         }
         Session::new(self.server.borrow().clone())
@@ -116,14 +116,14 @@ impl Config {
     /// # Errors
     /// As for [`ConfigBuilder::build`]. Nothing is changed then: what was served before is served on.
     pub fn reload(&self) -> Result<(), Error> {
-        let mut read = self.read();
-        let names = load(&read.certificates)?;
+        let mut sources = self.sources();
+        let names = load(&sources.certificates)?;
         let roots = self.shared.terms.clients.load()?;
-        if roots != read.roots {
+        if roots != sources.roots {
             let server = self.shared.terms.server(&roots)?;
             *self.shared.server.write().unwrap_or_else(PoisonError::into_inner) = server;
-            self.shared.exchanges.fetch_add(1, Ordering::Release);
-            read.roots = roots;
+            self.shared.generation.fetch_add(1, Ordering::Release);
+            sources.roots = roots;
         }
         self.shared.terms.resolver.replace(names);
         Ok(())
@@ -134,22 +134,22 @@ impl Config {
     /// # Errors
     /// As for [`Config::reload`].
     pub fn replace_certificates(&self, certificates: Vec<Certificate>) -> Result<(), Error> {
-        let mut read = self.read();
+        let mut sources = self.sources();
         self.shared.terms.resolver.replace(load(&certificates)?);
-        read.certificates = certificates;
+        sources.certificates = certificates;
         Ok(())
     }
 
-    fn read(&self) -> MutexGuard<'_, Read> {
-        self.shared.read.lock().unwrap_or_else(PoisonError::into_inner)
+    fn sources(&self) -> MutexGuard<'_, Sources> {
+        self.shared.sources.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn for_core(&self) -> ForCore {
-        // Read before the configuration: what is exchanged in between is then exchanged once more.
-        let exchanges = self.shared.exchanges.load(Ordering::Acquire);
+        // Read before the configuration: what is replaced in between is then taken once more.
+        let generation = self.shared.generation.load(Ordering::Acquire);
         ForCore {
             server: RefCell::new(Arc::new(self.shared.server())),
-            exchanges: Cell::new(exchanges),
+            generation: Cell::new(generation),
             handshake_timeout: self.shared.handshake_timeout,
             kernel: self.shared.terms.kernel,
             shared: self.shared.clone(),
@@ -260,9 +260,9 @@ impl ConfigBuilder {
         if terms.key_log {
             tracing::warn!("the keys of TLS connections are written to SSLKEYLOGFILE");
         }
-        let (handshake_timeout, exchanges) = (self.handshake_timeout, AtomicU64::new(0));
-        let read = Mutex::new(Read { certificates: self.certificates, roots });
-        Ok(Config { shared: Arc::new(Shared { terms, server, exchanges, read, handshake_timeout }) })
+        let (handshake_timeout, generation) = (self.handshake_timeout, AtomicU64::new(0));
+        let sources = Mutex::new(Sources { certificates: self.certificates, roots });
+        Ok(Config { shared: Arc::new(Shared { terms, server, generation, sources, handshake_timeout }) })
     }
 }
 
