@@ -8,9 +8,12 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::Output;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use judging::{Scratch, fails_in_one_line, json, run, service};
+use judging::{
+    Scratch, expect_exit, failed_checks, fails_in_one_line, is_debug, json, program, run, service,
+    undisturbed,
+};
 use serde_json::Value;
 use server::Server;
 
@@ -130,6 +133,18 @@ fn a_leak_is_found_and_its_absence_too() {
 }
 
 #[test]
+fn a_server_that_dies_ends_the_soak() {
+    let folder = Scratch::new();
+    let script = folder.0.join("mortal.py");
+    fs::write(&script, judging::MORTAL).expect("the script is written");
+    let command = format!("python3 {} {{port}} 600", script.display());
+    let begun = Instant::now();
+    let output = run(&["soak", "--server-cmd", &command, "-d", "10m", "-R", "300", "-c", "4"]);
+    assert!(begun.elapsed() < Duration::from_secs(120), "ten minutes were asked for: {:?}", begun.elapsed());
+    fails_in_one_line(&output, 1, &["the server ended with exit status: 3 while it was measured"]);
+}
+
+#[test]
 fn a_soak_that_is_too_short_is_a_usage_error() {
     let output = run(&["soak", "-d", "300ms", "-c", "2", "--warmup", "100ms"]);
     fails_in_one_line(&output, 2, &["too few for a slope"]);
@@ -140,29 +155,30 @@ fn the_cost_of_middleware_is_a_ratio_with_an_interval() {
     if judging::cores() < 2 {
         return;
     }
-    let output = run(&[
-        "overhead",
-        "middleware",
-        "--layers",
-        "200",
-        "--pairs",
-        "3",
-        "-d",
-        "300ms",
-        "--output-format",
-        "json",
-    ]);
+    let base = ["overhead", "middleware", "--layers", "200", "--pairs", "3", "-d", "300ms"];
+    let as_json = [&base[..], &["--output-format", "json"]].concat();
+    let output = undisturbed(|| run(&as_json));
+    expect_exit(&output, 0, true);
     let result = json(&output);
-    assert_eq!(output.status.code(), Some(0), "{result}");
     let ratio = result["ratio"]["estimate"].as_f64().expect("a number");
     // Two hundred middleware in a row are no small thing, in any build.
     assert!((1.2..100.0).contains(&ratio), "{result}");
     assert_eq!(result["with"]["server_cpu_us"].as_array().map(Vec::len), Some(3));
-    let output =
-        run(&["overhead", "middleware", "--layers", "200", "--pairs", "3", "-d", "300ms", "--limit", "5%"]);
+    assert_eq!(result["valid"], output.status.code() == Some(0));
+    if is_debug() {
+        assert!(failed_checks(&result).contains(&"build".to_owned()), "{result}");
+    }
+    // A limit that is exceeded, or that three pairs do not decide, is neither where a check failed.
+    let output = undisturbed(|| run(&[&as_json[..], &["--limit", "5%"]].concat()));
+    let ratio = &json(&output)["ratio"];
+    let exceeded = ratio["lower"].as_f64().expect("a number") > 1.05;
+    expect_exit(&output, if exceeded { 99 } else { 98 }, true);
+    let output = run(&[&base[..], &["--limit", "5%"]].concat());
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(matches!(output.status.code(), Some(98 | 99)), "{text}");
     assert!(text.contains("CPU per request") && text.contains("each "), "{text}");
+    assert_eq!(text.starts_with("INVALID  200 middleware"), output.status.code() == Some(97), "{text}");
+    assert_eq!(text.contains("not judged: a check failed"), output.status.code() == Some(97), "{text}");
+    assert!(!is_debug() || text.contains("FAILED           build: "), "{text}");
 }
 
 #[test]
@@ -181,9 +197,9 @@ fn the_cost_of_tls_is_measured_with_and_without_handshakes() {
     }
     let ratio = |more: &[&str]| {
         let base = ["overhead", "tls", "--pairs", "2", "-d", "400ms", "--output-format", "json"];
-        let output = run(&[&base[..], more].concat());
+        let output = undisturbed(|| run(&[&base[..], more].concat()));
+        expect_exit(&output, 0, true);
         let result = json(&output);
-        assert_eq!(output.status.code(), Some(0), "{result}");
         assert_eq!(result["part"].as_str().map(|part| &part[..3]), Some("TLS"));
         result["ratio"]["estimate"].as_f64().expect("a number")
     };
@@ -194,8 +210,7 @@ fn the_cost_of_tls_is_measured_with_and_without_handshakes() {
 
 #[test]
 fn memory_is_not_read_over_tls() {
-    let command =
-        format!("{} serve --listen 127.0.0.1:{{port}} --tls-self-signed", env!("CARGO_BIN_EXE_covet-bench"));
+    let command = format!("{} serve --listen 127.0.0.1:{{port}} --tls-self-signed", program());
     let port = judging::nobody().port();
     let url = format!("https://127.0.0.1:{port}/plaintext");
     let output = run(&["memory", "--url", &url, "--server-cmd", &command, "-c", "5"]);

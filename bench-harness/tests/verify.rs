@@ -4,12 +4,17 @@ mod judging;
 mod server;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use judging::{BROKEN, OK, Scratch, cores, fails_in_one_line, json, nobody, run, service};
+use judging::{
+    BROKEN, MORTAL, OK, Scratch, cores, expect_exit, fails_in_one_line, is_debug, json, nobody, program, run,
+    service, undisturbed,
+};
 use server::Server;
 
 fn claim_file(name: &str) -> String {
@@ -27,19 +32,35 @@ fn changed(folder: &Scratch, name: &str, from: &str, to: &str) -> String {
     path.to_str().expect("UTF-8").to_owned()
 }
 
-/// `verify` of a claim with short runs and JSON on standard output.
+/// One measurement at a time: side by side they are each other's noise.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// `verify` of a claim with short runs and JSON on standard output, once the machine let it be.
+#[track_caller]
 fn verify(claim: &str, folder: &Scratch, more: &[&str]) -> Output {
     let base = ["verify", claim, "--short", "--out", folder.path(), "--output-format", "json"];
-    run(&[&base, more].concat())
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    undisturbed(|| run(&[&base, more].concat()))
 }
 
-/// Whether a verdict is the expected one; a debug build or a busy machine makes it INVALID, which no test can help.
+/// Whether a verdict is the expected one; see [`expect_exit`].
 #[track_caller]
 fn expect(output: &Output, status: i32, verdict: &str) {
     let report = json(output);
-    let (code, found) = (output.status.code(), report["overall"]["verdict"].as_str().expect("a verdict"));
-    let words = &report["overall"]["reason"];
-    assert!((code, found) == (Some(status), verdict) || (code, found) == (Some(97), "invalid"), "{words}");
+    let quantity = report["claim"]["quantity"].as_str().expect("a quantity");
+    expect_exit(output, status, matches!(quantity, "rate" | "latency"));
+    let found = report["overall"]["verdict"].as_str().expect("a verdict");
+    let expected = if output.status.code() == Some(97) { "invalid" } else { verdict };
+    assert_eq!(found, expected, "{}", report["overall"]["reason"]);
+    for layer in report["layers"].as_array().expect("layers") {
+        let judgement = &layer["judgement"];
+        let invalid = judgement["verdict"] == "invalid";
+        assert_eq!(invalid, layer["checks"].to_string().contains("\"failed\""), "{layer}");
+        assert!(
+            !invalid || judgement["probability"].is_null(),
+            "what is invalid has no probability: {layer}"
+        );
+    }
 }
 
 #[test]
@@ -54,6 +75,7 @@ fn the_memory_of_the_reference_service_keeps_what_the_audit_wants() {
     assert!((2e6..190e6).contains(&held), "{held}");
     assert_eq!(layer["runs"].as_array().map(Vec::len), Some(3));
     assert!(report["overall"]["probability"].as_f64().expect("a probability") > 0.99, "{report}");
+    assert_eq!(report["layers"][0]["judgement"]["probability"], report["overall"]["probability"]);
     let page = fs::read_dir(&folder.0).expect("the folder").flatten().find(|entry| entry.path().is_dir());
     let page = fs::read_to_string(page.expect("a report").path().join("report.html")).expect("a page");
     assert!(page.contains("at most 200 MB") && page.contains("CONFIRMED"), "{page}");
@@ -76,10 +98,10 @@ fn memory_beyond_the_limit_on_files_names_limit_and_remedy() {
     let claim = claim_file("memory-500mb.toml");
     let line = format!(
         "ulimit -n 512; exec {} verify {claim} --short --out {} --output-format json",
-        env!("CARGO_BIN_EXE_covet-bench"),
+        program(),
         folder.path()
     );
-    let output = std::process::Command::new("sh").args(["-c", &line]).output().expect("a shell");
+    let output = Command::new("sh").args(["-c", &line]).output().expect("a shell");
     expect(&output, 95, "not-reproducible-here");
     let reason = json(&output)["overall"]["reason"].as_str().expect("words").to_owned();
     for word in ["RLIMIT_NOFILE", "512", "ulimit -n 10064", "LimitNOFILE"] {
@@ -122,8 +144,16 @@ fn latency_is_judged_at_each_quantile_that_it_may_mean() {
     assert_eq!(layers.len(), 2);
     let value = |layer: usize| layers[layer]["figure"]["estimate"].as_f64().expect("seconds");
     assert!(value(0) < 0.030 && value(1) > 0.050, "p50 {} p99 {}", value(0), value(1));
-    assert!(layers[1]["probability"].is_null());
     expect(&output, 96, "mis-specified");
+    if !is_debug() {
+        let judgement = |layer: usize| &layers[layer]["judgement"];
+        assert_eq!(
+            (&judgement(0)["verdict"], &judgement(1)["verdict"]),
+            (&"confirmed".into(), &"refuted".into())
+        );
+        let probability = |layer: usize| judgement(layer)["probability"].as_f64().expect("a probability");
+        assert!(probability(0) > 0.975 && probability(1) < 0.025, "{} {}", probability(0), probability(1));
+    }
 }
 
 #[test]
@@ -145,7 +175,7 @@ fn a_rate_is_judged_on_a_server_that_runs_and_on_one_that_is_started() {
         layer["subject"].as_str().is_some_and(|text| text.contains(&format!("process {}", server.pid())))
     );
     assert!(layer["feasibility"]["traffic"]["response_bytes"].as_f64().is_some_and(|bytes| bytes > 50.0));
-    let command = format!("{} serve --listen 127.0.0.1:{{port}}", env!("CARGO_BIN_EXE_covet-bench"));
+    let command = format!("{} serve --listen 127.0.0.1:{{port}}", program());
     let output = verify(&claim, &folder, &["--server-cmd", &command, "--repeats", "2"]);
     expect(&output, 0, "confirmed");
 }
@@ -159,8 +189,7 @@ fn a_server_is_judged_over_tls() {
     let claim = claim_file("errors-1pct.toml");
     let port = nobody().port();
     let url = format!("https://127.0.0.1:{port}/plaintext");
-    let command =
-        format!("{} serve --listen 127.0.0.1:{{port}} --tls-self-signed", env!("CARGO_BIN_EXE_covet-bench"));
+    let command = format!("{} serve --listen 127.0.0.1:{{port}} --tls-self-signed", program());
     let output = verify(&claim, &folder, &["--url", &url, "--server-cmd", &command, "--insecure"]);
     expect(&output, 0, "confirmed");
     let conditions = json(&output)["layers"][0]["conditions"].to_string();
@@ -183,6 +212,69 @@ fn cores_that_a_claim_states_and_the_server_lacks_are_noted() {
     let notes = json(&output)["notes"].to_string();
     assert!(notes.contains("The claim is of 4096 core(s) of the server"), "{notes}");
     assert!(notes.contains("The claim is of HTTPS"), "{notes}");
+    assert_ne!(output.status.code(), Some(0), "what was not measured as claimed confirms nothing");
+}
+
+#[test]
+fn a_claim_that_was_taken_in_another_layer_is_mis_specified_whatever_is_measured() {
+    let folder = Scratch::new();
+    let slow = service(|_| {
+        thread::sleep(Duration::from_millis(20));
+        Some(OK.to_owned())
+    });
+    let claim = claim_file("covetpy.toml");
+    let base = ["verify", &claim, "--short", "--out", folder.path(), "--output-format", "json"];
+    let output = run(&[&base[..], &["--url", &format!("http://{slow}/"), "--repeats", "2"]].concat());
+    // No guard and no build changes that: the file alone decides it.
+    assert_eq!(output.status.code(), Some(96), "{output:?}");
+    let report = json(&output);
+    assert_eq!(report["overall"]["verdict"], "mis-specified");
+    let reason = report["overall"]["reason"].as_str().expect("words");
+    assert!(reason.starts_with("The figure counts route match in process but is read as HTTP"), "{reason}");
+}
+
+/// A server that has a core and uses it up: 2 ms of work for each answer, one after another.
+const BUSY: &str = r#"
+import socket, sys, time, selectors
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=512)
+waiting = selectors.DefaultSelector()
+waiting.register(listener, selectors.EVENT_READ)
+while True:
+    for key, _ in waiting.select():
+        if key.fileobj is listener:
+            waiting.register(listener.accept()[0], selectors.EVENT_READ)
+            continue
+        try: data = key.fileobj.recv(65536)
+        except OSError: data = b""
+        if not data:
+            waiting.unregister(key.fileobj); key.fileobj.close()
+            continue
+        for _ in range(data.count(b"\r\n\r\n")):
+            end = time.thread_time() + 0.002
+            while time.thread_time() < end: pass
+            key.fileobj.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+"#;
+
+#[test]
+fn a_rate_is_refuted_where_the_server_has_used_up_its_core() {
+    if cores() < 2 {
+        return;
+    }
+    let folder = Scratch::new();
+    let script = folder.0.join("busy.py");
+    fs::write(&script, BUSY).expect("the script is written");
+    // A rate that a server which does nothing would reach on any machine, and 2 ms of work would not.
+    let claim = changed(&folder, "rate-50k.toml", "value = 50000", "value = 5000");
+    let command = format!("python3 {} {{port}}", script.display());
+    let output = verify(&claim, &folder, &["--server-cmd", &command, "-d", "1s"]);
+    expect(&output, 99, "refuted");
+    let layer = &json(&output)["layers"][0];
+    let rate = layer["rate"]["estimate"].as_f64().expect("a rate");
+    assert!((50.0..505.0).contains(&rate), "{rate}");
+    if !is_debug() {
+        assert_eq!(layer["limit"], "subject", "{layer}");
+        assert!(layer["judgement"]["probability"].as_f64().expect("a probability") < 0.001, "{layer}");
+    }
 }
 
 #[test]
@@ -225,31 +317,35 @@ fn what_makes_no_sense_is_one_line() {
     fails_in_one_line(&run(&["memory", "-c", "0"]), 2, &["above zero"]);
 }
 
+/// A server that exits after so many answers, and its URL.
+fn mortal(folder: &Scratch, answers: u32) -> (std::process::Child, String) {
+    let script = folder.0.join("mortal.py");
+    fs::write(&script, MORTAL).expect("the script is written");
+    let mut child = Command::new("python3")
+        .arg(&script)
+        .args(["0", &answers.to_string()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python3 is there");
+    let mut line = String::new();
+    let stdout = child.stdout.take().expect("a pipe");
+    BufReader::new(stdout).read_line(&mut line).expect("it says where it listens");
+    (child, format!("http://127.0.0.1:{}/", line.trim()))
+}
+
 #[test]
 fn a_server_that_vanishes_is_said_to_have_gone() {
     if cores() < 2 {
         return;
     }
     let folder = Scratch::new();
-    let server = Server::start();
-    let url = format!("http://{}/plaintext", server.address);
+    let (mut server, url) = mortal(&folder, 300);
     let claim = claim_file("rate-50k.toml");
-    let ended = thread::spawn(move || {
-        thread::sleep(Duration::from_millis(1500));
-        drop(server);
-    });
-    let output = verify(&claim, &folder, &["--url", &url, "--repeats", "8", "-d", "1s"]);
-    ended.join().expect("the server was stopped");
+    let output =
+        run(&["verify", &claim, "--url", &url, "--repeats", "8", "-d", "1s", "--out", folder.path()]);
+    let status = server.wait().expect("it has ended");
+    assert_eq!(status.code(), Some(3), "it was loaded");
     fails_in_one_line(&output, 1, &["while it was measured"]);
-    let server = Server::start();
-    let url = format!("http://{}/plaintext", server.address);
-    let ended = thread::spawn(move || {
-        thread::sleep(Duration::from_millis(1500));
-        drop(server);
-    });
-    let output = run(&["soak", "--url", &url, "-d", "4s", "-c", "4"]);
-    ended.join().expect("the server was stopped");
-    fails_in_one_line(&output, 1, &["ended while it was measured"]);
 }
 
 #[test]

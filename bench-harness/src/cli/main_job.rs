@@ -4,17 +4,18 @@
 //! reference service and the generator on cores of their own, the depths in turns so that what changes on the
 //! machine changes for all of them; and then latency at half the measured rate. `verify` does the same with any server.
 
-mod checks;
+pub(super) mod checks;
 pub(super) mod http;
 mod job;
 pub(super) mod layout;
+mod meter;
 mod pace;
 mod quantities;
 mod results;
 mod route_match;
 
 use std::env;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -22,7 +23,7 @@ use clap::Args;
 use covet_runtime::DriverKind;
 
 use super::exit::{Advise, Exit};
-use super::run::OutputFormat;
+use super::run::{OutputFormat, write_out};
 use super::subject_args::{Chosen, SubjectArgs};
 use crate::experiment::Subject;
 use crate::load::TlsOptions;
@@ -148,25 +149,27 @@ fn judge_and_report(order: Order, out: &Path, format: OutputFormat) -> anyhow::R
     // Before anything is measured, so that no half minute is lost to a missing permission.
     std::fs::create_dir_all(out).advise(what(), REMEDY)?;
     let (report, complete) = measure(order)?;
-    let folder = report::write::write(&report, out, SystemTime::now()).advise(what(), REMEDY)?;
-    let mut stdout = io::stdout().lock();
-    // Who reads the output may have had enough; the report on disk does not depend on it.
-    let _ = match format {
+    let written = report::write::write(&report, out, SystemTime::now());
+    // The result is printed whatever became of the folder: a disk that is full does not lose it.
+    write_out(&match format {
         OutputFormat::Json => {
             let json =
                 serde_json::to_string_pretty(&report).advise("the report has no JSON form", "Report it")?;
-            writeln!(stdout, "{json}")
+            format!("{json}\n")
         }
         OutputFormat::Text => {
             let text = report::text::render(&report, width());
-            writeln!(
-                stdout,
-                "{text}\nReport   {}\nData     {}",
-                folder.join("report.html").display(),
-                folder.join("report.json").display()
-            )
+            match &written {
+                Ok(folder) => format!(
+                    "{text}\nReport   {}\nData     {}\n",
+                    folder.join("report.html").display(),
+                    folder.join("report.json").display()
+                ),
+                Err(_) => format!("{text}\n"),
+            }
         }
-    };
+    })?;
+    written.advise(what(), "The result is printed; make room, or choose another directory with --out")?;
     Ok(Outcome { verdict: report.overall.verdict, complete })
 }
 

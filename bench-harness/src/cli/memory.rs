@@ -9,7 +9,7 @@ use super::exit::{Advice, Exit};
 use super::run::{OutputFormat, write_out};
 use super::subject_args::SubjectArgs;
 use super::values;
-use crate::experiment::memory::{self, Memory};
+use crate::experiment::memory::{self, Memory, SHARED_OFTEN};
 use crate::stats::{Interval, LEVEL};
 use crate::verdict::quantity::bytes;
 
@@ -107,12 +107,30 @@ fn text(what: &str, restarted: bool, runs: &[Memory], interval: Option<&Interval
             if restarted { "each of a new process" } else { "all of one process" }
         );
     }
+    if !runs.iter().all(|run| run.shared_pages_once) {
+        let _ = writeln!(text, "  note: {SHARED_OFTEN}");
+    }
     text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_upper_bound_is_said_to_be_one() {
+        let run = Memory {
+            connections: 10,
+            before: 1_000_000,
+            with_connections: 2_000_000,
+            after: 1_000_000,
+            shared_pages_once: true,
+        };
+        let said = text("a server", true, &[run], None);
+        assert!(said.contains("100 kB a connection") && !said.contains("note:"), "{said}");
+        let said = text("a server", true, &[run, Memory { shared_pages_once: false, ..run }], None);
+        assert!(said.ends_with("smaps_rollup): the memory is an upper bound\n"), "{said}");
+    }
 
     #[test]
     fn connections_are_whole_and_some() {

@@ -8,13 +8,16 @@ use serde_json::{Value, json};
 
 use super::ab::share;
 use super::exit::{Advice, Exit};
-use super::main_job::http::{Rig, Shape, Target};
+use super::main_job::checks::{guards, optimised, quiet};
+use super::main_job::http::{Measured, Rig, Shape, Target};
 use super::main_job::layout::Layout;
 use super::run::{OutputFormat, write_out};
 use super::values;
 use crate::experiment::{Subject, ab};
 use crate::load::TlsOptions;
+use crate::record::RunRecord;
 use crate::report::quantity::{percent, three_digits};
+use crate::report::{Check, Outcome};
 use crate::stats::ratio::LogRatio;
 use crate::stats::spread::median;
 use crate::stats::{Interval, LEVEL};
@@ -58,7 +61,8 @@ pub struct OverheadArgs {
     /// Do not resume the TLS sessions of earlier connections
     #[arg(long)]
     pub no_resume: bool,
-    /// The cost that is allowed, such as 20%: above it the exit status is 99, and 98 where that is undecided
+    /// The cost that is allowed, such as 20%: above it the exit status is 99, and 98 where that is undecided; 97 where a
+    /// check failed, with or without a limit
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub limit: Option<f64>,
     /// What the order of the runs begins with
@@ -70,6 +74,8 @@ pub struct OverheadArgs {
 }
 
 /// Measures the reference service with and without the part in interleaved pairs, and prints the ratio.
+///
+/// Exits as a verdict does: with [`Exit::Invalid`] where a check failed, whatever the ratio.
 ///
 /// # Errors
 /// When there is no such scenario yet, the machine has one core only, or a server does not start or answer.
@@ -99,8 +105,8 @@ pub fn overhead(args: OverheadArgs) -> anyhow::Result<Exit> {
     // The certificate is of the service's own making, and nobody is to be convinced by it.
     let tls = TlsOptions { verify: false, resume: !args.no_resume, ..TlsOptions::default() };
     let start = |subject: Subject| Rig::start(&subject, &layout, connections, WARMUP, &tls);
-    let mut plain = Side { rig: start(subject(Vec::new()))?, cpu_us: Vec::new(), rates: Vec::new() };
-    let mut with = Side { rig: start(subject(arguments))?, cpu_us: Vec::new(), rates: Vec::new() };
+    let mut plain = Side { rig: start(subject(Vec::new()))?, cpu_us: Vec::new(), runs: Vec::new() };
+    let mut with = Side { rig: start(subject(arguments))?, cpu_us: Vec::new(), runs: Vec::new() };
     let shape = Shape {
         requests_per_connection: args.requests_per_connection,
         ..Shape::closed(usize::from(args.pipeline), args.duration)
@@ -109,19 +115,27 @@ pub fn overhead(args: OverheadArgs) -> anyhow::Result<Exit> {
         if is_plain { plain.run(shape)? } else { with.run(shape)? }
     }
     let ratio = LogRatio::paired(&with.cpu_us, &plain.cpu_us).and_then(|ratio| ratio.interval(LEVEL))?;
-    let result = Outcome { args: &args, connections, plain: &plain, with: &with, ratio };
+    let checks = checks(&plain, &with);
+    let result = Overhead { args: &args, connections, plain: &plain, with: &with, ratio, checks };
     write_out(&match args.output_format {
         OutputFormat::Text => result.text(),
         OutputFormat::Json => format!("{:#}\n", result.json()),
     })?;
+    let exit = result.exit();
     for side in [plain, with] {
         side.rig.stop()?;
     }
-    Ok(match args.limit.map(|limit| 1.0 + limit) {
-        Some(limit) if ratio.lower > limit => Exit::Refuted,
-        Some(limit) if ratio.upper > limit => Exit::Inconclusive,
-        _ => Exit::Success,
-    })
+    Ok(exit)
+}
+
+/// What every measurement must pass, over the runs of both sides.
+fn checks(plain: &Side, with: &Side) -> Vec<Check> {
+    let runs = || plain.runs.iter().chain(&with.runs);
+    let records: Vec<&RunRecord> = runs().map(|run| &run.record).collect();
+    let mut checks = guards(&records);
+    checks.extend(quiet(runs()));
+    checks.push(optimised());
+    checks
 }
 
 fn not_yet(what: &str, why: &str) -> anyhow::Error {
@@ -136,7 +150,7 @@ fn not_yet(what: &str, why: &str) -> anyhow::Error {
 struct Side {
     rig: Rig,
     cpu_us: Vec<f64>,
-    rates: Vec<f64>,
+    runs: Vec<Measured>,
 }
 
 impl Side {
@@ -158,20 +172,40 @@ impl Side {
             Advice::error(Exit::Runtime, "the CPU time of the server is not known", remedy)
         })?;
         self.cpu_us.push(cpu.as_secs_f64() * 1e6);
-        self.rates.push(measured.record.rate());
+        self.runs.push(measured);
         Ok(())
     }
 }
 
-struct Outcome<'a> {
+/// What came of the pairs.
+struct Overhead<'a> {
     args: &'a OverheadArgs,
     connections: usize,
     plain: &'a Side,
     with: &'a Side,
     ratio: Interval,
+    checks: Vec<Check>,
 }
 
-impl Outcome<'_> {
+impl Overhead<'_> {
+    fn failed(&self) -> impl Iterator<Item = &Check> {
+        self.checks.iter().filter(|check| check.outcome == Outcome::Failed)
+    }
+
+    /// The word for the limit where there is one, and the exit status.
+    fn judged(&self) -> (&'static str, Exit) {
+        match self.args.limit.map(|limit| 1.0 + limit) {
+            _ if self.failed().next().is_some() => ("not judged: a check failed", Exit::Invalid),
+            Some(limit) if self.ratio.lower > limit => ("exceeded", Exit::Refuted),
+            Some(limit) if self.ratio.upper > limit => ("undecided", Exit::Inconclusive),
+            _ => ("kept", Exit::Success),
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        self.judged().1
+    }
+
     fn what(&self) -> String {
         match self.args.part {
             Part::Middleware => format!("{} middleware", self.args.layers),
@@ -183,14 +217,14 @@ impl Outcome<'_> {
 
     fn text(&self) -> String {
         let (ratio, middle) = (self.ratio, |values: &[f64]| median(values).unwrap_or(0.0));
-        let build = if cfg!(debug_assertions) { "  (a debug build says nothing about speed)" } else { "" };
+        let validity = if self.failed().next().is_some() { "INVALID  " } else { "" };
         let each = self
             .args
             .requests_per_connection
             .map_or(String::new(), |count| format!(" opened anew after {count} request(s)"));
         let mut text = format!(
-            "{} on the reference service, GET /plaintext, {} connections{each}, depth {}, {} pairs of {:?}, \
-             interleaved{build}\n",
+            "{validity}{} on the reference service, GET /plaintext, {} connections{each}, depth {}, {} pairs of {:?}, \
+             interleaved\n",
             self.what(),
             self.connections,
             self.args.pipeline,
@@ -212,27 +246,29 @@ impl Outcome<'_> {
             let _ = writeln!(text, "  each             {} ns", three_digits(each));
         }
         if let Some(limit) = self.args.limit {
-            let word = match 1.0 + limit {
-                limit if ratio.lower > limit => "exceeded",
-                limit if ratio.upper > limit => "undecided",
-                _ => "kept",
-            };
-            let _ = writeln!(text, "  limit            {} more: {word}", percent(limit));
+            let _ = writeln!(text, "  limit            {} more: {}", percent(limit), self.judged().0);
+        }
+        for check in self.failed() {
+            let _ = writeln!(text, "  FAILED           {}: {}", check.name, check.detail);
         }
         text
     }
 
     fn json(&self) -> Value {
-        let side = |side: &Side| json!({ "server_cpu_us": side.cpu_us, "rates": side.rates });
+        let side = |side: &Side| {
+            let rates: Vec<f64> = side.runs.iter().map(|run| run.record.rate()).collect();
+            json!({ "server_cpu_us": side.cpu_us, "rates": rates })
+        };
         json!({
             "schema": "covet-bench.overhead/1",
             "part": self.what(),
-            "release_build": !cfg!(debug_assertions),
+            "valid": self.failed().next().is_none(),
             "connections": self.connections,
             "pipeline": self.args.pipeline,
             "requests_per_connection": self.args.requests_per_connection,
             "ratio": self.ratio,
             "limit": self.args.limit,
+            "checks": self.checks,
             "without": side(self.plain),
             "with": side(self.with),
         })

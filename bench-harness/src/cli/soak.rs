@@ -11,7 +11,8 @@ use super::memory::unseen;
 use super::run::{OutputFormat, explain, write_out};
 use super::subject_args::SubjectArgs;
 use super::values;
-use crate::experiment::soak::{self, FEWEST, Finding, Growth, Soak};
+use crate::experiment::memory::SHARED_OFTEN;
+use crate::experiment::soak::{self, FEWEST, Finding, Growth, Soak, SoakError};
 use crate::load::{LoadPlan, NoProgress, allowed_cpus};
 use crate::record::LoopModel;
 use crate::report::quantity::{grouped, time};
@@ -102,7 +103,10 @@ pub fn soak(args: SoakArgs) -> anyhow::Result<Exit> {
     if soaked.is_err() {
         standing.check()?;
     }
-    let soaked = soaked.map_err(|error| explain(error.into()))?;
+    let soaked = soaked.map_err(|error| match error {
+        SoakError::Load(error) => explain(error.into()),
+        other => other.into(),
+    })?;
     if let Some(after) = soaked.lost {
         standing.check()?;
         let what = format!("the server, process {pid}, could not be watched any more after {}", time(after));
@@ -138,6 +142,7 @@ pub fn soak(args: SoakArgs) -> anyhow::Result<Exit> {
                 "memory": memory,
                 "descriptors": descriptors,
                 "period_s": soaked.period.as_secs_f64(),
+                "shared_pages_once": soaked.shared_pages_once,
                 "readings": soaked.readings,
                 "run": soaked.record.to_json(),
             })
@@ -197,6 +202,9 @@ fn text(what: &str, soaked: &Soak, memory: &Growth, descriptors: Option<&Growth>
         soaked.settled().len(),
         time(soaked.period)
     );
+    if !soaked.shared_pages_once {
+        let _ = writeln!(text, "  note: {SHARED_OFTEN}");
+    }
     if worst(memory, descriptors) == Finding::Undecided {
         text.push_str("  undecided: the interval holds the limit; a longer soak makes it narrower\n");
     }

@@ -1,16 +1,16 @@
 //! Memory of a server with connections open, each of which has made a request.
 
+use std::cell::Cell;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use thiserror::Error;
 
-use crate::load::TargetUrl;
-use crate::target::accounting;
+use crate::load::{self, TargetUrl};
+use crate::target::accounting::{self, Resident};
 
 /// How long a connection and its answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -35,7 +35,13 @@ pub struct Memory {
     pub with_connections: u64,
     /// After they were closed.
     pub after: u64,
+    /// Whether pages that the server's processes share are in these once; else they are upper bounds.
+    pub shared_pages_once: bool,
 }
+
+/// What is to be said of memory in which shared pages count more than once.
+pub const SHARED_OFTEN: &str = "pages that the server's processes share count once for each of them, since the kernel \
+    does not tell their shares (/proc/PID/smaps_rollup): the memory is an upper bound";
 
 impl Memory {
     /// What a connection costs: the growth over the connections.
@@ -156,7 +162,12 @@ pub fn measure(url: &TargetUrl, pid: u32, connections: usize) -> Result<Memory, 
     let request = format!("GET {} HTTP/1.1\r\nHost: {}\r\n\r\n", url.target(), url.host_field());
     // What a server sets up for its first request is not a cost of the connections.
     drop(open(address, request.as_bytes(), 1, &failed)?);
-    let resident = || accounting::resident(pid).map_err(MemoryError::NoProcess);
+    let shared_pages_once = Cell::new(true);
+    let resident = || {
+        let Resident { bytes, shared_once } = accounting::resident(pid).map_err(MemoryError::NoProcess)?;
+        shared_pages_once.set(shared_pages_once.get() && shared_once);
+        Ok(bytes)
+    };
     let before = at_rest(resident)?;
     let mut held: Vec<TcpStream> = Vec::with_capacity(connections);
     while held.len() < connections {
@@ -176,7 +187,8 @@ pub fn measure(url: &TargetUrl, pid: u32, connections: usize) -> Result<Memory, 
     }
     drop(held);
     let after = at_rest(resident)?;
-    Ok(Memory { connections, before, with_connections, after })
+    let shared_pages_once = shared_pages_once.get();
+    Ok(Memory { connections, before, with_connections, after, shared_pages_once })
 }
 
 /// Whether the other side has neither closed the connection nor sent anything on it.
@@ -290,7 +302,7 @@ fn diagnose(pid: u32, number: usize, connections: usize, what: String, source: i
     let errno = |error: rustix::io::Errno| Some(error.raw_os_error());
     match source.raw_os_error() {
         code if code == errno(rustix::io::Errno::MFILE) => {
-            return open_files(Whose::Ours, getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX));
+            return open_files(Whose::Ours, load::open_files_limit());
         }
         code if code == errno(rustix::io::Errno::ADDRNOTAVAIL) => {
             return MemoryError::LocalPorts { number, connections };
@@ -308,19 +320,6 @@ fn diagnose(pid: u32, number: usize, connections: usize, what: String, source: i
 /// Raises our own soft limit on open files as far as the connections need.
 fn allow_open_files(connections: usize) -> Result<(), MemoryError> {
     let needed = connections as u64 + OTHER_DESCRIPTORS;
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current.is_none_or(|current| current >= needed) {
-        return Ok(());
-    }
-    let too_low = |limit: Option<u64>| MemoryError::OpenFiles {
-        whose: Whose::Ours,
-        connections,
-        needed,
-        limit: limit.unwrap_or(u64::MAX),
-    };
-    if limit.maximum.is_some_and(|maximum| maximum < needed) {
-        return Err(too_low(limit.maximum));
-    }
-    setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum: limit.maximum })
-        .map_err(|_| too_low(limit.current))
+    let too_low = |limit| MemoryError::OpenFiles { whose: Whose::Ours, connections, needed, limit };
+    load::allow_open_files(needed).map_err(too_low)
 }

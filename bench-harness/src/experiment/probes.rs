@@ -6,13 +6,11 @@ use covet_runtime::CoreSet;
 
 use crate::load::{self, Extent, LoadPlan, NoProgress, Reach, TlsOptions, allowed_cpus};
 use crate::record::{Doubling, LoopModel, RunRecord};
-use crate::target::null::{self, NullOptions};
+use crate::target::null::{self, LONGEST_BODY, NullOptions};
 use crate::target::null_secure;
 
 const LENGTH: Duration = Duration::from_secs(1);
 const WARMUP: Duration = Duration::from_millis(300);
-/// Bodies of the null responder are no longer than this.
-const LONGEST_BODY: u64 = 256 * 1024;
 
 /// Measures the ceiling and the doubling probe of a run that was just made, and adds them to its record.
 ///

@@ -8,12 +8,13 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use thiserror::Error;
 
 use crate::load::{self, LoadError, LoadPlan, Progress};
 use crate::record::{CoreInterval, Interval, RunRecord};
 use crate::stats::LEVEL;
 use crate::stats::trend::Slope;
-use crate::target::accounting;
+use crate::target::accounting::{self, Resident};
 
 /// Readings over the whole load; more would only depend on each other.
 const READINGS: u32 = 400;
@@ -111,6 +112,22 @@ pub struct Soak {
     pub period: Duration,
     /// When the process was found to have ended, from the opening of the window, where it did before the load.
     pub lost: Option<Duration>,
+    /// Whether pages that the server's processes share are in the readings once.
+    pub shared_pages_once: bool,
+}
+
+/// Why there is no soak.
+#[derive(Debug, Error)]
+pub enum SoakError {
+    /// The load did not begin.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The thread that reads what the server has could not be started.
+    #[error("the server's memory cannot be read beside the load: no thread for it")]
+    Thread(#[source] io::Error),
+    /// The thread that reads what the server has panicked.
+    #[error("the readings of the server's memory broke off: {0}")]
+    Panicked(String),
 }
 
 impl Soak {
@@ -137,14 +154,14 @@ impl Soak {
 /// Loads a server and reads what process `pid` and its descendants have, from the opening of the window to its end.
 ///
 /// # Errors
-/// When the load does not begin.
-pub fn soak(plan: &LoadPlan, pid: u32, progress: &dyn Progress) -> Result<Soak, LoadError> {
+/// When the load does not begin, or the readings break off for another reason than the end of the server.
+pub fn soak(plan: &LoadPlan, pid: u32, progress: &dyn Progress) -> Result<Soak, SoakError> {
     let length = plan.extent.duration.unwrap_or(Duration::from_secs(10));
     let period = (length / READINGS).max(SHORTEST_PERIOD);
     let watch = Watch { progress, pid, warmup: plan.warmup, period, watcher: RefCell::new(None) };
     let record = load::run(plan, &watch)?;
-    let (readings, lost) = watch.finish();
-    Ok(Soak { record, readings, period, lost })
+    let Readings { readings, lost, shared_pages_once } = watch.finish()?;
+    Ok(Soak { record, readings, period, lost, shared_pages_once })
 }
 
 /// Starts the readings with the load.
@@ -153,41 +170,62 @@ struct Watch<'a> {
     pid: u32,
     warmup: Duration,
     period: Duration,
-    watcher: RefCell<Option<Watcher>>,
+    watcher: RefCell<Option<io::Result<Watcher>>>,
 }
 
 /// Reads until it is told to stop, or the process is gone.
 struct Watcher {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<(Vec<Reading>, Option<Duration>)>,
+    thread: JoinHandle<Readings>,
+}
+
+/// What was read.
+struct Readings {
+    readings: Vec<Reading>,
+    lost: Option<Duration>,
+    shared_pages_once: bool,
 }
 
 impl Watcher {
+    fn start(body: impl FnOnce(&AtomicBool) -> Readings + Send + 'static) -> io::Result<Watcher> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let thread = thread::Builder::new().name("soak".to_owned()).spawn(move || body(&stopped))?;
+        Ok(Watcher { stop, thread })
+    }
+
     fn stop(&self) {
         self.stop.store(true, Ordering::Release);
         self.thread.thread().unpark();
     }
+
+    fn finish(self) -> Result<Readings, SoakError> {
+        self.stop();
+        self.thread.join().map_err(|panic| {
+            let words = panic.downcast_ref::<String>().map(String::as_str);
+            let words = words.or_else(|| panic.downcast_ref::<&str>().copied());
+            SoakError::Panicked(words.unwrap_or("a panic without words").to_owned())
+        })
+    }
 }
 
 impl Watch<'_> {
-    fn finish(self) -> (Vec<Reading>, Option<Duration>) {
-        let Some(watcher) = self.watcher.into_inner() else { return (Vec::new(), None) };
-        watcher.stop();
-        watcher.thread.join().unwrap_or_default()
+    fn finish(self) -> Result<Readings, SoakError> {
+        match self.watcher.into_inner() {
+            Some(watcher) => watcher.map_err(SoakError::Thread)?.finish(),
+            // The load did not come as far as its window, and has said why.
+            None => Ok(Readings { readings: Vec::new(), lost: None, shared_pages_once: true }),
+        }
     }
 }
 
 impl Progress for Watch<'_> {
     fn started(&self, plan: &LoadPlan) {
         self.progress.started(plan);
-        let stop = Arc::new(AtomicBool::new(false));
-        let (stopped, pid, period) = (stop.clone(), self.pid, self.period);
+        let (pid, period) = (self.pid, self.period);
         let opens = Instant::now() + self.warmup;
-        let body = move || watch(pid, opens, period, &stopped);
-        // Without the thread there are no readings, and the soak says so.
-        if let Ok(thread) = thread::Builder::new().name("soak".to_owned()).spawn(body) {
-            *self.watcher.borrow_mut() = Some(Watcher { stop, thread });
-        }
+        let watcher = Watcher::start(move |stop| watch(pid, opens, period, stop));
+        *self.watcher.borrow_mut() = Some(watcher);
     }
 
     fn opens(&self, at: Instant) {
@@ -203,49 +241,53 @@ impl Progress for Watch<'_> {
     }
 
     fn ends(&self) -> Option<String> {
-        // Before it is told to stop, the thread ends only with the process.
-        let lost = self.watcher.borrow().as_ref().is_some_and(|watcher| watcher.thread.is_finished());
-        if lost { Some("the server's process has ended".to_owned()) } else { self.progress.ends() }
+        // Before it is told to stop, the thread ends with the process, or for want of a thread or by a panic.
+        let watching = |watcher: &io::Result<Watcher>| {
+            watcher.as_ref().is_ok_and(|watcher| !watcher.thread.is_finished())
+        };
+        let ended = self.watcher.borrow().as_ref().is_some_and(|watcher| !watching(watcher));
+        if ended { Some("the server can no longer be watched".to_owned()) } else { self.progress.ends() }
     }
 
     fn finished(&self) {
         // The connections are closed after this: what follows is no reading under load.
-        if let Some(watcher) = &*self.watcher.borrow() {
+        if let Some(Ok(watcher)) = &*self.watcher.borrow() {
             watcher.stop();
         }
         self.progress.finished();
     }
 }
 
-fn watch(pid: u32, opens: Instant, period: Duration, stop: &AtomicBool) -> (Vec<Reading>, Option<Duration>) {
-    let mut readings = Vec::new();
+fn watch(pid: u32, opens: Instant, period: Duration, stop: &AtomicBool) -> Readings {
+    let mut read_so_far = Readings { readings: Vec::new(), lost: None, shared_pages_once: true };
     let mut due = opens;
     loop {
         while !stop.load(Ordering::Acquire) && Instant::now() < due {
             thread::park_timeout(due.saturating_duration_since(Instant::now()));
         }
         if stop.load(Ordering::Acquire) {
-            return (readings, None);
+            return read_so_far;
         }
         match read(pid, opens) {
-            Ok(reading) => readings.push(reading),
-            Err(_) => return (readings, Some(opens.elapsed())),
+            Ok((reading, shared_once)) => {
+                read_so_far.readings.push(reading);
+                read_so_far.shared_pages_once &= shared_once;
+            }
+            Err(_) => return Readings { lost: Some(opens.elapsed()), ..read_so_far },
         }
         due += period;
     }
 }
 
-fn read(pid: u32, opens: Instant) -> io::Result<Reading> {
-    let resident = accounting::resident(pid)?;
+/// A reading, and whether shared pages are in it once.
+fn read(pid: u32, opens: Instant) -> io::Result<(Reading, bool)> {
+    let Resident { bytes: resident, shared_once } = accounting::resident(pid)?;
     // A process that has ended and is not yet waited for has no memory, and that is no reading either.
     if resident == 0 {
         return Err(io::ErrorKind::NotFound.into());
     }
-    Ok(Reading {
-        at_s: opens.elapsed().as_secs_f64(),
-        resident,
-        descriptors: accounting::descriptors(pid).ok(),
-    })
+    let descriptors = accounting::descriptors(pid).ok();
+    Ok((Reading { at_s: opens.elapsed().as_secs_f64(), resident, descriptors }, shared_once))
 }
 
 #[cfg(test)]
@@ -293,6 +335,46 @@ mod tests {
         assert!(leak <= 4 && none > 150, "{leak} leaks and {none} none");
         let [leak, _, undecided] = findings(0.0, 0.1 * MIB);
         assert!(leak <= 14 && undecided > 100, "{leak} leaks, {undecided} undecided");
+    }
+
+    fn watched(body: impl FnOnce(&AtomicBool) -> Readings + Send + 'static) -> Watch<'static> {
+        let watcher = RefCell::new(Some(Watcher::start(body)));
+        Watch {
+            progress: &load::NoProgress,
+            pid: 1,
+            warmup: Duration::ZERO,
+            period: SHORTEST_PERIOD,
+            watcher,
+        }
+    }
+
+    #[test]
+    fn a_panic_of_the_readings_ends_the_load_and_is_told() {
+        let watch = watched(|_| panic!("no such field: {}", 7));
+        let end = Instant::now() + Duration::from_secs(30);
+        while watch.ends().is_none() && Instant::now() < end {
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert!(watch.ends().is_some());
+        let error = watch.finish().err().expect("a panic is no reading");
+        assert_eq!(error.to_string(), "the readings of the server's memory broke off: no such field: 7");
+    }
+
+    #[test]
+    fn readings_end_with_the_process_that_they_are_of() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let (pid, opens) = (child.id(), Instant::now());
+        let watch = watched(move |stop| super::watch(pid, opens, Duration::from_millis(5), stop));
+        thread::sleep(Duration::from_millis(50));
+        assert_eq!(watch.ends(), None, "it runs still");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let end = Instant::now() + Duration::from_secs(30);
+        while watch.ends().is_none() && Instant::now() < end {
+            thread::sleep(Duration::from_millis(5));
+        }
+        let readings = watch.finish().unwrap();
+        assert!(readings.lost.is_some() && !readings.readings.is_empty() && readings.shared_pages_once);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use super::ServerCommand;
+use super::{ServerCommand, link};
 use crate::load::{LoadPlan, TargetUrl, format_cpus, parse_cpus};
 use crate::target::accounting;
 use crate::target::child::Child;
@@ -83,6 +83,16 @@ impl Subject {
             Subject::Reference { .. } | Subject::Running { pid: Some(_), .. } => true,
             Subject::Command { .. } => true,
             Subject::Running { url, pid: None } => url.resolve().is_ok_and(ours),
+        }
+    }
+
+    /// Bits per second of the link to it, where it is on another machine and the kernel knows.
+    pub fn link(&self) -> Option<f64> {
+        match self {
+            Subject::Running { url, .. } if !self.is_local() => {
+                link::speed_to(url.resolve().ok()?.first()?.ip())
+            }
+            _ => None,
         }
     }
 
@@ -249,5 +259,33 @@ impl Standing {
             child.stop(STOP_PATIENCE)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(address: SocketAddr) -> Subject {
+        let url = TargetUrl::parse(&format!("http://{address}/")).unwrap();
+        Subject::Running { url, pid: None }
+    }
+
+    #[test]
+    fn an_address_of_this_machine_has_no_link_whatever_its_interface() {
+        // No datagram is sent: the kernel only says from where it would be.
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        let own = match socket.connect("192.0.2.1:9").and_then(|()| socket.local_addr()) {
+            Ok(own) => own,
+            // Without a way out, every address of this machine is of the loopback interface.
+            Err(_) => SocketAddr::from(([127, 0, 0, 2], 1)),
+        };
+        for address in [own, SocketAddr::from(([127, 0, 0, 1], 1)), "[::1]:1".parse().unwrap()] {
+            assert!(at(address).is_local(), "{address}");
+            assert_eq!(at(address).link(), None, "{address}");
+        }
+        let away = SocketAddr::from(([192, 0, 2, 1], 9));
+        assert!(!at(away).is_local());
+        assert_eq!(at(away).link(), link::speed_to(away.ip()));
     }
 }

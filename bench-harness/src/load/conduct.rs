@@ -9,12 +9,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use covet_runtime::{CoreSet, Runtime};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::canary::Canary;
 use super::generator::generate;
 use super::job::{Event, Job};
 use super::observer::Observer;
+use super::open_files;
 use super::settling::Settling;
 use super::tls::Security;
 use super::traffic::Traffic;
@@ -262,19 +262,6 @@ pub(super) fn choose_endpoint(plan: &LoadPlan) -> Result<Endpoint, LoadError> {
 fn allow_open_files(plan: &LoadPlan) -> Result<(), LoadError> {
     let needed =
         plan.connections as u64 + plan.cpus.len() as u64 * DESCRIPTORS_PER_CORE + DESCRIPTORS_OF_PROCESS;
-    let limit = getrlimit(Resource::Nofile);
-    // No limit at all is `None`.
-    if limit.current.is_none_or(|current| current >= needed) {
-        return Ok(());
-    }
-    let too_low = |limit: Option<u64>| LoadError::OpenFiles {
-        connections: plan.connections,
-        needed,
-        limit: limit.unwrap_or(u64::MAX),
-    };
-    if limit.maximum.is_some_and(|maximum| maximum < needed) {
-        return Err(too_low(limit.maximum));
-    }
-    setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum: limit.maximum })
-        .map_err(|_| too_low(limit.current))
+    let too_low = |limit| LoadError::OpenFiles { connections: plan.connections, needed, limit };
+    open_files::allow_open_files(needed).map_err(too_low)
 }

@@ -56,7 +56,7 @@ fn layer(claim: &Claim, reading: Reading, rates: &[f64]) -> LayerResult {
         reading,
         figure: rate,
         runs: rates.to_vec(),
-        holds: rate.map(|rate| rate.probability_at_least(claim.threshold())),
+        holds: rate.and_then(|rate| rate.probability_at_least(claim.threshold())),
         failed_guards: Vec::new(),
         limit: Limit::Subject,
         feasibility,

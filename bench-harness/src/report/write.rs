@@ -11,7 +11,7 @@ use super::{Report, html};
 
 /// Why a report could not be written.
 #[derive(Debug, Error)]
-#[error("{path} cannot be created")]
+#[error("{path} cannot be written")]
 pub struct WriteError {
     path: String,
     source: io::Error,
@@ -20,14 +20,21 @@ pub struct WriteError {
 /// Writes `report.html` and `report.json` into a new folder of `parent` named after the time, and returns it.
 ///
 /// # Errors
-/// When the folder or a file cannot be created or written.
+/// When the folder or a file cannot be created or written; nothing of it is left then.
 pub fn write(report: &Report, parent: &Path, now: SystemTime) -> Result<PathBuf, WriteError> {
     let folder = new_folder(parent, now)?;
     let json =
         serde_json::to_string_pretty(report).expect("a report has string keys and finite nesting only");
-    create(&folder.join("report.json"), json.as_bytes())?;
-    create(&folder.join("report.html"), html::page(report).as_bytes())?;
-    Ok(folder)
+    let files = [("report.json", json), ("report.html", html::page(report))];
+    let written = files.iter().try_for_each(|(name, text)| create(&folder.join(name), text.as_bytes()));
+    match written {
+        Ok(()) => Ok(folder),
+        Err(error) => {
+            // Half a report would be taken for a whole one; where it cannot be removed, it stays.
+            let _ = fs::remove_dir_all(&folder);
+            Err(error)
+        }
+    }
 }
 
 fn new_folder(parent: &Path, now: SystemTime) -> Result<PathBuf, WriteError> {
@@ -121,6 +128,6 @@ mod tests {
         fs::remove_dir_all(&parent).unwrap();
         assert_ne!(first, second);
         assert_eq!(kept, b"{}");
-        assert!(again.to_string().ends_with("report.json cannot be created"));
+        assert!(again.to_string().ends_with("report.json cannot be written"));
     }
 }

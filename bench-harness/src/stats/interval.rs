@@ -60,27 +60,29 @@ impl Interval {
         }
     }
 
-    /// The probability that the quantity is at least `value`, after the runs and with no opinion before them.
+    /// The probability that the quantity is at least `value`, after the runs and with no opinion before them; `None`
+    /// after fewer than two, which say nothing of their spread.
     ///
     /// It is the posterior of the mean of the logarithms under the prior `1/s`: Student's t about the estimate, with
     /// the standard error and the degrees of freedom of the interval itself, which is therefore the credible one too.
-    /// Runs without any spread leave no doubt.
+    /// Runs without any spread leave no doubt, and neither does a value that nothing positive is below. It is that of
+    /// [`Interval::of_runs`] only: the degrees of freedom of others are not in the interval.
     ///
     /// Source: Gelman et al., "Bayesian Data Analysis", 3rd edition, section 3.2.
-    pub fn probability_at_least(&self, value: f64) -> f64 {
-        if value <= 0.0 || self.runs < 2 {
-            return if value <= self.estimate { 1.0 } else { 0.0 };
+    pub fn probability_at_least(&self, value: f64) -> Option<f64> {
+        let degrees = self.runs.checked_sub(1).filter(|degrees| *degrees > 0)?;
+        if value <= 0.0 {
+            return Some(1.0);
         }
-        let degrees = self.runs - 1;
         let half = (self.upper.ln() - self.lower.ln()) / 2.0;
         let error = half / t_quantile(0.5 + self.level / 2.0, degrees);
         let distance = value.ln() - self.estimate.ln();
         if error <= 0.0 {
-            return if distance <= 0.0 { 1.0 } else { 0.0 };
+            return Some(if distance <= 0.0 { 1.0 } else { 0.0 });
         }
-        StudentsT::new(0.0, 1.0, degrees as f64)
-            .expect("one or more degrees of freedom make a t distribution")
-            .sf(distance / error)
+        let t = StudentsT::new(0.0, 1.0, degrees as f64)
+            .expect("one or more degrees of freedom make a t distribution");
+        Some(t.sf(distance / error))
     }
 
     /// Half the width in relation to the estimate: 0.02 reads as "±2 %".
@@ -147,13 +149,19 @@ mod tests {
         let runs = [142e3, 155e3, 156e3, 157e3, 157e3, 158e3];
         let interval = Interval::of_runs(&runs, 0.95).unwrap();
         for (value, want) in [(150e3, POSTERIOR[0]), (154e3, POSTERIOR[1]), (160e3, POSTERIOR[2])] {
-            let got = interval.probability_at_least(value);
+            let got = interval.probability_at_least(value).unwrap();
             assert!((got - want).abs() < 1e-7, "{value}: {got} is not {want}");
         }
-        assert!((interval.probability_at_least(interval.lower) - 0.975).abs() < 1e-9);
-        assert!((interval.probability_at_least(interval.upper) - 0.025).abs() < 1e-9);
+        let at = |value: f64| interval.probability_at_least(value).unwrap();
+        assert!((at(interval.lower) - 0.975).abs() < 1e-9 && (at(interval.upper) - 0.025).abs() < 1e-9);
+        assert_eq!(
+            (interval.probability_at_least(0.0), interval.probability_at_least(-1.0)),
+            (Some(1.0), Some(1.0))
+        );
         let flat = Interval::of_runs(&[5.0, 5.0, 5.0], 0.95).unwrap();
-        assert_eq!((flat.probability_at_least(5.0), flat.probability_at_least(5.1)), (1.0, 0.0));
+        assert_eq!((flat.probability_at_least(5.0), flat.probability_at_least(5.1)), (Some(1.0), Some(0.0)));
+        let single = Interval { runs: 1, ..interval };
+        assert_eq!((single.probability_at_least(1.0), single.probability_at_least(1e9)), (None, None));
     }
 
     const POSTERIOR: [f64; 3] = [0.9166781175633694, 0.5094916480369516, 0.03540662796069256];

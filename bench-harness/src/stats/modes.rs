@@ -7,8 +7,6 @@
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use super::Interval;
-
 /// The fewest runs among which two modes can be told from spread.
 pub const FEWEST: usize = 5;
 /// The least distance of two modes, in relation to the lower one, that is worth a word.
@@ -27,6 +25,25 @@ pub struct Modes {
     pub high_runs: Vec<usize>,
 }
 
+/// Where one mode lies.
+///
+/// It is no [`Interval`](super::Interval): its degrees of freedom are not those of the runs of the mode.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Range {
+    /// Geometric mean of the mode.
+    pub estimate: f64,
+    /// Lower end.
+    pub lower: f64,
+    /// Upper end.
+    pub upper: f64,
+}
+
+impl From<&super::Interval> for Range {
+    fn from(interval: &super::Interval) -> Range {
+        Range { estimate: interval.estimate, lower: interval.lower, upper: interval.upper }
+    }
+}
+
 impl Modes {
     /// Whether each mode was seen more than once.
     ///
@@ -36,11 +53,11 @@ impl Modes {
         self.low_runs.len() > 1 && self.high_runs.len() > 1
     }
 
-    /// The intervals of the two modes, lower and upper, which hold both with probability `level` at least.
+    /// The ranges of the two modes, lower and upper, which hold both with probability `level` at least.
     ///
     /// Both rest on the spread within the modes, taken to be the same, with two degrees of freedom less than there are
-    /// runs; each has half of what may go wrong (Bonferroni).
-    pub fn intervals(&self, runs: &[f64], level: f64) -> [Interval; 2] {
+    /// runs; each has half of what may go wrong (Bonferroni): `exp(m ± t(R-2, 1-a/4) · s / sqrt(R of the mode))`.
+    pub fn ranges(&self, runs: &[f64], level: f64) -> [Range; 2] {
         let degrees = (runs.len() - 2).max(1) as f64;
         let squares = |group: &[usize], centre: f64| -> f64 {
             group.iter().map(|&run| (runs[run].ln() - centre.ln()).powi(2)).sum()
@@ -48,10 +65,9 @@ impl Modes {
         let within = squares(&self.low_runs, self.low) + squares(&self.high_runs, self.high);
         let t = StudentsT::new(0.0, 1.0, degrees).expect("one or more degrees of freedom");
         let reach = t.inverse_cdf(1.0 - (1.0 - level) / 4.0) * (within / degrees).sqrt();
-        [(self.low, &self.low_runs), (self.high, &self.high_runs)].map(|(centre, group)| {
+        [(self.low, &self.low_runs), (self.high, &self.high_runs)].map(|(estimate, group)| {
             let half = reach / (group.len() as f64).sqrt();
-            let (lower, upper) = ((centre.ln() - half).exp(), (centre.ln() + half).exp());
-            Interval { estimate: centre, lower, upper, level, runs: group.len() }
+            Range { estimate, lower: (estimate.ln() - half).exp(), upper: (estimate.ln() + half).exp() }
         })
     }
 }
@@ -161,15 +177,25 @@ mod tests {
         assert!(!found.are_repeated());
     }
 
+    // scipy: low, high = np.log([100, 101, 99.5, 100.2, 100.8]), np.log([121, 120, 119.5])
+    //   s = np.sqrt((((low - low.mean())**2).sum() + ((high - high.mean())**2).sum()) / (8 - 2))
+    //   for x in low, high: h = stats.t.ppf(1 - .05/4, 8 - 2) * s / np.sqrt(len(x))
+    //       np.exp([x.mean(), x.mean() - h, x.mean() + h])
+    const RANGES: [[f64; 3]; 2] = [
+        [100.2985239246977, 99.48132538846343, 101.12243541379038],
+        [120.16505065936293, 118.90258537104651, 121.44092035431385],
+    ];
+
     #[test]
-    fn each_mode_has_an_interval_of_its_own() {
+    fn each_mode_has_a_range_of_its_own() {
         let runs = [100.0, 121.0, 101.0, 99.5, 120.0, 100.2, 100.8, 119.5];
         let found = modes(&runs).unwrap();
-        let [low, high] = found.intervals(&runs, 0.95);
         assert!(found.are_repeated());
-        assert_eq!((low.runs, high.runs), (5, 3));
-        assert!(low.lower > 99.0 && low.upper < 101.5, "{low:?}");
-        assert!(high.lower > 118.0 && high.upper < 122.5, "{high:?}");
+        for (range, want) in found.ranges(&runs, 0.95).into_iter().zip(RANGES) {
+            for (got, want) in [range.estimate, range.lower, range.upper].into_iter().zip(want) {
+                assert!((got / want - 1.0).abs() < 1e-9, "{got} is not {want}");
+            }
+        }
     }
 
     #[test]

@@ -20,32 +20,48 @@ pub fn cpu_time(pid: u32) -> io::Result<Duration> {
     Ok(Duration::from_nanos(nanoseconds))
 }
 
-/// Memory resident now, in bytes, of a process and its descendants.
+/// Memory of a process and its descendants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resident {
+    /// Resident now, in bytes.
+    pub bytes: u64,
+    /// Whether pages that several of the processes share are in it once; else they are in it once for each, and the
+    /// memory is `bytes` at most.
+    pub shared_once: bool,
+}
+
+/// Memory resident now of a process and its descendants.
 ///
 /// Pages that they share count once: it is the sum of their proportional shares (`Pss` of proc_pid_smaps(5)), and never
 /// less than what the largest of them has resident (`VmRSS`), so that a process by itself counts in full. Where the
-/// kernel does not tell shares it is the sum of `VmRSS`, in which shared pages count once for each process.
+/// kernel does not tell shares, or not to us, it is the sum of `VmRSS`, in which shared pages count once for each process.
 ///
 /// # Errors
 /// When the process does not exist.
-pub fn resident(pid: u32) -> io::Result<u64> {
-    let mut resident = vec![resident_of(pid)?];
+pub fn resident(pid: u32) -> io::Result<Resident> {
+    let own = resident_of(pid)?;
     let others = descendants(pid);
     // Walking the page tables takes time, and a process by itself shares with nobody that counts.
     if others.is_empty() {
-        return Ok(resident[0]);
+        return Ok(Resident { bytes: own, shared_once: true });
     }
-    let mut shares = vec![share_of(pid)];
+    let mut family = vec![(own, share_of(pid))];
     for other in others {
         // One that ends meanwhile has no memory.
         if let Ok(bytes) = resident_of(other) {
-            resident.push(bytes);
-            shares.push(if bytes == 0 { Some(0) } else { share_of(other) });
+            family.push((bytes, if bytes == 0 { Some(0) } else { share_of(other) }));
         }
     }
-    let largest = resident.iter().copied().max().unwrap_or(0);
-    let shared: Option<u64> = shares.into_iter().sum();
-    Ok(shared.map_or_else(|| resident.iter().sum(), |sum| sum.max(largest)))
+    Ok(together(&family))
+}
+
+/// What processes have together, from what each has resident and its share of that.
+fn together(family: &[(u64, Option<u64>)]) -> Resident {
+    let largest = family.iter().map(|(bytes, _)| *bytes).max().unwrap_or(0);
+    match family.iter().map(|(_, share)| *share).sum::<Option<u64>>() {
+        Some(shares) => Resident { bytes: shares.max(largest), shared_once: true },
+        None => Resident { bytes: family.iter().map(|(bytes, _)| bytes).sum(), shared_once: false },
+    }
 }
 
 /// CPU time that all CPUs together have spent on anything so far, in ticks of 10 ms; time stolen by the host counts,
@@ -55,12 +71,32 @@ pub fn resident(pid: u32) -> io::Result<u64> {
 /// When /proc/stat can't be read.
 pub fn machine_time() -> io::Result<Duration> {
     let stat = fs::read_to_string("/proc/stat")?;
-    let fields = stat.lines().next().unwrap_or_default().split_ascii_whitespace().skip(1);
-    let ticks: Vec<u64> = fields.take(8).filter_map(|field| field.parse().ok()).collect();
-    let (idle, waiting) = (3, 4);
-    let busy = ticks.iter().enumerate().filter(|(index, _)| ![idle, waiting].contains(index));
-    let ticks_per_second = rustix::param::clock_ticks_per_second().max(1);
-    Ok(Duration::from_millis(busy.map(|(_, ticks)| ticks).sum::<u64>() * 1000 / ticks_per_second))
+    busy_ticks(&stat, "cpu").map(of_ticks).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// As [`machine_time`], of these CPUs together.
+///
+/// # Errors
+/// When /proc/stat can't be read, or has no line for one of them.
+pub fn time_of_cpus(cpus: &[usize]) -> io::Result<Duration> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    let ticks: Option<u64> = cpus.iter().map(|cpu| busy_ticks(&stat, &format!("cpu{cpu}"))).sum();
+    ticks.map(of_ticks).ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+/// The fields of a line are user, nice, system, idle, iowait, irq, softirq, steal and guests, which user holds too.
+fn busy_ticks(stat: &str, name: &str) -> Option<u64> {
+    let mut fields = stat
+        .lines()
+        .map(str::split_ascii_whitespace)
+        .find_map(|mut fields| (fields.next() == Some(name)).then_some(fields))?;
+    let mut next = || fields.next()?.parse::<u64>().ok();
+    let (user, nice, system, _idle, _waiting) = (next()?, next()?, next()?, next()?, next()?);
+    Some(user + nice + system + next()? + next()? + next()?)
+}
+
+fn of_ticks(ticks: u64) -> Duration {
+    Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second().max(1))
 }
 
 /// Descriptors that a process and its descendants have open.
@@ -236,7 +272,7 @@ mod tests {
             std::thread::sleep(Duration::from_millis(20));
             let mut family = descendants(shell.id());
             family.push(shell.id());
-            (once, often) = (resident(shell.id()).expect("a child"), sum(&family));
+            (once, often) = (resident(shell.id()).expect("a child").bytes, sum(&family));
         }
         drop(shell.stdin.take());
         shell.wait().expect("a child");
@@ -244,9 +280,28 @@ mod tests {
     }
 
     #[test]
+    fn what_the_kernel_does_not_share_out_counts_for_each() {
+        let told = [(30, Some(16)), (28, Some(14))];
+        assert_eq!(together(&told), Resident { bytes: 30, shared_once: true });
+        assert_eq!(together(&[(30, Some(20)), (28, Some(18))]), Resident { bytes: 38, shared_once: true });
+        // A single process that belongs to somebody else is enough.
+        assert_eq!(together(&[(30, Some(16)), (28, None)]), Resident { bytes: 58, shared_once: false });
+    }
+
+    #[test]
+    fn busy_ticks_leave_out_idle_and_waiting() {
+        let stat = "cpu  9 9 9 9 9 9 9 9 0 0\ncpu1 1 2 4 1000 2000 8 16 32 7 7\ncpu10 5 5 5 5 5 5 5 5 0 0\n";
+        assert_eq!(busy_ticks(stat, "cpu"), Some(54));
+        assert_eq!(busy_ticks(stat, "cpu1"), Some(63));
+        assert_eq!(busy_ticks(stat, "cpu10"), Some(30));
+        assert_eq!(busy_ticks(stat, "cpu2"), None);
+        assert!(time_of_cpus(&[usize::MAX]).is_err());
+    }
+
+    #[test]
     fn a_process_that_is_not_there_is_an_error() {
         assert!(cpu_time(u32::MAX).is_err());
         assert!(resident(u32::MAX).is_err());
-        assert!(resident(std::process::id()).expect("own process") > 100 * 1024);
+        assert!(resident(std::process::id()).expect("own process").bytes > 100 * 1024);
     }
 }

@@ -153,7 +153,7 @@ impl Child {
     /// # Errors
     /// When the process has ended.
     pub fn resident(&self) -> Result<u64, ChildError> {
-        accounting::resident(self.pid()).map_err(|source| self.lost(source))
+        accounting::resident(self.pid()).map(|held| held.bytes).map_err(|source| self.lost(source))
     }
 
     /// Whether it has ended by itself, and how.

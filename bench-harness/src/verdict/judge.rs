@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::{Claim, Feasibility, Quantity, Reading, Verdict};
 use crate::report::quantity::percent;
-use crate::stats::{Interval, LEVEL, modes, spread};
+use crate::stats::modes::{self, Range};
+use crate::stats::{Interval, LEVEL, spread};
 
 /// What kept a result from being better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -79,11 +80,11 @@ enum Side {
     Astride,
 }
 
-fn side(claim: &Claim, interval: &Interval) -> Side {
+fn side(claim: &Claim, range: &Range) -> Side {
     let bar = claim.threshold();
     let (good, bad) = match claim.quantity.is_at_least() {
-        true => (interval.lower >= bar, interval.upper < bar),
-        false => (interval.upper <= bar, interval.lower > bar),
+        true => (range.lower >= bar, range.upper < bar),
+        false => (range.upper <= bar, range.lower > bar),
     };
     match (good, bad) {
         (true, _) => Side::Good,
@@ -107,14 +108,14 @@ pub fn layer(claim: &Claim, evidence: &Evidence) -> Judgement {
         return Judgement::new(Verdict::Invalid, format!("A guard failed: {failed}{more}."));
     }
     match evidence.figure {
-        Some(figure) => measured(claim, evidence, &figure),
+        Some(figure) => measured(claim, evidence, &Range::from(&figure)),
         None => Judgement::new(Verdict::Inconclusive, "Too few runs for an interval.".to_owned()),
     }
 }
 
-fn measured(claim: &Claim, evidence: &Evidence, figure: &Interval) -> Judgement {
+fn measured(claim: &Claim, evidence: &Evidence, figure: &Range) -> Judgement {
     let show = |value: f64| claim.quantity.show(value);
-    let range = |interval: &Interval| format!("[{}, {}]", show(interval.lower), show(interval.upper));
+    let range = |of: &Range| format!("[{}, {}]", show(of.lower), show(of.upper));
     let two = modes::modes(&evidence.runs).filter(modes::Modes::are_repeated);
     let judged = match &two {
         None => {
@@ -124,7 +125,7 @@ fn measured(claim: &Claim, evidence: &Evidence, figure: &Interval) -> Judgement 
             Judged { side, figure: *figure, place, modes: String::new(), apart, across }
         }
         Some(two) => {
-            let [low, high] = two.intervals(&evidence.runs, LEVEL);
+            let [low, high] = two.ranges(&evidence.runs, LEVEL);
             let modes = format!(
                 "{} {} ({} runs) and {} {} ({} runs)",
                 show(low.estimate),
@@ -191,7 +192,7 @@ fn measured(claim: &Claim, evidence: &Evidence, figure: &Interval) -> Judgement 
 struct Judged {
     side: Side,
     /// The interval of the runs, or of the mode that is nearer to the claim.
-    figure: Interval,
+    figure: Range,
     /// Where it lies, up to the verb.
     place: String,
     /// What is to be said of two modes before the rest; nothing for one.
@@ -318,10 +319,11 @@ pub fn overall(claim: &Claim, layers: &[(Evidence, Judgement)]) -> Judgement {
 /// How far apart the layers came out, in words.
 fn distance(taken: Reading, layers: &[(Evidence, Judgement)]) -> String {
     let value_of = |evidence: &Evidence| evidence.figure.map(|figure| figure.estimate);
-    let own = layers.iter().find(|(e, _)| e.reading == taken).and_then(|(e, _)| value_of(e));
-    let parts: Vec<String> = layers
-        .iter()
-        .filter(|(e, _)| e.reading != taken && e.failed_guards.is_empty())
+    // A guard that failed leaves no figure to compare with.
+    let sound = || layers.iter().filter(|(e, _)| e.failed_guards.is_empty());
+    let own = sound().find(|(e, _)| e.reading == taken).and_then(|(e, _)| value_of(e));
+    let parts: Vec<String> = sound()
+        .filter(|(e, _)| e.reading != taken)
         .filter_map(|(e, _)| Some((e.reading, own? / value_of(e)?)))
         .map(|(reading, ratio)| match reading.depth {
             Some(depth) => format!("{ratio:.1} times at depth {depth}"),

@@ -21,7 +21,7 @@ const FOREIGN_FAILED: f64 = 0.10;
 const ERRORS: f64 = 0.001;
 
 /// Whether this build may speak about speed at all.
-pub(super) fn optimised() -> Check {
+pub(in crate::cli) fn optimised() -> Check {
     let (outcome, detail) = if cfg!(debug_assertions) {
         (Outcome::Failed, "a debug build says nothing about speed: build with --release")
     } else {
@@ -61,7 +61,7 @@ fn is_flat(by_cores: Option<f64>, by_connections: Option<f64>, connections_state
 }
 
 /// The guards of all runs, each with its worst outcome.
-pub(super) fn guards(records: &[&RunRecord]) -> Vec<Check> {
+pub(in crate::cli) fn guards(records: &[&RunRecord]) -> Vec<Check> {
     let mut checks: Vec<(Check, usize)> = Vec::new();
     for guard in records.iter().flat_map(|record| record.guards()) {
         let outcome = match guard.outcome {
@@ -99,8 +99,8 @@ pub(super) fn errors(records: &[&RunRecord]) -> Check {
 }
 
 /// Whether others left the cores alone, by the median over the runs.
-pub(super) fn quiet(runs: &[Measured]) -> Option<Check> {
-    let foreign = spread::median(&runs.iter().filter_map(|run| run.foreign).collect::<Vec<_>>())?;
+pub(in crate::cli) fn quiet<'a>(runs: impl IntoIterator<Item = &'a Measured>) -> Option<Check> {
+    let foreign = spread::median(&runs.into_iter().filter_map(|run| run.foreign).collect::<Vec<_>>())?;
     let outcome = match foreign {
         share if share > FOREIGN_FAILED => Outcome::Failed,
         share if share > FOREIGN_WARNING => Outcome::Warning,

@@ -1,27 +1,20 @@
 //! HTTP over a socket: the server that is judged and the null responder, and load on them.
 
-use std::cell::Cell;
-use std::fs;
 use std::process::Command;
-use std::sync::mpsc;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::layout::Layout;
+use super::meter::Meter;
 use crate::cli::exit::Advise;
 use crate::experiment::{Standing, Subject, probe};
-use crate::load::{
-    self, Expectation, Extent, LoadError, LoadPlan, NoProgress, Progress, TargetUrl, TlsOptions,
-};
-use crate::record::{Interval, LoopModel, RunRecord};
+use crate::load::{self, Expectation, Extent, LoadError, LoadPlan, NoProgress, TargetUrl, TlsOptions};
+use crate::record::{LoopModel, RunRecord};
 use crate::report::RunResult;
-use crate::target::accounting;
 use crate::target::child::Child;
+use crate::target::null::LONGEST_BODY;
 
 const START_PATIENCE: Duration = Duration::from_secs(10);
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
-/// Bodies of the null responder are no longer than this.
-const LONGEST_BODY: u64 = 1 << 20;
 /// What the head of an answer takes, about.
 const HEAD: u64 = 110;
 
@@ -258,135 +251,5 @@ impl Measured {
             closure: closed.then_some(self.record.little_closure),
             record: Some(self.record.to_json()),
         }
-    }
-}
-
-/// Reads the kernel's books when the measured window opens and when it closes.
-///
-/// The books and the window differ by the time that a wake-up takes, so the meter divides by its own clock.
-struct Meter {
-    pid: Option<u32>,
-    cores: Vec<usize>,
-    warmup: Duration,
-    opening: Cell<Option<mpsc::Receiver<Reading>>>,
-    closing: Cell<Option<Reading>>,
-}
-
-/// What the books say at one moment.
-#[derive(Debug, Clone, Copy)]
-struct Reading {
-    at: Instant,
-    server: Option<Duration>,
-    all: Option<Duration>,
-}
-
-/// CPU time over wall time between two readings.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Used {
-    /// Of the server, where its process is known.
-    server: Option<f64>,
-    /// Of everything on the cores of both sides.
-    all: Option<f64>,
-}
-
-impl Reading {
-    fn now(pid: Option<u32>, cores: &[usize]) -> Option<Reading> {
-        // A process that was there and has gone leaves nothing to compare with.
-        let server = pid.map(accounting::cpu_time).transpose().ok()?;
-        Some(Reading { at: Instant::now(), server, all: busy_time(cores) })
-    }
-}
-
-impl Meter {
-    fn new(pid: Option<u32>, cores: &[usize], warmup: Duration) -> Meter {
-        Meter { pid, cores: cores.to_vec(), warmup, opening: Cell::new(None), closing: Cell::new(None) }
-    }
-
-    fn used(&self) -> Option<Used> {
-        let opened = self.opening.take()?.recv().ok()?;
-        let closed = self.closing.take()?;
-        let wall = closed.at.checked_duration_since(opened.at)?.as_secs_f64();
-        let over = |from: Duration, to: Duration| to.saturating_sub(from).as_secs_f64() / wall;
-        (wall > 0.0).then(|| Used {
-            server: opened.server.zip(closed.server).map(|(from, to)| over(from, to)),
-            all: opened.all.zip(closed.all).map(|(from, to)| over(from, to)),
-        })
-    }
-}
-
-/// CPU time that these cores have not been idle for, stolen time included, from /proc/stat (proc_stat(5)).
-fn busy_time(cores: &[usize]) -> Option<Duration> {
-    let text = fs::read_to_string("/proc/stat").ok()?;
-    let ticks = cores.iter().map(|core| busy_ticks(&text, *core)).sum::<Option<u64>>()?;
-    Some(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
-}
-
-/// The fields of a core's line are user, nice, system, idle, iowait, irq, softirq and steal.
-fn busy_ticks(stat: &str, core: usize) -> Option<u64> {
-    let name = format!("cpu{core}");
-    let line = stat.lines().find(|line| line.split(' ').next() == Some(&name))?;
-    let fields: Vec<u64> = line.split_whitespace().skip(1).map_while(|field| field.parse().ok()).collect();
-    let [user, nice, system, _idle, _wait, irq, softirq, steal, ..] = fields[..] else { return None };
-    Some(user + nice + system + irq + softirq + steal)
-}
-
-impl Progress for Meter {
-    fn started(&self, _plan: &LoadPlan) {
-        let (sender, receiver) = mpsc::channel();
-        let (pid, cores, warmup) = (self.pid, self.cores.clone(), self.warmup);
-        thread::spawn(move || {
-            thread::sleep(warmup);
-            if let Some(reading) = Reading::now(pid, &cores) {
-                // Nobody waits for it when the run was given up.
-                let _ = sender.send(reading);
-            }
-        });
-        self.opening.set(Some(receiver));
-    }
-
-    fn interval(&self, _interval: &Interval) {
-        self.closing.set(Reading::now(self.pid, &self.cores));
-    }
-
-    fn finished(&self) {}
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::load::allowed_cpus;
-
-    fn plan() -> LoadPlan {
-        LoadPlan::closed(TargetUrl::parse("http://127.0.0.1:1/").unwrap(), vec![0])
-    }
-
-    #[test]
-    fn a_meter_sees_the_cores_that_are_used() {
-        // In a process of its own: threads of other tests end while this one counts, and take their time with them.
-        let mut busy = std::process::Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
-        let meter = Meter::new(Some(busy.id()), &allowed_cpus(), Duration::ZERO);
-        meter.started(&plan());
-        std::thread::sleep(Duration::from_millis(500));
-        meter.closing.set(Reading::now(Some(busy.id()), &allowed_cpus()));
-        busy.kill().unwrap();
-        busy.wait().unwrap();
-        let used = meter.used().unwrap();
-        assert!(used.server.unwrap() > 0.1, "{used:?}");
-        assert!(used.all.unwrap() > 0.1, "{used:?}");
-    }
-
-    #[test]
-    fn a_meter_without_a_process_reads_nothing() {
-        let meter = Meter::new(Some(u32::MAX), &[0], Duration::ZERO);
-        meter.started(&plan());
-        assert_eq!(meter.used(), None);
-    }
-
-    #[test]
-    fn busy_ticks_leave_out_idle_and_waiting() {
-        let stat = "cpu  9 9 9 9 9 9 9 9 0 0\ncpu1 1 2 4 1000 2000 8 16 32 7 7\ncpu10 5 5 5 5 5 5 5 5 0 0\n";
-        assert_eq!(busy_ticks(stat, 1), Some(63));
-        assert_eq!(busy_ticks(stat, 10), Some(30));
-        assert_eq!(busy_ticks(stat, 2), None);
     }
 }

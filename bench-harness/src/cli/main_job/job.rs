@@ -8,7 +8,7 @@ use super::pace::Pace;
 use super::results::{self, Setting};
 use super::route_match::{self, Matching};
 use crate::cli::exit;
-use crate::experiment::{Subject, link};
+use crate::experiment::Subject;
 use crate::load::TlsOptions;
 use crate::report::{Latency, LayerResult, quantity};
 use crate::stats::spread;
@@ -75,15 +75,11 @@ impl Job {
         let style = ProgressStyle::with_template("{bar:24} {pos:>2}/{len} {elapsed} {msg}");
         let progress = ProgressBar::new(steps(&order) as u64);
         progress.set_style(style.expect("the template is valid"));
-        let (path, link) = match &order.subject {
-            Subject::Reference { path, .. } => (path.clone(), None),
-            Subject::Command { url, .. } => (url.target().to_owned(), None),
-            Subject::Running { url, .. } => {
-                let address = url.resolve().ok().and_then(|addresses| addresses.first().map(|a| a.ip()));
-                let away = address.filter(|address| !address.is_loopback());
-                (url.target().to_owned(), away.and_then(link::speed_to))
-            }
+        let path = match &order.subject {
+            Subject::Reference { path, .. } => path.clone(),
+            Subject::Command { url, .. } | Subject::Running { url, .. } => url.target().to_owned(),
         };
+        let link = order.subject.link();
         let described = order.subject.describe();
         let mut job = Job { order, path, described, link, rig: None, notes, failure: None, progress };
         // Memory is read beside connections that wait, so no load has to be set apart from the server.

@@ -4,11 +4,13 @@ use super::checks::{errors, guards, optimised, quiet};
 use super::http::Measured;
 use super::results::{Figures, Parts, Setting, conditions, service_clock};
 use crate::experiment::Memory;
+use crate::experiment::memory::SHARED_OFTEN;
 use crate::record::RunRecord;
 use crate::report::model::RunResult;
 use crate::report::quantity::{grouped, percentile};
 use crate::report::{Check, Clock, Condition, LayerResult, Outcome};
 use crate::stats::{Interval, LEVEL};
+use crate::verdict::judge::Unproven;
 use crate::verdict::quantity::bytes;
 use crate::verdict::{Claim, Limit, Reading};
 
@@ -52,6 +54,33 @@ impl Loaded {
         };
         conditions(&self.model(), self.depth, setting, runs, length)
     }
+
+    /// The result that these runs make, whatever is claimed of them.
+    fn parts(&self, reading: Reading, seen: Seen, setting: Setting<'_>) -> Parts {
+        Parts {
+            reading,
+            subject: setting.subject.to_owned(),
+            figures: seen.figures,
+            floor: seen.floor,
+            limit: seen.limit,
+            feasibility: None,
+            conditions: self.conditions(setting),
+            runs: self.results(setting),
+            checks: seen.checks,
+            clock: Some(seen.clock),
+            unproven: seen.unproven,
+        }
+    }
+}
+
+/// What of some runs depends on the quantity.
+struct Seen {
+    figures: Figures,
+    floor: Option<f64>,
+    limit: Limit,
+    checks: Vec<Check>,
+    clock: Clock,
+    unproven: Unproven,
 }
 
 /// The result of a claim about a quantile of the response time.
@@ -74,20 +103,15 @@ pub(super) fn latency(claim: &Claim, reading: Reading, load: &Loaded, setting: S
     let mut unproven = setting.unproven.clone();
     unproven.good.extend(unanswered(claim, records.iter().map(at_most).collect()).filter(|_| borne));
     unproven.good.extend(overloaded(&checks));
-    let parts = Parts {
-        reading,
-        subject: setting.subject.to_owned(),
+    let seen = Seen {
         figures: Figures::Values(values),
         floor,
         limit: limit(claim, floor),
-        feasibility: None,
-        conditions: load.conditions(setting),
-        runs: load.results(setting),
         checks,
-        clock: Some(Clock::over("response", "from the intended start to the answer", &histograms)),
+        clock: Clock::over("response", "from the intended start to the answer", &histograms),
         unproven,
     };
-    parts.judge(claim)
+    load.parts(reading, seen, setting).judge(claim)
 }
 
 /// Says so where the claim is missed once requests without an answer count as endless.
@@ -164,23 +188,18 @@ pub(super) fn failures(claim: &Claim, reading: Reading, load: &Loaded, setting: 
         outcome: Outcome::Warning,
         detail: first,
     }));
-    let parts = Parts {
-        reading,
-        subject: setting.subject.to_owned(),
+    let seen = Seen {
         figures: Figures::Shares {
             failed: records.iter().map(|record| failed(record)).collect(),
             total: records.iter().map(|record| total(record)).collect(),
         },
         floor,
         limit: limit(claim, floor),
-        feasibility: None,
-        conditions: load.conditions(setting),
-        runs: load.results(setting),
         checks,
-        clock: Some(service_clock(&records)),
+        clock: service_clock(&records),
         unproven: setting.unproven.clone(),
     };
-    parts.judge(claim)
+    load.parts(reading, seen, setting).judge(claim)
 }
 
 /// The result of a claim about memory with connections open.
@@ -201,10 +220,17 @@ pub(super) fn memory(
         bytes(mean(|memory| memory.after as f64)),
         bytes(mean(Memory::per_connection)),
     );
-    let (outcome, detail) = match restarted {
-        true => (Outcome::Passed, "a new process for each run"),
-        false => (Outcome::Warning, "one process for all runs, which may keep what the first of them took"),
-    };
+    let mut checks = vec![fresh(restarted)];
+    let mut unproven = setting.unproven.clone();
+    if !measured.iter().all(|memory| memory.shared_pages_once) {
+        checks.push(Check {
+            name: "shared pages".to_owned(),
+            outcome: Outcome::Warning,
+            detail: SHARED_OFTEN.to_owned(),
+        });
+        // An upper bound that keeps the claim confirms it.
+        unproven.bad.push(format!("It is an upper bound only: {SHARED_OFTEN}."));
+    }
     let parts = Parts {
         reading,
         subject,
@@ -223,9 +249,111 @@ pub(super) fn memory(
             Condition::new("runs", measured.len().to_string()),
         ],
         runs,
-        checks: vec![Check { name: "fresh process".to_owned(), outcome, detail: detail.to_owned() }],
+        checks,
         clock: None,
-        unproven: setting.unproven.clone(),
+        unproven,
     };
     parts.judge(claim)
+}
+
+fn fresh(restarted: bool) -> Check {
+    let (outcome, detail) = match restarted {
+        true => (Outcome::Passed, "a new process for each run"),
+        false => (Outcome::Warning, "one process for all runs, which may keep what the first of them took"),
+    };
+    Check { name: "fresh process".to_owned(), outcome, detail: detail.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::layout::Layout;
+    use super::super::pace::Pace;
+    use super::*;
+    use crate::verdict::Verdict;
+
+    fn claim(text: &str) -> Claim {
+        Claim::parse("x.toml", text).unwrap()
+    }
+
+    fn latency_claim() -> Claim {
+        claim(include_str!("../../../../claims/latency-10ms.toml"))
+    }
+
+    #[test]
+    fn requests_without_an_answer_keep_a_latency_from_being_proved() {
+        let claim = latency_claim();
+        assert_eq!(unanswered(&claim, Some(vec![0.004, 0.0041, 0.0039])), None);
+        assert_eq!(unanswered(&claim, Some(vec![0.004])), None, "one run is not judged");
+        let endless = unanswered(&claim, None).unwrap();
+        assert!(endless.starts_with("Requests that have had no answer"), "{endless}");
+        assert_eq!(unanswered(&claim, Some(vec![0.004, 0.030, 0.029])), Some(endless));
+    }
+
+    #[test]
+    fn a_server_that_does_not_keep_up_has_no_latency_to_quote() {
+        let check =
+            |outcome| Check { name: "overload".to_owned(), outcome, detail: "90/s of 100/s".to_owned() };
+        assert_eq!(overloaded(&[check(Outcome::Passed)]), None);
+        assert_eq!(overloaded(&[]), None);
+        let told = overloaded(&[check(Outcome::Warning)]).unwrap();
+        assert!(told.contains("did not keep up") && told.ends_with("90/s of 100/s."), "{told}");
+    }
+
+    #[test]
+    fn the_floor_decides_whose_limit_a_latency_is() {
+        let claim = latency_claim();
+        for (floor, limit_of, outcome, words) in [
+            (Some(0.001), Limit::Subject, Outcome::Passed, "does nothing shows p99 1.00 ms"),
+            (
+                Some(0.020),
+                Limit::Unknown,
+                Outcome::Warning,
+                "even a server that does nothing shows p99 20.0 ms",
+            ),
+            (None, Limit::Unknown, Outcome::Warning, "not measured long enough"),
+        ] {
+            let check = floor_check(&claim, floor, "p99");
+            assert_eq!((limit(&claim, floor), check.outcome), (limit_of, outcome), "{floor:?}");
+            assert!(check.detail.contains(words), "{}", check.detail);
+        }
+        assert_eq!(bearing(0.99, true).outcome, Outcome::Passed);
+        let short = bearing(0.99, false);
+        assert_eq!((short.name.as_str(), short.outcome), ("data for p99", Outcome::Warning));
+    }
+
+    fn judged(megabytes: f64, shared_pages_once: bool) -> LayerResult {
+        let claim = claim(include_str!("../../../../claims/memory-200mb.toml"));
+        let held = |spread: f64| Memory {
+            connections: 10_000,
+            before: 1_000_000,
+            with_connections: (megabytes * spread * 1e6) as u64,
+            after: 1_000_000,
+            shared_pages_once,
+        };
+        let layout = Layout { server: vec![0], generator: vec![1] };
+        let unproven = Unproven::default();
+        let setting = Setting {
+            subject: "a server",
+            path: "/",
+            layout: &layout,
+            connections: 10_000,
+            link: None,
+            secure: false,
+            pace: &Pace::SHORT,
+            unproven: &unproven,
+        };
+        memory(&claim, claim.readings()[0], &[held(0.999), held(1.0), held(1.001)], true, setting)
+    }
+
+    #[test]
+    fn memory_that_counts_shared_pages_often_confirms_and_does_not_refute() {
+        assert_eq!(judged(100.0, true).judgement.verdict, Verdict::Confirmed);
+        assert_eq!(judged(400.0, true).judgement.verdict, Verdict::Refuted);
+        let bound = judged(100.0, false);
+        assert_eq!(bound.judgement.verdict, Verdict::Confirmed);
+        assert!(bound.checks.iter().any(|check| check.name == "shared pages"), "{:?}", bound.checks);
+        let bound = judged(400.0, false).judgement;
+        assert_eq!((bound.verdict, bound.probability), (Verdict::NotReproducibleHere, None));
+        assert!(bound.reason.starts_with("It is an upper bound only"), "{}", bound.reason);
+    }
 }

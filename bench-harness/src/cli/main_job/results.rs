@@ -276,7 +276,7 @@ impl Parts {
 fn figure(claim: &Claim, figures: &Figures, rate: Option<Interval>) -> (Option<Interval>, Option<f64>) {
     let bar = claim.threshold();
     let with = |interval: Option<Interval>| {
-        let above = interval.map(|interval| interval.probability_at_least(bar));
+        let above = interval.and_then(|interval| interval.probability_at_least(bar));
         (interval, if claim.quantity.is_at_least() { above } else { above.map(|above| 1.0 - above) })
     };
     match figures {

@@ -30,7 +30,7 @@ fn evidence(lower: f64, upper: f64) -> Evidence {
 
 pub(super) fn of_runs(claim: &Claim, runs: &[f64]) -> Evidence {
     let figure = Interval::of_runs(runs, 0.95).ok();
-    let holds = figure.map(|figure| figure.probability_at_least(claim.threshold()));
+    let holds = figure.and_then(|figure| figure.probability_at_least(claim.threshold()));
     Evidence { figure, holds, runs: runs.to_vec(), ..evidence(1.0, 1.0) }
 }
 
@@ -106,8 +106,15 @@ fn a_claim_read_in_another_layer_is_mis_specified_whatever_was_measured() {
     let slow = evidence(3e5, 3.1e5);
     let mut fast = evidence(2e6, 2.1e6);
     fast.reading = reading(Some(16));
-    let layers: Vec<_> = [own, slow, fast].into_iter().map(|e| (e.clone(), layer(&claim, &e))).collect();
-    let judgement = overall(&claim, &layers);
+    let judged = |own: Evidence| -> Judgement {
+        let evidences = [own, slow.clone(), fast.clone()];
+        overall(&claim, &evidences.map(|e| (e.clone(), layer(&claim, &e))))
+    };
+    let broken = Evidence { failed_guards: vec!["matches: 1 wrong".into()], ..own.clone() };
+    let judgement = judged(broken);
+    assert_eq!(judgement.verdict, Verdict::MisSpecified);
+    assert!(judgement.reason.contains("one says nothing about the other"), "{}", judgement.reason);
+    let judgement = judged(own);
     assert_eq!(judgement.verdict, Verdict::MisSpecified);
     assert!(
         judgement.reason.contains("100.0 times at depth 1 and 14.9 times at depth 16"),
