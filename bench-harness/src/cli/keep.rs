@@ -6,13 +6,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::bundles;
 use crate::bundle::{BundleError, BundleWriter, RunDocument, RunLogs};
-use crate::load::{LoadPlan, Progress};
-use crate::record::{CoreInterval, Hist, Interval, RunRecord};
+use crate::load::{Beside, LoadPlan, Progress, Witness};
+use crate::record::{CoreInterval, Hist, RunRecord};
 
-/// A bundle that is written while its runs are made; it passes on what it sees to `inner`.
-pub(super) struct Keep<'a> {
+/// A bundle that is written while its runs are made.
+pub(super) struct Keep {
     out: PathBuf,
-    inner: &'a dyn Progress,
     state: RefCell<State>,
 }
 
@@ -25,12 +24,12 @@ struct State {
     failed: Option<BundleError>,
 }
 
-impl<'a> Keep<'a> {
-    /// Creates the folder now, so that a run is not made in vain.
-    pub(super) fn begin(out: &Path, inner: &'a dyn Progress) -> anyhow::Result<Keep<'a>> {
+impl Keep {
+    /// Creates the folder now, so that a run is not made in vain; writes beside whoever watches the runs.
+    pub(super) fn begin<'a>(out: &Path, inner: &'a dyn Progress) -> anyhow::Result<Beside<'a, Self>> {
         let writer = bundles::create(out)?;
         let state = RefCell::new(State { writer, logs: None, runs: 0, failed: None });
-        Ok(Keep { out: out.to_owned(), inner, state })
+        Ok(Beside::new(Self { out: out.to_owned(), state }, inner))
     }
 
     /// Writes what is left, and says on standard error where the bundle is.
@@ -72,20 +71,18 @@ impl State {
     }
 }
 
-impl Progress for Keep<'_> {
-    fn started(&self, plan: &LoadPlan) {
+impl Witness for Keep {
+    fn started(&self, _plan: &LoadPlan) {
         let mut state = self.state.borrow_mut();
         state.end_run();
         state.runs += 1;
         state.logs = Some(state.writer.logs(state.runs));
-        self.inner.started(plan);
     }
 
     fn opens(&self, at: Instant) {
         if let Some(logs) = &mut self.state.borrow_mut().logs {
             logs.begin(SystemTime::now() + at.saturating_duration_since(Instant::now()));
         }
-        self.inner.opens(at);
     }
 
     fn part(&self, part: &CoreInterval) {
@@ -105,18 +102,5 @@ impl Progress for Keep<'_> {
                 }
             }
         }
-        self.inner.part(part);
-    }
-
-    fn interval(&self, interval: &Interval) {
-        self.inner.interval(interval);
-    }
-
-    fn ends(&self) -> Option<String> {
-        self.inner.ends()
-    }
-
-    fn finished(&self) {
-        self.inner.finished();
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -16,7 +16,7 @@ use super::pages;
 use crate::bundle::{Bundle, Manifest, RunDocument};
 use crate::experiment::{Series, ServerCommand, Watch, repeat};
 use crate::load::{LoadError, LoadPlan, NoProgress, Progress};
-use crate::record::Interval;
+use crate::record::{CoreInterval, Interval};
 use crate::report::export::{Exported, junit, markdown};
 use crate::report::heat::HeatMap;
 use crate::report::html::run::{Measured, page};
@@ -119,11 +119,11 @@ pub fn run(args: RunArgs) -> anyhow::Result<Exit> {
     let bar = (view.is_none() && io::stderr().is_terminal()).then(|| Bar::new(&plan));
     let line: &dyn Progress = bar.as_ref().map_or(&NoProgress, |bar| bar);
     let progress = view.as_deref().unwrap_or(line);
-    let watch = args.abort_on_fail.then(|| Watch::new(&args.thresholds, progress));
+    let watch = args.abort_on_fail.then(|| Watch::beside(&args.thresholds, progress));
     let progress = watch.as_ref().map_or(progress, |watch| watch as &dyn Progress);
     let keep = args.out.as_deref().map(|out| Keep::begin(out, progress)).transpose()?;
     let progress = keep.as_ref().map_or(progress, |keep| keep as &dyn Progress);
-    let heat = args.html.as_ref().map(|_| Heat::new(progress));
+    let heat = args.html.as_ref().map(|_| Heat::beside(progress));
     let progress = heat.as_ref().map_or(progress, |heat| heat as &dyn Progress);
     let begun = SystemTime::now();
     let series =
@@ -132,7 +132,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<Exit> {
     let judged: Vec<_> = args.thresholds.iter().map(|threshold| threshold.judge(&documents)).collect();
     let missed = judged.iter().any(|result| !result.passed);
     let aborted = series.runs.iter().any(|run| run.aborted.is_some());
-    let drawn = heat.map(|heat| (heat.maps(), documents.clone()));
+    let drawn = heat.map(|heat| (heat.into_witness().maps(), documents.clone()));
     write_out(&match args.output_format {
         RunFormat::Text => on_terminal(text(&series, &judged)),
         RunFormat::Json => json(&series, &judged),
@@ -143,7 +143,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<Exit> {
         }
     })?;
     if let Some(keep) = keep {
-        keep.finish(&series.runs)?;
+        keep.into_witness().finish(&series.runs)?;
     }
     if let (Some(path), Some((heat, runs))) = (&args.html, drawn) {
         let manifest = match &args.out {
@@ -271,11 +271,19 @@ impl Progress for Bar {
         });
     }
 
+    fn opens(&self, _: Instant) {}
+
+    fn part(&self, _: &CoreInterval) {}
+
     fn interval(&self, interval: &Interval) {
         let rate = interval.completed as f64 / interval.length.as_secs_f64().max(1e-9);
         self.0.set_position((interval.start + interval.length).as_secs_f64().round() as u64);
         self.0
             .set_message(format!("{rate:.0} requests/s  p50 {:.1?}  p99 {:.1?}", interval.p50, interval.p99));
+    }
+
+    fn ends(&self) -> Option<String> {
+        None
     }
 
     fn finished(&self) {

@@ -15,7 +15,7 @@ use super::keep::Keep;
 use super::load_args::{LoadArgs, WarmUp};
 use super::run::{OutputFormat, write_out};
 use super::values;
-use crate::load::{LoadPlan, NoProgress, Progress};
+use crate::load::{Beside, LoadPlan, NoProgress, Progress};
 use crate::locust::{Drive, DriveError, LinkError, Observe, drive};
 use crate::record::{LoopModel, RunRecord};
 
@@ -158,7 +158,7 @@ impl WorkerArgs {
 /// The tests of a worker, and what becomes of their records.
 struct Tests<'a> {
     args: &'a WorkerArgs,
-    keep: Option<Keep<'static>>,
+    keep: Option<Beside<'static, Keep>>,
     number: usize,
     exit: Cell<Exit>,
 }
@@ -187,7 +187,7 @@ impl Observe for Tests<'_> {
             OutputFormat::Json => format!("{}\n", record.to_json()),
         })?;
         match self.keep.take() {
-            Some(keep) => keep.finish(&[record]),
+            Some(keep) => keep.into_witness().finish(&[record]),
             None => Ok(()),
         }
     }

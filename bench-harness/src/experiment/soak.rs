@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::load::{self, LoadError, LoadPlan, Progress};
-use crate::record::{CoreInterval, Interval, RunRecord};
+use crate::load::{self, Beside, LoadError, LoadPlan, Progress, Witness};
+use crate::record::RunRecord;
 use crate::stats::LEVEL;
 use crate::stats::trend::Slope;
 use crate::target::accounting::{self, Resident};
@@ -158,15 +158,15 @@ impl Soak {
 pub fn soak(plan: &LoadPlan, pid: u32, progress: &dyn Progress) -> Result<Soak, SoakError> {
     let length = plan.extent.duration.unwrap_or(Duration::from_secs(10));
     let period = (length / READINGS).max(SHORTEST_PERIOD);
-    let watch = Watch { progress, pid, warmup: plan.warmup, period, watcher: RefCell::new(None) };
-    let record = load::run(plan, &watch)?;
-    let Readings { readings, lost, shared_pages_once } = watch.finish()?;
+    let watch = Watch { pid, warmup: plan.warmup, period, watcher: RefCell::new(None) };
+    let beside = Beside::new(watch, progress);
+    let record = load::run(plan, &beside)?;
+    let Readings { readings, lost, shared_pages_once } = beside.into_witness().finish()?;
     Ok(Soak { record, readings, period, lost, shared_pages_once })
 }
 
 /// Starts the readings with the load.
-struct Watch<'a> {
-    progress: &'a dyn Progress,
+struct Watch {
     pid: u32,
     warmup: Duration,
     period: Duration,
@@ -209,7 +209,7 @@ impl Watcher {
     }
 }
 
-impl Watch<'_> {
+impl Watch {
     fn finish(self) -> Result<Readings, SoakError> {
         match self.watcher.into_inner() {
             Some(watcher) => watcher.map_err(SoakError::Thread)?.finish(),
@@ -219,25 +219,12 @@ impl Watch<'_> {
     }
 }
 
-impl Progress for Watch<'_> {
-    fn started(&self, plan: &LoadPlan) {
-        self.progress.started(plan);
+impl Witness for Watch {
+    fn started(&self, _plan: &LoadPlan) {
         let (pid, period) = (self.pid, self.period);
         let opens = Instant::now() + self.warmup;
         let watcher = Watcher::start(move |stop| watch(pid, opens, period, stop));
         *self.watcher.borrow_mut() = Some(watcher);
-    }
-
-    fn opens(&self, at: Instant) {
-        self.progress.opens(at);
-    }
-
-    fn part(&self, part: &CoreInterval) {
-        self.progress.part(part);
-    }
-
-    fn interval(&self, interval: &Interval) {
-        self.progress.interval(interval);
     }
 
     fn ends(&self) -> Option<String> {
@@ -246,7 +233,7 @@ impl Progress for Watch<'_> {
             watcher.as_ref().is_ok_and(|watcher| !watcher.thread.is_finished())
         };
         let ended = self.watcher.borrow().as_ref().is_some_and(|watcher| !watching(watcher));
-        if ended { Some("the server can no longer be watched".to_owned()) } else { self.progress.ends() }
+        ended.then(|| "the server can no longer be watched".to_owned())
     }
 
     fn finished(&self) {
@@ -254,7 +241,6 @@ impl Progress for Watch<'_> {
         if let Some(Ok(watcher)) = &*self.watcher.borrow() {
             watcher.stop();
         }
-        self.progress.finished();
     }
 }
 
@@ -337,15 +323,9 @@ mod tests {
         assert!(leak <= 14 && undecided > 100, "{leak} leaks, {undecided} undecided");
     }
 
-    fn watched(body: impl FnOnce(&AtomicBool) -> Readings + Send + 'static) -> Watch<'static> {
+    fn watched(body: impl FnOnce(&AtomicBool) -> Readings + Send + 'static) -> Watch {
         let watcher = RefCell::new(Some(Watcher::start(body)));
-        Watch {
-            progress: &load::NoProgress,
-            pid: 1,
-            warmup: Duration::ZERO,
-            period: SHORTEST_PERIOD,
-            watcher,
-        }
+        Watch { pid: 1, warmup: Duration::ZERO, period: SHORTEST_PERIOD, watcher }
     }
 
     #[test]

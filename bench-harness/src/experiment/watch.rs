@@ -2,21 +2,20 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Map;
 
 use crate::bundle::{RunDocument, Series};
-use crate::load::{LoadPlan, Progress};
+use crate::load::{Beside, LoadPlan, Progress, Witness};
 use crate::record::{CoreInterval, Hist, Interval, SCHEMA};
 use crate::verdict::threshold::Threshold;
 
-/// Holds thresholds against what a run has come to, after every second of its window; it passes on what it sees.
+/// Holds thresholds against what a run has come to, after every second of its window.
 ///
 /// A threshold that the requests so far do not bear, such as a p99.9 after five thousand of them, is not looked at yet.
 pub struct Watch<'a> {
     thresholds: &'a [Threshold],
-    inner: &'a dyn Progress,
     sofar: RefCell<SoFar>,
 }
 
@@ -32,9 +31,9 @@ struct SoFar {
 }
 
 impl<'a> Watch<'a> {
-    /// Watches over these thresholds.
-    pub fn new(thresholds: &'a [Threshold], inner: &'a dyn Progress) -> Self {
-        Self { thresholds, inner, sofar: RefCell::default() }
+    /// Watches over these thresholds, beside whoever watches the run.
+    pub fn beside(thresholds: &'a [Threshold], inner: &'a dyn Progress) -> Beside<'a, Self> {
+        Beside::new(Self { thresholds, sofar: RefCell::default() }, inner)
     }
 }
 
@@ -81,14 +80,9 @@ impl SoFar {
     }
 }
 
-impl Progress for Watch<'_> {
-    fn started(&self, plan: &LoadPlan) {
+impl Witness for Watch<'_> {
+    fn started(&self, _plan: &LoadPlan) {
         *self.sofar.borrow_mut() = SoFar::default();
-        self.inner.started(plan);
-    }
-
-    fn opens(&self, at: Instant) {
-        self.inner.opens(at);
     }
 
     fn part(&self, part: &CoreInterval) {
@@ -103,7 +97,6 @@ impl Progress for Watch<'_> {
                 sofar.others.entry(name).or_default().add(hist);
             }
         }
-        self.inner.part(part);
     }
 
     fn interval(&self, interval: &Interval) {
@@ -112,16 +105,10 @@ impl Progress for Watch<'_> {
         sofar.completed += interval.completed;
         sofar.failed += interval.failed;
         sofar.check(self.thresholds);
-        drop(sofar);
-        self.inner.interval(interval);
     }
 
     fn ends(&self) -> Option<String> {
-        self.sofar.borrow().broken.clone().or_else(|| self.inner.ends())
-    }
-
-    fn finished(&self) {
-        self.inner.finished();
+        self.sofar.borrow().broken.clone()
     }
 }
 
@@ -130,7 +117,7 @@ mod tests {
     use super::*;
     use crate::load::NoProgress;
 
-    fn second(watch: &Watch<'_>, completed: u64, failed: u64, latency: Duration) {
+    fn second(watch: &dyn Progress, completed: u64, failed: u64, latency: Duration) {
         let mut response = Hist::new();
         response.record(latency, completed);
         let length = Duration::from_secs(1);
@@ -149,7 +136,7 @@ mod tests {
     #[test]
     fn what_is_missed_ends_the_run_and_is_named() {
         let thresholds = ["p99<5ms", "errors<1%"].map(|text| text.parse().unwrap());
-        let watch = Watch::new(&thresholds, &NoProgress);
+        let watch = Watch::beside(&thresholds, &NoProgress);
         second(&watch, 2000, 0, Duration::from_millis(1));
         assert_eq!(watch.ends(), None);
         second(&watch, 2000, 100, Duration::from_millis(1));
@@ -166,7 +153,7 @@ mod tests {
     #[test]
     fn what_the_requests_do_not_bear_is_not_judged_yet() {
         let thresholds = ["p99.9<5ms".parse().unwrap(), "service.p50<1s".parse().unwrap()];
-        let watch = Watch::new(&thresholds, &NoProgress);
+        let watch = Watch::beside(&thresholds, &NoProgress);
         second(&watch, 2000, 0, Duration::from_millis(9));
         assert_eq!(watch.ends(), None);
         second(&watch, 9000, 0, Duration::from_millis(9));

@@ -20,51 +20,14 @@ use super::tls::Security;
 use super::traffic::Traffic;
 use super::transport::Endpoint;
 use super::url::resolve;
-use super::{LoadError, LoadPlan};
-use crate::record::{
-    Conditions, CoreInterval, Interval, Merger, Probes, RunRecord, cpu_model, kernel_release,
-};
+use super::{LoadError, LoadPlan, Progress};
+use crate::record::{Conditions, Merger, Probes, RunRecord, cpu_model, kernel_release};
 
 /// Time between the last core's being ready and the first request, so that all cores begin together.
 const LEAD: Duration = Duration::from_millis(5);
 /// Descriptors that a core needs beside its connections, and the process beside its cores.
 const DESCRIPTORS_PER_CORE: u64 = 16;
 const DESCRIPTORS_OF_PROCESS: u64 = 64;
-
-/// Who watches a run while it is made.
-pub trait Progress {
-    /// All connections are open, and the warm-up begins.
-    fn started(&self, plan: &LoadPlan);
-
-    /// The measured window opens at this time, which is near.
-    fn opens(&self, _at: Instant) {}
-
-    /// A second of the measured window is over on one core.
-    fn part(&self, _part: &CoreInterval) {}
-
-    /// A second of the measured window is over on all cores.
-    fn interval(&self, interval: &Interval);
-
-    /// Why the run is to end now, where it is; asked after every second.
-    fn ends(&self) -> Option<String> {
-        None
-    }
-
-    /// The run is over.
-    fn finished(&self);
-}
-
-/// Watches nothing.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoProgress;
-
-impl Progress for NoProgress {
-    fn started(&self, _plan: &LoadPlan) {}
-
-    fn interval(&self, _interval: &Interval) {}
-
-    fn finished(&self) {}
-}
 
 /// Makes a run: starts a pinned thread with a runtime of its own for each generator core, and blocks until the
 /// measured window closes.

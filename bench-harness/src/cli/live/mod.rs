@@ -8,6 +8,7 @@ mod view;
 
 use std::cell::RefCell;
 use std::io::{self, IsTerminal};
+use std::time::Instant;
 
 use crate::load::{LoadPlan, Progress};
 use crate::record::{CoreInterval, Interval};
@@ -52,6 +53,8 @@ impl Progress for Live {
         state.draw();
     }
 
+    fn opens(&self, _: Instant) {}
+
     fn part(&self, part: &CoreInterval) {
         self.state.borrow_mut().view.part(part);
     }
@@ -60,6 +63,10 @@ impl Progress for Live {
         let state = &mut *self.state.borrow_mut();
         state.view.interval(interval);
         state.draw();
+    }
+
+    fn ends(&self) -> Option<String> {
+        None
     }
 
     fn finished(&self) {
