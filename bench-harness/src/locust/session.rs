@@ -14,7 +14,10 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 const REPORT: Duration = Duration::from_secs(3);
 /// How often a worker that the master does not know yet says that it is there.
 const INTRODUCTION: Duration = Duration::from_secs(5);
-/// A master that answers no heartbeat for this long after a new connection does not know this worker.
+/// A master strikes a worker off that has said nothing for about this long.
+const STRUCK_OFF: Duration = Duration::from_secs(60);
+/// A master that answers no heartbeat for this long, after a new connection or a long silence of this worker's, does not
+/// know it.
 const RECOGNITION: Duration = Duration::from_secs(8);
 
 /// What is to be done.
@@ -80,8 +83,10 @@ pub(super) struct Session {
     last_spawn: f64,
     known: bool,
     last_heard: Instant,
-    /// Since when the master has answered nothing on a new connection.
+    /// Since when it is open whether the master knows this worker.
     doubtful: Option<Instant>,
+    /// When something was last due and said.
+    last_tick: Instant,
     introduce_at: Instant,
     heartbeat_at: Instant,
     report_at: Instant,
@@ -101,6 +106,7 @@ impl Session {
             known: false,
             last_heard: now.instant,
             doubtful: None,
+            last_tick: now.instant,
             introduce_at: now.instant,
             heartbeat_at: now.instant,
             report_at: now.instant + REPORT,
@@ -141,6 +147,7 @@ impl Session {
         Ok(match FromMaster::parse(bytes)? {
             FromMaster::Ack => {
                 self.known = true;
+                self.doubtful = None;
                 None
             }
             FromMaster::Heartbeat => {
@@ -189,10 +196,16 @@ impl Session {
 
     /// Says what is due, while there is a connection.
     pub(super) fn tick(&mut self, vitals: Vitals, now: Now) -> Option<Order> {
+        if now.instant.saturating_duration_since(self.last_tick) >= STRUCK_OFF {
+            // This process stood still, or had no connection: what the master has made of that is asked.
+            self.doubtful = self.doubtful.or(Some(now.instant));
+        }
+        self.last_tick = now.instant;
         if self.state == State::Ready && !self.known && now.instant >= self.introduce_at {
             self.introduce(now);
         }
-        if self.state == State::Spawning && vitals.users == self.wanted() {
+        // A master that hears of users from a worker that it does not know makes the worker quit.
+        if self.state == State::Spawning && self.doubtful.is_none() && vitals.users == self.wanted() {
             self.state = State::Running;
             self.say("spawning_complete", self.users());
         }
@@ -207,8 +220,18 @@ impl Session {
         if now.instant >= self.report_at {
             self.report(now);
         }
-        let doubtful = self.doubtful.is_some_and(|since| now.instant - since >= RECOGNITION);
-        doubtful.then_some(Order::Forget)
+        self.unrecognised(now)
+    }
+
+    /// What follows where the master has had time to answer, and has not.
+    fn unrecognised(&mut self, now: Now) -> Option<Order> {
+        self.doubtful.filter(|since| now.instant.saturating_duration_since(*since) >= RECOGNITION)?;
+        if self.state != State::Ready {
+            return Some(Order::Forget);
+        }
+        self.doubtful = None;
+        self.known = false;
+        None
     }
 
     fn introduce(&mut self, now: Now) {
@@ -275,85 +298,5 @@ impl Session {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::{Value, json};
-
-    fn now(at: Instant, seconds: u64) -> Now {
-        Now { instant: at + Duration::from_secs(seconds), wall: 1000.0 + seconds as f64 }
-    }
-
-    fn spawn(timestamp: f64, count: u64) -> Vec<u8> {
-        let data = json!({ "timestamp": timestamp, "user_classes_count": { "A": count }, "host": "http://h:1",
-            "stop_timeout": 0, "parsed_options": { "users": 3 } });
-        to_master("spawn", data, "w")
-    }
-
-    fn said(session: &mut Session) -> Vec<(String, Value)> {
-        let read = |bytes: Vec<u8>| {
-            let (kind, data, worker): (String, Value, String) = rmp_serde::from_slice(&bytes).unwrap();
-            assert_eq!(worker, "w");
-            (kind, data)
-        };
-        session.outgoing().into_iter().map(read).collect()
-    }
-
-    fn kinds(session: &mut Session) -> Vec<String> {
-        said(session).into_iter().map(|(kind, _)| kind).collect()
-    }
-
-    #[test]
-    fn a_test_goes_from_ready_to_ready() {
-        let at = Instant::now();
-        let mut session = Session::new("w", "GET", "/", now(at, 0));
-        session.connected(now(at, 0));
-        assert_eq!(session.tick(Vitals::default(), now(at, 0)), None);
-        assert_eq!(
-            said(&mut session),
-            [
-                ("client_ready".to_owned(), json!(-1)),
-                (
-                    "heartbeat".to_owned(),
-                    json!({ "state": "ready", "current_cpu_usage": 0.0, "current_memory_usage": 0 })
-                )
-            ]
-        );
-        session.receive(&to_master("ack", json!({ "index": 0 }), "w"), now(at, 0)).unwrap();
-        let order = session.receive(&spawn(5.0, 7), now(at, 1)).unwrap();
-        let host = Some("http://h:1".to_owned());
-        assert_eq!(order, Some(Order::Users { count: 7, host: host.clone(), fresh: true }));
-        // An older message that comes later changes nothing.
-        assert_eq!(session.receive(&spawn(4.0, 1), now(at, 1)).unwrap(), None);
-        session.tick(Vitals { users: 6, ..Vitals::default() }, now(at, 1));
-        session.tick(Vitals { users: 7, ..Vitals::default() }, now(at, 1));
-        assert_eq!(kinds(&mut session), ["spawning", "spawning", "heartbeat", "spawning_complete"]);
-        let more = session.receive(&spawn(6.0, 9), now(at, 2)).unwrap();
-        assert_eq!(more, Some(Order::Users { count: 9, host, fresh: false }));
-        let stop = session.receive(&to_master("stop", (), "w"), now(at, 2)).unwrap();
-        assert_eq!(stop, Some(Order::Stop(Duration::ZERO)));
-        session.stopped(now(at, 2));
-        assert_eq!(kinds(&mut session), ["spawning", "stats", "client_stopped", "client_ready"]);
-    }
-
-    #[test]
-    fn another_master_does_not_know_the_test() {
-        let at = Instant::now();
-        let mut session = Session::new("w", "GET", "/", now(at, 0));
-        session.receive(&spawn(5.0, 7), now(at, 1)).unwrap();
-        let vitals = Vitals { users: 7, ..Vitals::default() };
-        session.tick(vitals, now(at, 1));
-        // The connection is lost and opened again: the same master answers heartbeats.
-        session.connected(now(at, 10));
-        session.receive(&to_master("heartbeat", (), "w"), now(at, 11)).unwrap();
-        assert_eq!(session.tick(vitals, now(at, 30)), None);
-        // Another one does not.
-        session.connected(now(at, 40));
-        assert_eq!(session.tick(vitals, now(at, 41)), None);
-        assert_eq!(session.tick(vitals, now(at, 48)), Some(Order::Forget));
-        session.forgotten(now(at, 48));
-        session.outgoing();
-        session.tick(Vitals::default(), now(at, 48));
-        assert_eq!(kinds(&mut session), ["client_ready"]);
-        assert_eq!(session.silence(now(at, 48)), Duration::from_secs(37));
-    }
-}
+#[path = "session_tests.rs"]
+mod tests;
