@@ -127,10 +127,7 @@ def series():
               ("ties", np.round(ar1(90, 0.4) / 5) * 5)]
     for name, values in shapes:
         x = rounded(values, 4)
-        n = len(x)
         var_dec = by_r('suppressMessages(library(mcmc)); s <- initseq(x); cat(s$var.dec / s$gamma0)', x)[0]
-        whole = np.array(x[: n // 10 * 10])
-        means = whole.reshape(-1, 10).mean(axis=1)
         batches = np.array(x[: n // 5 * 5]).reshape(-1, 5).mean(axis=1)
         m = len(batches)
         # The squared standard error of what remains, with the population variance: var(kept) / kept.
@@ -140,12 +137,11 @@ def series():
             "name": name,
             "values": x,
             "autocorrelation_time": var_dec,
-            "batch_means_time": 10 * means.var(ddof=1) / whole.var(ddof=1),
             "mser5": int(np.argmin(statistic)) * 5,
             "mser5_steady": bool(np.argmin(statistic) <= m // 2),
             "slope": stats.theilslopes(x).slope,
             "mann_kendall": {"s": plain.s, "variance": plain.var_s, "z": plain.z, "p": plain.p},
-            "hamed_rao": {"variance": modified.var_s, "z": modified.z, "p": modified.p},
+            "hamed_rao": {"variance": modified.var_s},
         })
     return cases
 
@@ -160,6 +156,18 @@ def harrell_davis():
             # Hmisc leaves one value out and keeps the weights of all; scipy weighs the rest as what it is.
             case["error"] = mstats.hdquantiles_sd(x, prob=[q])[0]
         cases.append(case)
+    return cases
+
+
+def harrell_davis_grouped():
+    """Of values that a histogram holds, each with how often it was seen."""
+    of_its_own = np.random.default_rng(7)
+    cases = []
+    for n, q in [(1500, 0.99), (9000, 0.999), (20000, 0.999), (60000, 0.999), (99000, 0.9995)]:
+        values, counts = np.unique(np.round(of_its_own.lognormal(4, 0.7, n) / 8) * 8 + 4, return_counts=True)
+        sample = np.repeat(values, counts)
+        cases.append({"groups": list(zip(values.tolist(), counts.tolist())), "q": q,
+                      "value": mstats.hdquantiles(sample, prob=[q])[0]})
     return cases
 
 
@@ -257,6 +265,7 @@ fixtures = {
     "modes": modes(),
     "series": series(),
     "harrell_davis": harrell_davis(),
+    "harrell_davis_grouped": harrell_davis_grouped(),
     "order": order(),
     "distances": distances(),
     "holm": holm(),

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::Hist;
-use crate::stats::quantile::{dispersion, nines};
+use crate::stats::effective::autocorrelation_time;
+use crate::stats::quantile::dispersion;
 
-/// Bins in an octave, and octaves: up to an hour in nanoseconds.
-const SUB_BINS: usize = 16;
+/// Bins in an octave, so that a bin is below 0.8 % wide, and octaves: up to an hour in nanoseconds.
+const SUB_BINS: usize = 128;
 const BINS: usize = 42 * SUB_BINS;
 /// Blocks that are kept; when there are more, each two become one.
 const MOST: usize = 512;
@@ -14,6 +15,8 @@ const MOST: usize = 512;
 const FEWEST: usize = 8;
 /// What of a whole block the last one must be, to be one.
 const WHOLE: f64 = 0.9;
+/// A border of two bins stands for a quantile that at most so many times as many requests lie beyond, or as few.
+const NEAR: f64 = 2.0;
 
 /// Response times by blocks of time, coarse enough that they take no more memory in a long run than in a short one.
 #[derive(Debug, Clone, Default)]
@@ -23,16 +26,45 @@ pub(crate) struct Blocks {
     seconds: usize,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct Block {
-    counts: Box<[u32]>,
+    /// The bins that are not empty, in ascending order, and the requests in each.
+    counts: Vec<(u16, u32)>,
     seconds: usize,
 }
 
-fn bin(nanos: u64) -> usize {
+impl Block {
+    fn total(&self) -> u64 {
+        self.counts.iter().map(|&(_, count)| u64::from(count)).sum()
+    }
+
+    /// Requests in the bins above this one.
+    fn above(&self, edge: u16) -> u64 {
+        self.counts.iter().rev().take_while(|(bin, _)| *bin > edge).map(|&(_, count)| u64::from(count)).sum()
+    }
+
+    /// Adds bins that are in ascending order.
+    fn add(&mut self, more: impl Iterator<Item = (u16, u32)>) {
+        let mut sum: Vec<(u16, u32)> = Vec::with_capacity(self.counts.len());
+        let mut own = self.counts.drain(..).peekable();
+        for (bin, count) in more {
+            while let Some(below) = own.next_if(|(own, _)| *own <= bin) {
+                sum.push(below);
+            }
+            match sum.last_mut() {
+                Some(last) if last.0 == bin => last.1 = last.1.saturating_add(count),
+                _ => sum.push((bin, count)),
+            }
+        }
+        sum.extend(own);
+        self.counts = sum;
+    }
+}
+
+fn bin(nanos: u64) -> u16 {
     let octave = nanos.max(1).ilog2() as usize;
     let below = (nanos.max(1) - (1 << octave)) as u128;
-    (octave * SUB_BINS + ((below * SUB_BINS as u128) >> octave) as usize).min(BINS - 1)
+    (octave * SUB_BINS + ((below * SUB_BINS as u128) >> octave) as usize).min(BINS - 1) as u16
 }
 
 impl Blocks {
@@ -46,14 +78,16 @@ impl Blocks {
             if self.blocks.len() == MOST {
                 self.halve();
             }
-            self.blocks.push(Block { counts: vec![0; BINS].into(), seconds: 0 });
+            self.blocks.push(Block::default());
         }
         let Some(block) = self.blocks.last_mut() else { return };
         block.seconds += 1;
-        for value in response.iter_recorded() {
-            let count = &mut block.counts[bin(value.value_iterated_to())];
-            *count = count.saturating_add(value.count_since_last_iteration().try_into().unwrap_or(u32::MAX));
-        }
+        block.add(response.iter_recorded().map(|value| {
+            (
+                bin(value.value_iterated_to()),
+                value.count_since_last_iteration().try_into().unwrap_or(u32::MAX),
+            )
+        }));
     }
 
     fn halve(&mut self) {
@@ -62,39 +96,54 @@ impl Blocks {
         let mut pairs = pairs.into_iter();
         while let Some(mut first) = pairs.next() {
             if let Some(second) = pairs.next() {
-                for (sum, more) in first.counts.iter_mut().zip(&second.counts) {
-                    *sum = sum.saturating_add(*more);
-                }
+                first.add(second.counts.into_iter());
                 first.seconds += second.seconds;
             }
             self.blocks.push(first);
         }
     }
 
-    /// The index of dispersion of the response time at quantile `q`: how many of the run's requests carry the information
-    /// of one independent request, from how their number beyond the quantile varies from block to block. `None` with
-    /// fewer than eight blocks, or where too few differ.
+    /// How many of the run's requests carry the information of one independent request, as far as quantile `q` of the
+    /// response time goes: how much their number beyond it varies from block to block, over what independent requests
+    /// would show, times the [`autocorrelation_time`] of the blocks, for slow ones may last. `None` with fewer than eight
+    /// blocks, or where all requests are alike.
+    ///
+    /// It is taken at the border of two bins that lies nearest. Where so many requests are alike that none lies near, it is
+    /// the larger one of the borders on both sides.
     pub(crate) fn dispersion(&self, q: f64) -> Option<f64> {
         let whole: Vec<&Block> = self.blocks.iter().filter(|block| block.seconds == self.seconds).collect();
         if whole.len() < FEWEST {
             return None;
         }
-        let totals: Vec<u64> =
-            whole.iter().map(|block| block.counts.iter().map(|&count| u64::from(count)).sum()).collect();
+        let totals: Vec<u64> = whole.iter().map(|block| block.total()).collect();
         let total: u64 = totals.iter().sum();
+        let mut sum = Block::default();
+        whole.iter().for_each(|block| sum.add(block.counts.iter().copied()));
         let mut below = 0;
-        let edge = (0..BINS)
-            .filter_map(|edge| {
-                below += whole.iter().map(|block| u64::from(block.counts[edge])).sum::<u64>();
-                let share = below as f64 / total as f64;
-                (below > 0 && below < total).then(|| (edge, share, (nines(share) - nines(q)).abs()))
-            })
-            .min_by(|a, b| a.2.total_cmp(&b.2))?;
-        let beyond: Vec<u64> = whole
-            .iter()
-            .map(|block| block.counts[edge.0 + 1..].iter().map(|&count| u64::from(count)).sum())
-            .collect();
-        Some(dispersion(&beyond, &totals, edge.1))
+        let mut borders = [None, None];
+        for &(edge, count) in &sum.counts {
+            below += u64::from(count);
+            let share = below as f64 / total as f64;
+            if below < total && share <= q {
+                borders[0] = Some((edge, share));
+            } else if below < total {
+                borders[1] = Some((edge, share));
+                break;
+            }
+        }
+        // How many times as many lie beyond, or as few.
+        let distance = |share: f64| {
+            let ratio = (1.0 - share) / (1.0 - q);
+            ratio.max(1.0 / ratio)
+        };
+        let borders = borders.into_iter().flatten();
+        let nearest = borders.clone().min_by(|a, b| distance(a.1).total_cmp(&distance(b.1)))?;
+        let at = |(edge, share): (u16, f64)| {
+            let beyond: Vec<u64> = whole.iter().map(|block| block.above(edge)).collect();
+            let series: Vec<f64> = beyond.iter().map(|&count| count as f64).collect();
+            dispersion(&beyond, &totals, share) * autocorrelation_time(&series)
+        };
+        if distance(nearest.1) <= NEAR { Some(at(nearest)) } else { borders.map(at).reduce(f64::max) }
     }
 }
 
@@ -116,9 +165,9 @@ mod tests {
     #[test]
     fn bins_are_in_order_and_cover_an_hour() {
         let edges = [1, 2, 3, 16, 17, 1000, 1_000_000, 1_050_000, 3_600_000_000_000];
-        let bins: Vec<usize> = edges.iter().map(|&nanos| bin(nanos)).collect();
+        let bins: Vec<u16> = edges.iter().map(|&nanos| bin(nanos)).collect();
         assert!(bins.windows(2).all(|pair| pair[0] <= pair[1]), "{bins:?}");
-        assert!(bins[6] != bins[5] && *bins.last().unwrap() < BINS);
+        assert!(bins[6] != bins[5] && usize::from(*bins.last().unwrap()) < BINS);
         assert_eq!(bin(0), 0);
     }
 
@@ -160,6 +209,43 @@ mod tests {
         }
         assert!(blocks.blocks.len() <= MOST && blocks.seconds == 16, "{}", blocks.seconds);
         assert_eq!(blocks.dispersion(0.99), Some(1.0));
+    }
+
+    #[test]
+    fn slow_requests_that_last_are_worth_less_than_those_of_one_second() {
+        // 40 of 160 seconds are slow: one at a time, or ten in a row.
+        let of = |slow: fn(u32) -> bool| {
+            let mut blocks = Blocks::default();
+            (0..160).for_each(|index| blocks.add(&second(if slow(index) { 40 } else { 0 }), SECOND));
+            blocks.dispersion(0.99).unwrap()
+        };
+        let (alone, lasting) = (of(|index| index * 7919 % 160 % 4 == 0), of(|index| index / 10 % 4 == 0));
+        assert!(lasting > 5.0 * alone, "{lasting} and {alone}");
+    }
+
+    #[test]
+    fn where_most_are_alike_the_borders_on_both_sides_are_looked_at() {
+        // Nine of ten requests take the same time; how many are faster changes from second to second, those slower do not.
+        let mut blocks = Blocks::default();
+        for index in 0..100 {
+            let fast = if index % 10 == 0 { 100 } else { 10 };
+            let mut hist = Hist::new();
+            hist.record(Duration::from_micros(50), fast);
+            hist.record(Duration::from_micros(100), 990 - fast);
+            hist.record(Duration::from_millis(10), 10);
+            blocks.add(&hist, SECOND);
+        }
+        let (median, tail) = (blocks.dispersion(0.5).unwrap(), blocks.dispersion(0.99).unwrap());
+        assert!(median > 10.0 && tail == 1.0, "{median} {tail}");
+    }
+
+    #[test]
+    fn bins_are_added_up_in_order() {
+        let mut block = Block::default();
+        block.add([(3, 1), (3, 2), (7, 1)].into_iter());
+        block.add([(1, 4), (7, 1), (9, 5)].into_iter());
+        assert_eq!(block.counts, [(1, 4), (3, 3), (7, 2), (9, 5)]);
+        assert_eq!((block.total(), block.above(3), block.above(9)), (14, 7, 0));
     }
 
     #[test]

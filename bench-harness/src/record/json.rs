@@ -52,6 +52,7 @@ impl RunRecord {
             "warm_up": self.warmed_up.map(|end| json!({
                 "took_s": end.took.as_secs_f64(),
                 "steady": end.steady,
+                "known": end.known,
                 "transient_s": end.transient.as_secs_f64(),
             })),
             "elapsed_s": self.elapsed.as_secs_f64(),

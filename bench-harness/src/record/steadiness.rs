@@ -13,6 +13,8 @@ pub struct WarmedUp {
     pub took: Duration,
     /// Whether the load was steady then; if not, that was the longest that was allowed.
     pub steady: bool,
+    /// Whether there were observations enough to tell.
+    pub known: bool,
     /// The part of it at its beginning that was not like the rest.
     pub transient: Duration,
 }
@@ -20,16 +22,17 @@ pub struct WarmedUp {
 impl RunRecord {
     /// What came of a warm-up until the load is steady; `None` where its length was given.
     pub(super) fn warm_up(&self) -> Option<Guard> {
-        let WarmedUp { took, steady, transient } = self.warmed_up?;
+        let WarmedUp { took, steady, known, transient } = self.warmed_up?;
         let (outcome, detail) = if steady {
             let detail =
                 format!("steady after {took:.2?}, the first {transient:.2?} of which were transient");
             (GuardOutcome::Passed, detail)
+        } else if known {
+            let detail = format!("never steady within {took:.2?}: the window may be like no other");
+            (GuardOutcome::Warning, detail)
         } else {
-            (
-                GuardOutcome::Warning,
-                format!("never steady within {took:.2?}: the window may be like no other"),
-            )
+            let detail = format!("{took:.2?} are too short to tell whether this load was steady: allow more");
+            (GuardOutcome::Warning, detail)
         };
         Some(Guard { name: "warm-up", outcome, detail })
     }

@@ -69,7 +69,8 @@ impl RunRecord {
         };
         let warm_up = match &self.warmed_up {
             Some(end) if end.steady => format!("{} until steady", time(end.took)),
-            Some(end) => format!("{} and never steady", time(end.took)),
+            Some(end) if end.known => format!("{} and never steady", time(end.took)),
+            Some(end) => format!("{}, too short to tell whether it was steady", time(end.took)),
             None => time(conditions.warmup),
         };
         let mut shape = String::new();

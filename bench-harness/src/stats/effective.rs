@@ -1,7 +1,7 @@
 //! How many independent observations a series within a run is worth.
 //!
-//! A run's seconds (or tenths of them) depend on each other: what delays one request delays its neighbours. An
-//! interval within a run must rest on the effective number, and even so says nothing about other runs.
+//! A run's seconds depend on each other: what delays one request delays its neighbours. An interval within a run must
+//! rest on the effective number, and even so says nothing about other runs.
 
 /// The integrated autocorrelation time by Geyer's initial monotone sequence: how many neighbouring observations carry
 /// the information of one independent one; at least 1.
@@ -37,32 +37,6 @@ pub fn autocorrelation_time(series: &[f64]) -> f64 {
     ((2.0 * sum - variance) / variance).max(1.0)
 }
 
-/// The same by batch means: `b · Var(batch mean) / Var(x)` with batches of `b` observations; at least 1.
-///
-/// Simple, and blind to dependence beyond a batch. `None` with fewer than two whole batches, or without spread.
-///
-/// Source: Law, "Simulation Modeling and Analysis", section 9.5.3.
-pub fn batch_means_time(series: &[f64], batch: usize) -> Option<f64> {
-    if batch == 0 || series.len() / batch < 2 {
-        return None;
-    }
-    let whole = &series[..series.len() / batch * batch];
-    let means: Vec<f64> =
-        whole.chunks_exact(batch).map(|chunk| chunk.iter().sum::<f64>() / batch as f64).collect();
-    let variance = variance(whole);
-    (variance > 0.0).then(|| (batch as f64 * self::variance(&means) / variance).max(1.0))
-}
-
-/// The effective number of observations: the number over the [`autocorrelation_time`].
-pub fn effective_size(series: &[f64]) -> f64 {
-    series.len() as f64 / autocorrelation_time(series)
-}
-
-fn variance(values: &[f64]) -> f64 {
-    let mean = values.iter().sum::<f64>() / values.len() as f64;
-    values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (values.len() as f64 - 1.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,9 +45,6 @@ mod tests {
     fn short_or_flat_series_have_the_time_one() {
         assert_eq!(autocorrelation_time(&[1.0, 2.0]), 1.0);
         assert_eq!(autocorrelation_time(&[0.1; 50]), 1.0);
-        assert_eq!(batch_means_time(&[1.0; 50], 5), None);
-        assert_eq!(batch_means_time(&[1.0, 2.0, 3.0], 2), None);
-        assert_eq!(batch_means_time(&[1.0, 2.0, 3.0], 0), None);
     }
 
     #[test]
@@ -81,6 +52,5 @@ mod tests {
         let series: Vec<f64> = (0..400).map(|i| f64::from((i / 10 * 7919) % 101)).collect();
         let time = autocorrelation_time(&series);
         assert!((6.0..=14.0).contains(&time), "{time}");
-        assert!((effective_size(&series) - 400.0 / time).abs() < 1e-9);
     }
 }

@@ -4,10 +4,13 @@
 //! sample. It is for small samples, such as the values of a few dozen runs; with many thousands of values it is
 //! the ordinary quantile.
 
+use hdrhistogram::Histogram;
 use statrs::function::beta::beta_reg;
 
-/// The largest sample that is weighed; beyond it the ordinary quantile is the same to four digits.
-pub const LARGEST: u64 = 10_000;
+/// The largest sample that is weighed.
+pub const LARGEST: u64 = 100_000;
+/// A quantile that more values than this lie beyond is the ordinary one: weighing them hardly changes it.
+const TAIL: f64 = 100.0;
 
 /// An estimate and its standard error.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -67,6 +70,23 @@ pub fn grouped(groups: impl Iterator<Item = (f64, u64)> + Clone, q: f64) -> Opti
     Some(sum)
 }
 
+/// The quantile `q` of a run's histogram, for a comparison: weighed where at most a hundred values lie beyond it, for it is
+/// there that single values decide, and the ordinary one elsewhere; zero without values.
+pub fn of_histogram(hist: &Histogram<u64>, q: f64) -> f64 {
+    let beyond = hist.len() as f64 * (1.0 - q).min(q);
+    if beyond <= TAIL && hist.len() <= LARGEST {
+        let value = |bucket: u64| hist.median_equivalent(bucket) as f64;
+        let groups: Vec<(f64, u64)> = hist
+            .iter_recorded()
+            .map(|bucket| (value(bucket.value_iterated_to()), bucket.count_at_value()))
+            .collect();
+        if let Some(weighed) = grouped(groups.into_iter(), q) {
+            return weighed;
+        }
+    }
+    hist.value_at_quantile(q) as f64
+}
+
 fn shape(count: usize, q: f64) -> (f64, f64) {
     (q * (count as f64 + 1.0), (1.0 - q) * (count as f64 + 1.0))
 }
@@ -89,6 +109,18 @@ mod tests {
         assert_eq!(quantile(&[1.0, 2.0], 1.0), None);
         assert_eq!(grouped([(1.0, LARGEST + 1)].into_iter(), 0.5), None);
         assert_eq!(grouped(std::iter::empty(), 0.5), None);
+    }
+
+    #[test]
+    fn a_histogram_is_weighed_where_single_values_decide() {
+        let mut hist = Histogram::<u64>::new(3).unwrap();
+        (1..=1000u64).for_each(|v| hist.record(v).unwrap());
+        let ten_beyond = of_histogram(&hist, 0.99);
+        assert!((985.0..995.0).contains(&ten_beyond) && ten_beyond.fract() != 0.0, "{ten_beyond}");
+        assert_eq!(of_histogram(&hist, 0.5), 500.0);
+        hist.record_n(5, LARGEST).unwrap();
+        assert_eq!(of_histogram(&hist, 0.9999), hist.value_at_quantile(0.9999) as f64);
+        assert_eq!(of_histogram(&Histogram::<u64>::new(3).unwrap(), 0.5), 0.0);
     }
 
     proptest! {

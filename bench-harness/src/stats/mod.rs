@@ -4,13 +4,13 @@
 //! luck, so an interval computed from them is far too narrow. Rates and latencies are positive and their errors
 //! multiply, so intervals are taken on the log scale. With fewer than twenty runs Student's t keeps its promised
 //! coverage where a percentile bootstrap falls to 74-89 %.
-
 //!
-//! What runs say: [`interval`], [`ratio`], [`modes`], [`permutation`], [`shift`], [`share`], [`holm`], [`power`],
-//! [`levels`]. What one run says
+//! What runs say: [`interval`], [`ratio`], [`modes`], [`permutation`], [`shift`], [`band`], [`share`], [`holm`], [`power`],
+//! [`levels`], and of few values [`harrell_davis`]. What one run says
 //! of itself: [`warmup`], [`trend`], [`effective`], [`quantile`], [`order`]. Sizes of a difference: [`distance`]. Rates
 //! over load: [`scalability`]. Each agrees with R or scipy on the fixtures in `tests/fixtures/statistics.json`.
 
+pub mod band;
 pub mod closure;
 pub mod distance;
 pub mod effective;

@@ -5,9 +5,12 @@
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use super::Interval;
+use super::band::joint_level;
+use super::harrell_davis::of_histogram;
+use super::power::Design;
 use super::quantile::{Bearing, bearing, dispersion};
 use super::ratio::LogRatio;
-use super::{Interval, StatsError};
 
 /// The quantiles that are compared: twenty of the body, then the nines.
 pub const GRID: [f64; 26] = [
@@ -29,52 +32,74 @@ pub struct Shift {
     pub ratio: f64,
     /// The interval of the ratio at this quantile.
     pub pointwise: Option<Interval>,
-    /// The interval that holds at all quantiles of the grid at once, by Bonferroni's inequality.
+    /// The interval that holds at all quantiles of the grid at once ([`joint_level`]).
     pub simultaneous: Option<Interval>,
 }
 
 /// The shift function of `b` against `a`, each a list of runs, at the quantiles that all runs bear.
 ///
-/// Each run gives one value for each quantile, and the intervals come from these (Welch's t on logs): the run is the
-/// unit, so one run a side has no interval.
+/// Each run gives one value for each quantile ([`of_histogram`]), and the intervals come from these (Welch's t on logs): the
+/// run is the unit, so one run a side has no interval.
 ///
 /// Source: Doksum, "Empirical probability plots and statistical inference for nonlinear models in the two-sample case",
 /// Annals of Statistics 2, 1974; Rousselet, Pernet and Wilcox, "Beyond differences in means", Eur. J. Neuroscience 46,
 /// 2017.
 pub fn shift(a: &[&Histogram<u64>], b: &[&Histogram<u64>], level: f64) -> Vec<Shift> {
-    by(a, b, level, LogRatio::unpaired)
+    by(a, b, level, Design::Apart)
 }
 
 /// The same of runs that were taken in pairs, run `i` of one side next to run `i` of the other: what both runs of a
 /// pair met is no part of the ratio.
 pub fn paired(a: &[&Histogram<u64>], b: &[&Histogram<u64>], level: f64) -> Vec<Shift> {
-    by(a, b, level, LogRatio::paired)
+    by(a, b, level, Design::Paired)
 }
 
-fn by(
-    a: &[&Histogram<u64>],
-    b: &[&Histogram<u64>],
-    level: f64,
-    ratio_of: fn(&[f64], &[f64]) -> Result<LogRatio, StatsError>,
-) -> Vec<Shift> {
+fn by(a: &[&Histogram<u64>], b: &[&Histogram<u64>], level: f64, design: Design) -> Vec<Shift> {
     let borne: Vec<f64> = GRID.into_iter().filter(|&q| bears(a, q) && bears(b, q)).collect();
-    let joint = 1.0 - (1.0 - level) / borne.len().max(1) as f64;
+    let (left, right) = (by_run(a, &borne), by_run(b, &borne));
+    let sides = match design {
+        Design::Paired => {
+            vec![left.iter().zip(&right).map(|(left, right)| differences(left, right)).collect()]
+        }
+        Design::Apart => vec![logs(&left), logs(&right)],
+    };
+    let joint = joint_level(&sides, level);
     borne
         .into_iter()
-        .map(|q| {
-            let (left, right) = (values(a, q), values(b, q));
-            let ratio = ratio_of(&right, &left).ok();
+        .enumerate()
+        .map(|(place, q)| {
+            let of = |runs: &[Vec<f64>]| runs.iter().map(|run| run[place]).collect::<Vec<f64>>();
+            let (left, right) = (of(&left), of(&right));
+            let ratio = match design {
+                Design::Paired => LogRatio::paired(&right, &left),
+                Design::Apart => LogRatio::unpaired(&right, &left),
+            };
             let (a_ns, b_ns) = (geometric_mean(&left), geometric_mean(&right));
+            let interval = |level: f64| ratio.as_ref().ok().and_then(|ratio| ratio.interval(level).ok());
             Shift {
                 q,
                 a_ns,
                 b_ns,
                 ratio: b_ns / a_ns,
-                pointwise: ratio.and_then(|ratio| ratio.interval(level).ok()),
-                simultaneous: ratio.and_then(|ratio| ratio.interval(joint).ok()),
+                pointwise: interval(level),
+                simultaneous: interval(joint),
             }
         })
         .collect()
+}
+
+/// The quantiles of each run.
+fn by_run(runs: &[&Histogram<u64>], quantiles: &[f64]) -> Vec<Vec<f64>> {
+    let of = |run: &&Histogram<u64>| quantiles.iter().map(|&q| of_histogram(run, q).max(1.0)).collect();
+    runs.iter().map(of).collect()
+}
+
+fn logs(runs: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    runs.iter().map(|run| run.iter().map(|value| value.ln()).collect()).collect()
+}
+
+fn differences(left: &[f64], right: &[f64]) -> Vec<f64> {
+    left.iter().zip(right).map(|(left, right)| right.ln() - left.ln()).collect()
 }
 
 /// Whether each run has samples enough for the quantile, and the runs of the side agree about its tail.
@@ -99,10 +124,6 @@ pub fn between_runs(runs: &[&Histogram<u64>], q: f64) -> f64 {
     let counts: Vec<u64> = runs.iter().map(|run| run.len()).collect();
     let above: Vec<u64> = runs.iter().map(|run| run.len() - run.count_between(0, limit)).collect();
     dispersion(&above, &counts, q)
-}
-
-fn values(runs: &[&Histogram<u64>], q: f64) -> Vec<f64> {
-    runs.iter().map(|run| run.value_at_quantile(q).max(1) as f64).collect()
 }
 
 fn geometric_mean(values: &[f64]) -> f64 {

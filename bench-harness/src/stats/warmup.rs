@@ -34,25 +34,39 @@ pub fn mser5(series: &[f64]) -> WarmUp {
     if batches.len() < 2 * LAST {
         return WarmUp::TooShort;
     }
-    let statistic = |discard: usize| {
-        let kept = &batches[discard..];
-        let count = kept.len() as f64;
-        let mean = kept.iter().sum::<f64>() / count;
-        kept.iter().map(|y| (y - mean).powi(2)).sum::<f64>() / count.powi(2)
-    };
+    let statistics = standard_errors(&batches);
     let best = (0..=batches.len() - LAST)
-        .map(|discard| (discard, statistic(discard)))
-        .min_by(|a, b| a.1.total_cmp(&b.1))
-        .map_or(0, |(discard, _)| discard);
+        .min_by(|&a, &b| statistics[a].total_cmp(&statistics[b]))
+        .unwrap_or_default();
     if best > batches.len() / 2 { WarmUp::NeverSteady } else { WarmUp::Ends { discard: best * BATCH } }
 }
 
+/// For each number of leading values to leave out, the squared standard error of the mean of the rest: `sum (y - mean)² / k²`
+/// over its `k` values.
+///
+/// Sums of squares grow from the end of the series to its beginning, in one pass, each by the distance of a value from
+/// the mean so far.
+///
+/// Source: Welford, "Note on a method for calculating corrected sums of squares and products", Technometrics 4, 1962.
+fn standard_errors(values: &[f64]) -> Vec<f64> {
+    let (mut mean, mut squares) = (0.0, 0.0);
+    let mut errors = vec![0.0; values.len()];
+    for (kept, (value, error)) in (1..).zip(values.iter().zip(&mut errors).rev()) {
+        let kept = f64::from(kept);
+        let distance = value - mean;
+        mean += distance / kept;
+        squares += distance * (value - mean);
+        *error = squares / (kept * kept);
+    }
+    errors
+}
+
 /// Observations below which no series is called settled: with fewer, no truncation point lies in the second half.
-const FEWEST: usize = 4 * LAST * BATCH;
+pub const FEWEST: usize = 4 * LAST * BATCH;
 
 /// How many leading observations of a series are transient, where what follows them is steady: MSER-5 cuts within the
-/// first half, the rest does not drift, and its end is like what is before. `None` where it is not steady, or cannot be
-/// told.
+/// first half, the rest does not drift, and its end is like what is before. `None` where it is not steady, or where there
+/// are fewer than [`FEWEST`], so that it cannot be told.
 pub fn settled(series: &[f64]) -> Option<usize> {
     if series.len() < FEWEST {
         return None;
@@ -114,7 +128,26 @@ mod tests {
     }
 
     #[test]
+    fn one_pass_over_a_long_series_finds_what_every_sum_anew_does() {
+        let mut random = crate::clock::Random::new(3, 0);
+        let values: Vec<f64> =
+            (0..500).map(|i| 1e9 + 50.0 * (-f64::from(i) / 40.0).exp() + random.unit()).collect();
+        for (discard, error) in standard_errors(&values).into_iter().enumerate() {
+            let kept = &values[discard..];
+            let count = kept.len() as f64;
+            let mean = kept.iter().sum::<f64>() / count;
+            let anew = kept.iter().map(|y| (y - mean).powi(2)).sum::<f64>() / (count * count);
+            assert!((error - anew).abs() <= 1e-6 * anew + 1e-18, "{discard}: {error} is not {anew}");
+        }
+        let begun = std::time::Instant::now();
+        let long: Vec<f64> = (0..1_000_000).map(|i| f64::from(i % 7)).collect();
+        assert!(matches!(mser5(&long), WarmUp::Ends { .. }));
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
+    }
+
+    #[test]
     fn flat_and_short_series() {
+        assert_eq!(mser5(&[0.1; 1000]), WarmUp::Ends { discard: 0 });
         assert_eq!(mser5(&[3.0; 100]), WarmUp::Ends { discard: 0 });
         assert_eq!(mser5(&[3.0; 49]), WarmUp::TooShort);
     }
