@@ -118,6 +118,21 @@ pub struct Imported {
     pub biases: Vec<String>,
 }
 
+/// What a run alone says of a quantile of its response times.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+pub struct Within {
+    /// How many requests carry the information of one independent request; `None` where it is not known.
+    pub dispersion: Option<f64>,
+    /// How many independent requests it is worth; all of them where that is not known.
+    pub effective_requests: f64,
+    /// Whether ten of these or more lie beyond the quantile.
+    pub borne: bool,
+    /// Lower end of its 95 % interval within the run, in nanoseconds; `None` where that is not known.
+    pub lower_ns: Option<u64>,
+    /// Upper end.
+    pub upper_ns: Option<u64>,
+}
+
 /// One check of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuardDocument {
@@ -205,12 +220,32 @@ impl RunDocument {
         self.requests.get(what).copied().unwrap_or(0)
     }
 
+    /// How many requests ended without a valid response, and how many ended.
+    pub(crate) fn failed_of_ended(&self) -> (u64, u64) {
+        // Attempts to connect are errors without being requests.
+        let failed = self.count("failed").max(self.errors_total);
+        (failed, self.count("completed") + failed)
+    }
+
     /// The part of the requests that ended without a valid response; `None` when none ended.
     pub fn error_share(&self) -> Option<f64> {
-        let (completed, failed) = (self.count("completed"), self.count("failed"));
-        // Attempts to connect are errors without being requests.
-        let failed = failed.max(self.errors_total);
-        (completed + failed > 0).then(|| failed as f64 / (completed + failed) as f64)
+        let (failed, ended) = self.failed_of_ended();
+        (ended > 0).then(|| failed as f64 / ended as f64)
+    }
+
+    /// What the run alone says of the quantile of this name, such as `p99`; `None` where it was not looked at.
+    pub fn within(&self, name: &str) -> Option<Within> {
+        serde_json::from_value(self.other.get("within_run")?.get(name)?.clone()).ok()
+    }
+
+    /// How many independent requests the run is worth at the least, over all quantiles that were looked at; `None` where
+    /// that is not known.
+    pub fn effective(&self) -> Option<f64> {
+        let known = REPORTED_QUANTILES.into_iter().filter_map(|(_, name)| self.within(name));
+        known
+            .filter(|within| within.dispersion.is_some())
+            .map(|within| within.effective_requests)
+            .reduce(f64::min)
     }
 
     /// Another series of the run, such as `service`.

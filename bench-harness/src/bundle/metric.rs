@@ -8,6 +8,7 @@ use thiserror::Error;
 use super::RunDocument;
 use crate::record::Hist;
 use crate::report::quantity::{grouped, percent, percentile, seconds};
+use crate::stats::harrell_davis::of_histogram;
 use crate::stats::quantile::{Bearing, bearing};
 
 /// One number of a run.
@@ -136,6 +137,19 @@ impl Metric {
     /// # Errors
     /// When the run does not have it or does not bear it.
     pub fn of(&self, run: &RunDocument) -> Result<f64, MetricError> {
+        self.with(run, |hist, q| hist.quantile(q).as_nanos() as f64)
+    }
+
+    /// As [`Metric::of`], for a comparison with other runs: a quantile that few values lie beyond is Harrell and Davis'
+    /// ([`of_histogram`]), which varies less from run to run.
+    ///
+    /// # Errors
+    /// As for [`Metric::of`].
+    pub fn estimate(&self, run: &RunDocument) -> Result<f64, MetricError> {
+        self.with(run, |hist, q| of_histogram(hist, q))
+    }
+
+    fn with(&self, run: &RunDocument, quantile: fn(&Hist, f64) -> f64) -> Result<f64, MetricError> {
         let absent = || MetricError::Absent(self.to_string());
         match self {
             Metric::Rate => run.rate.ok_or_else(absent),
@@ -149,9 +163,10 @@ impl Metric {
                     Statistic::Mean => known(series.mean_ns),
                     Statistic::Greatest => known(series.max_ns as f64),
                     Statistic::Quantile(q) => match series.histogram() {
-                        Ok(Some(hist)) => {
-                            quantile(&hist, *q).ok_or_else(|| MetricError::NotBorne(self.to_string()))
+                        Ok(Some(hist)) if bearing(*q, hist.len(), 1.0) == Bearing::Borne => {
+                            Ok(quantile(&hist, *q))
                         }
+                        Ok(Some(_)) => Err(MetricError::NotBorne(self.to_string())),
                         Ok(None) => {
                             let value = series.quantiles_ns.get(&percentile(*q));
                             value.map(|value| *value as f64).ok_or_else(absent)
@@ -172,11 +187,6 @@ impl Metric {
             Metric::Time { .. } => seconds(value / 1e9),
         }
     }
-}
-
-/// The quantile of a histogram that bears it.
-fn quantile(hist: &Hist, q: f64) -> Option<f64> {
-    (bearing(q, hist.len(), 1.0) == Bearing::Borne).then(|| hist.quantile(q).as_nanos() as f64)
 }
 
 #[cfg(test)]
@@ -204,6 +214,9 @@ mod tests {
         assert_eq!(of("rate"), Ok(4000.0));
         assert_eq!(of("errors"), Ok(0.0));
         assert!((of("p99").unwrap() / 1.01e6 - 1.0).abs() < 0.01);
+        let weighed = Metric::quantile(0.99).estimate(&run).unwrap();
+        assert!((weighed / of("p99").unwrap() - 1.0).abs() < 0.01 && weighed != of("p99").unwrap());
+        assert_eq!(Metric::quantile(0.9999).estimate(&run), of("p99.99"));
         assert_eq!(of("p99.99"), Err(MetricError::NotBorne("p99.99".to_owned())));
         assert_eq!(of("lateness.p99"), Err(MetricError::Absent("lateness.p99".to_owned())));
         assert_eq!(Metric::Rate.format(4000.0), "4,000/s");

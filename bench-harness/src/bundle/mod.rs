@@ -24,7 +24,9 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-pub use document::{GuardDocument, Imported, RESULT_SCHEMA, ResultDocument, RunDocument, Series, Summary};
+pub use document::{
+    GuardDocument, Imported, RESULT_SCHEMA, ResultDocument, RunDocument, Series, Summary, Within,
+};
 pub use hlog::LogError;
 pub use merge::{MergeError, join, merge};
 pub use metric::{Metric, MetricError, Statistic};

@@ -156,7 +156,11 @@ fn tone(verdict: GateVerdict) -> (&'static str, &'static str) {
 
 /// Sizes of the difference, which no number of requests makes significant.
 fn effect(out: &mut String, distance: &Distance, b: &str) {
-    let p = distance.p.map_or(String::new(), |p| format!("; p {p:.3} by relabelling whole runs"));
+    let p = match (distance.p, distance.p_of_these_runs) {
+        (Some(p), _) => format!("; p {p:.3} by relabelling whole runs"),
+        (None, Some(p)) => format!("; p {p:.3} by their independent requests, of these runs and no others"),
+        (None, None) => String::new(),
+    };
     let rows = [
         (
             "Kolmogorov-Smirnov D",

@@ -17,7 +17,7 @@ pub use gate::{Gate, GateError, GateResult, GateVerdict};
 
 use crate::bundle::{Metric, MetricError, RunDocument};
 use crate::record::Hist;
-use crate::stats::distance::{Weighted, kolmogorov_smirnov, superiority, wasserstein};
+use crate::stats::distance::{Weighted, kolmogorov_smirnov, kolmogorov_smirnov_p, superiority, wasserstein};
 use crate::stats::modes::modes;
 use crate::stats::permutation::relabel;
 use crate::stats::ratio::{Finding, LogRatio};
@@ -108,6 +108,10 @@ pub struct Distance {
     /// The p-value of "both sides are alike" over all ways to divide the runs; `None` with fewer than four runs a side,
     /// for then it cannot be below 0.05.
     pub p: Option<f64>,
+    /// With fewer runs, Kolmogorov and Smirnov's p-value of "these runs are alike" by the independent requests that they
+    /// are worth: what is small says that these runs differ, and not that others would. `None` where that number is not
+    /// known.
+    pub p_of_these_runs: Option<f64>,
 }
 
 impl Comparison {
@@ -134,7 +138,10 @@ impl Comparison {
                 fn plain(runs: &[Hist]) -> Vec<&Histogram<u64>> {
                     runs.iter().map(|hist| &**hist).collect()
                 }
-                (shift(&plain(left), &plain(right), LEVEL), Distance::of(left, right))
+                let effective =
+                    |side: &Side| side.runs.iter().map(RunDocument::effective).sum::<Option<f64>>();
+                let distance = Distance::of(left, right, effective(a).zip(effective(b)));
+                (shift(&plain(left), &plain(right), LEVEL), distance)
             }
             _ => {
                 warnings.push("a side has percentiles only, so distributions cannot be compared".to_owned());
@@ -202,7 +209,7 @@ fn histograms(side: &Side) -> Result<Option<Vec<Hist>>, MetricError> {
 
 /// The values of a metric in all runs of a side; `None` where a run does not have it.
 pub(crate) fn values(side: &Side, metric: &Metric) -> Result<Vec<f64>, MetricError> {
-    side.runs.iter().map(|run| metric.of(run)).collect()
+    side.runs.iter().map(|run| metric.estimate(run)).collect()
 }
 
 pub(crate) fn geometric_mean(values: &[f64]) -> f64 {
@@ -242,7 +249,8 @@ fn metrics(a: &Side, b: &Side, margin: f64) -> Vec<MetricResult> {
 }
 
 impl Distance {
-    fn of(a: &[Hist], b: &[Hist]) -> Option<Distance> {
+    /// `effective` is how many independent requests each side is worth.
+    fn of(a: &[Hist], b: &[Hist], effective: Option<(f64, f64)>) -> Option<Distance> {
         let pooled = |runs: &[Hist]| {
             let mut sum = Hist::new();
             runs.iter().for_each(|run| sum.add(run));
@@ -250,12 +258,17 @@ impl Distance {
         };
         let (left, right) = (pooled(a), pooled(b));
         let superiority = superiority(&left, &right)?;
+        let largest = kolmogorov_smirnov(&left, &right)?;
+        let p = (a.len() >= 4 && b.len() >= 4).then(|| between(a, b));
         Some(Distance {
-            kolmogorov_smirnov: kolmogorov_smirnov(&left, &right)?,
+            kolmogorov_smirnov: largest,
             wasserstein_ns: wasserstein(&left, &right)?,
             superiority,
             cliffs_delta: 2.0 * superiority - 1.0,
-            p: (a.len() >= 4 && b.len() >= 4).then(|| between(a, b)),
+            p,
+            p_of_these_runs: effective
+                .filter(|_| p.is_none())
+                .map(|(n, m)| kolmogorov_smirnov_p(largest, n, m)),
         })
     }
 }

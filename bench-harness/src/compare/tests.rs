@@ -48,6 +48,30 @@ fn the_same_is_equivalent() {
 }
 
 #[test]
+fn few_runs_have_a_p_value_of_their_own_by_the_independent_requests_that_they_are_worth() {
+    let known = |mut side: Side, effective: f64| {
+        let within = json!({ "p50": {
+            "dispersion": 10_000.0 / effective, "effective_requests": effective, "borne": true,
+            "lower_ns": 1, "upper_ns": 2,
+        } });
+        side.runs.iter_mut().for_each(|run| drop(run.other.insert("within_run".to_owned(), within.clone())));
+        side
+    };
+    let one = |nanos: u64, effective: f64| known(side("one", &[(10_000, nanos)]), effective);
+    let p = |a: &Side, b: &Side| Comparison::of(a, b, MARGIN, &[]).unwrap().distance.unwrap().p_of_these_runs;
+    let (a, b) = (one(1_000_000, 1000.0), one(1_050_000, 1000.0));
+    // All of the first and 0.975 / 1.05 of the second are at or below 1.5 ms: special.kolmogorov(0.0714 * sqrt(500)).
+    let found = p(&a, &b).unwrap();
+    assert!((found - 0.0122).abs() < 0.002, "{found}");
+    assert!(p(&one(1_000_000, 10_000.0), &one(1_050_000, 10_000.0)).unwrap() < 1e-4);
+    assert_eq!(p(&a, &a), Some(1.0));
+    assert_eq!(p(&a, &side("another", &[(10_000, 1_000_000)])), None, "nothing is known of its requests");
+    assert_eq!(p(&known(before(), 1000.0), &known(after(), 1000.0)), None, "there are runs enough");
+    let page = Comparison::of(&a, &b, MARGIN, &[]).unwrap();
+    assert!(page.to_html(&a, &b).unwrap().contains("of these runs and no others"));
+}
+
+#[test]
 fn gates_pass_fail_and_stay_open() {
     let verdict = |text: &str| gate(text).judge(&before(), &after()).verdict;
     assert_eq!(verdict("p99:+30%"), GateVerdict::Passed);

@@ -55,7 +55,11 @@ impl Comparison {
         let _ = write!(out, "{table}");
         self.shift_table(&mut out);
         if let Some(distance) = &self.distance {
-            let p = distance.p.map_or(String::new(), |p| format!(", p {p:.3} by relabelling runs"));
+            let p = match (distance.p, distance.p_of_these_runs) {
+                (Some(p), _) => format!(", p {p:.3} by relabelling runs"),
+                (None, Some(p)) => format!(", p {p:.3} by independent requests, of these runs and no others"),
+                (None, None) => String::new(),
+            };
             let text = format!(
                 "Kolmogorov-Smirnov {:.3}{p}; the average request moved by {} (Wasserstein); a request of {} is the slower \
                  one in {} of pairs (Cliff's delta {:+.3})",

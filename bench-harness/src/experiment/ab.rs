@@ -13,6 +13,7 @@ use super::{ServerCommand, probe};
 use crate::clock::Random;
 use crate::load::{self, LoadError, LoadPlan, NoProgress, Progress};
 use crate::record::RunRecord;
+use crate::stats::harrell_davis::of_histogram;
 use crate::stats::shift::{self, Shift};
 use crate::stats::{Interval, LEVEL, StatsError, ratio};
 
@@ -48,7 +49,7 @@ impl Metric {
     fn of(self, run: &RunRecord) -> f64 {
         match self {
             Self::Rate => run.rate(),
-            Self::Quantile(q, _) => run.quantile(q).as_secs_f64(),
+            Self::Quantile(q, _) => of_histogram(&run.response, q) / 1e9,
         }
     }
 }

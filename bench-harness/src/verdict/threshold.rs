@@ -5,7 +5,8 @@ use std::str::FromStr;
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::bundle::{Metric, MetricError, RunDocument};
+use crate::bundle::{Metric, MetricError, RunDocument, Statistic};
+use crate::report::quantity::grouped;
 use crate::stats::{Interval, LEVEL};
 
 /// A limit on a number of a run: `p99<5ms`, `errors<0.1%`, `rate>=100k`.
@@ -161,7 +162,28 @@ impl Threshold {
             passed: self.relation.holds(value, self.limit),
             value: Some(value),
             interval: interval.filter(|_| relative),
-            detail: format!("{} is {}{bounds}", self.metric, format(value)),
+            detail: format!("{} is {}{bounds}{}", self.metric, format(value), self.doubt(runs)),
+        }
+    }
+
+    /// What a run that has no others beside it does not know of a percentile of its response time.
+    fn doubt(&self, runs: &[RunDocument]) -> String {
+        let Metric::Time { series, statistic: Statistic::Quantile(_) } = &self.metric else {
+            return String::new();
+        };
+        let [run] = runs else { return String::new() };
+        let within =
+            Some(run).filter(|_| series == "response").and_then(|run| run.within(&self.metric.to_string()));
+        let Some(within) = within.filter(|within| within.dispersion.is_some()) else { return String::new() };
+        match (within.borne, within.lower_ns, within.upper_ns) {
+            (true, Some(lower), Some(upper)) => {
+                let format = |nanos: u64| self.metric.format(nanos as f64);
+                format!(" [{}, {}] within this run", format(lower), format(upper))
+            }
+            _ => format!(
+                ", which the {} independent requests of this run do not bear",
+                grouped(within.effective_requests)
+            ),
         }
     }
 
@@ -204,6 +226,34 @@ mod tests {
             let error = text.parse::<Threshold>().unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn one_run_says_what_it_does_not_know_of_a_percentile() {
+        let mut run = run(4000, 1_000_000);
+        let within = |borne: bool, bounds: Option<u64>| {
+            serde_json::json!({
+                "dispersion": 4.0, "effective_requests": 1000.0, "borne": borne,
+                "lower_ns": bounds, "upper_ns": bounds.map(|lower| lower * 2),
+            })
+        };
+        let both = serde_json::json!({ "p99": within(true, Some(900_000)), "p99.5": within(false, None), "p99.9": within(false, None) });
+        run.other.insert("within_run".to_owned(), both);
+        let detail = |text: &str, runs: &[RunDocument]| threshold(text).judge(runs).detail;
+        let one = std::slice::from_ref(&run);
+        assert!(
+            detail("p99<5ms", one).ends_with(" [900 µs, 1.80 ms] within this run"),
+            "{}",
+            detail("p99<5ms", one)
+        );
+        let unborne = detail("p99.5<5ms", one);
+        assert!(
+            unborne.ends_with(", which the 1,000 independent requests of this run do not bear"),
+            "{unborne}"
+        );
+        assert!(!detail("service.p99<5ms", one).contains("this run"));
+        assert!(!detail("rate>1", one).contains("this run"));
+        assert!(!detail("p99<5ms", &[run.clone(), run.clone()]).contains("this run"));
     }
 
     #[test]
