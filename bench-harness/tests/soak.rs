@@ -1,6 +1,7 @@
 //! `covet-bench memory` and `soak` on real servers.
 
 mod judging;
+mod schema;
 mod server;
 
 use std::fs;
@@ -36,6 +37,7 @@ fn memory_is_read_of_any_process() {
     ]);
     let result = json(&output);
     assert_eq!(output.status.code(), Some(0), "{result}");
+    schema::check("memory-1", &result);
     let last = &result["runs"][1];
     assert_eq!(last["connections"], 300);
     let held = last["with_connections"].as_u64().expect("bytes");
@@ -94,6 +96,7 @@ fn soak(folder: &Scratch, leak: u32) -> (Output, Value) {
     let script = folder.0.join("server.py");
     fs::write(&script, PYTHON).expect("the script is written");
     let command = format!("python3 {} {{port}} {leak}", script.display());
+    let page = folder.0.join("soak.html");
     let output = run(&[
         "soak",
         "--server-cmd",
@@ -110,10 +113,26 @@ fn soak(folder: &Scratch, leak: u32) -> (Output, Value) {
         "400MB",
         "--descriptor-limit",
         "900",
+        "--html",
+        page.to_str().expect("UTF-8"),
         "--output-format",
         "json",
     ]);
     let result = json(&output);
+    let page = fs::read_to_string(page).expect("the page is written");
+    let word = if leak > 0 { ">LEAK<" } else { ">NO LEAK<" };
+    for part in [
+        word,
+        "Server's memory over time",
+        "Server's descriptors over time",
+        "Latency by percentile",
+        "Guards",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    assert!(page.len() < 300_000 && !page.contains("<script") && !page.contains("NaN"), "{}", page.len());
+    schema::check("soak-1", &result);
+    schema::check("run-1", &result["run"]);
     (output, result)
 }
 
@@ -160,6 +179,7 @@ fn the_cost_of_middleware_is_a_ratio_with_an_interval() {
     let output = undisturbed(|| run(&as_json));
     expect_exit(&output, 0, true);
     let result = json(&output);
+    schema::check("overhead-1", &result);
     let ratio = result["ratio"]["estimate"].as_f64().expect("a number");
     // Two hundred middleware in a row are no small thing, in any build.
     assert!((1.2..100.0).contains(&ratio), "{result}");

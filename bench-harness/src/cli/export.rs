@@ -11,7 +11,7 @@ use crate::bundle::Bundle;
 use crate::report::export::{Exported, junit, markdown, openmetrics, otlp};
 use crate::report::heat::HeatMap;
 use crate::report::html::run::{Measured, page};
-use crate::verdict::threshold::Threshold;
+use crate::verdict::threshold::{Threshold, ThresholdResult};
 
 /// Options of `covet-bench export`.
 #[derive(Debug, Clone, Args)]
@@ -56,7 +56,7 @@ pub fn export(args: ExportArgs) -> anyhow::Result<Exit> {
         Form::Markdown => markdown(&exported),
         Form::Openmetrics => openmetrics(&exported),
         Form::Otlp => format!("{:#}\n", otlp(&exported, SystemTime::now())),
-        Form::Html => html(&bundle)?,
+        Form::Html => html(&bundle, &exported.thresholds)?,
     })?;
     Ok(match (bundle.runs.iter().all(|run| run.valid), missed) {
         (false, _) => Exit::Invalid,
@@ -65,7 +65,7 @@ pub fn export(args: ExportArgs) -> anyhow::Result<Exit> {
     })
 }
 
-fn html(bundle: &Bundle) -> anyhow::Result<String> {
+fn html(bundle: &Bundle, thresholds: &[ThresholdResult]) -> anyhow::Result<String> {
     let mut heat = Vec::new();
     for number in 1..=bundle.runs.len() {
         let remedy = "Measure again: the bundle cannot be trusted";
@@ -74,6 +74,6 @@ fn html(bundle: &Bundle) -> anyhow::Result<String> {
         log.iter().for_each(|interval| map.add(interval.start.as_secs(), &interval.hist));
         heat.push(map);
     }
-    let measured = Measured { runs: &bundle.runs, heat: &heat, manifest: &bundle.manifest };
+    let measured = Measured { runs: &bundle.runs, heat: &heat, manifest: &bundle.manifest, thresholds };
     page(&measured).advise("cannot draw the runs", "Write the bundle again")
 }

@@ -18,7 +18,6 @@ use crate::experiment::{Series, ServerCommand, Watch, repeat};
 use crate::load::{LoadError, LoadPlan, NoProgress, Progress};
 use crate::record::{CoreInterval, Interval};
 use crate::report::export::{Exported, junit, markdown};
-use crate::report::heat::HeatMap;
 use crate::report::html::run::{Measured, page};
 use crate::report::text::wrap::fitted;
 use crate::verdict::threshold::{Threshold, ThresholdResult};
@@ -138,7 +137,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<Exit> {
         RunFormat::Json => json(&series, &judged),
         RunFormat::Junit | RunFormat::Markdown => {
             let bundle = Bundle::unsaved(begun, documents);
-            let exported = Exported { bundle: &bundle, name: args.url.clone(), thresholds: judged };
+            let exported = Exported { bundle: &bundle, name: args.url.clone(), thresholds: judged.clone() };
             if args.output_format == RunFormat::Junit { junit(&exported) } else { markdown(&exported) }
         }
     })?;
@@ -150,7 +149,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<Exit> {
             Some(folder) => super::bundles::read(folder)?.manifest,
             None => Manifest::of(begun, &runs),
         };
-        draw(path, &runs, &heat, &manifest)?;
+        draw(path, &Measured { runs: &runs, heat: &heat, manifest: &manifest, thresholds: &judged })?;
     }
     Ok(match (series.is_valid(), missed || aborted) {
         (false, _) => Exit::Invalid,
@@ -159,9 +158,8 @@ pub fn run(args: RunArgs) -> anyhow::Result<Exit> {
     })
 }
 
-fn draw(path: &Path, runs: &[RunDocument], heat: &[HeatMap], manifest: &Manifest) -> anyhow::Result<()> {
-    let page = page(&Measured { runs, heat, manifest });
-    pages::write(path, &page.advise("cannot draw the runs", "The result above holds all the same")?)
+fn draw(path: &Path, measured: &Measured<'_>) -> anyhow::Result<()> {
+    pages::write(path, &page(measured).advise("cannot draw the runs", "The result above holds all the same")?)
 }
 
 /// The live view, or `None` where there is no terminal for it.

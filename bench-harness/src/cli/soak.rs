@@ -1,6 +1,7 @@
 //! `covet-bench soak`: a long load, and whether the server leaks.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -8,6 +9,7 @@ use serde_json::json;
 
 use super::exit::{Advice, Exit};
 use super::memory::unseen;
+use super::pages;
 use super::run::{OutputFormat, explain, write_out};
 use super::subject_args::SubjectArgs;
 use super::values;
@@ -49,6 +51,9 @@ pub struct SoakArgs {
     /// Growth of open descriptors per hour that is no leak
     #[arg(long, value_name = "COUNT", default_value_t = 10.0, value_parser = at_least_zero)]
     pub descriptor_limit: f64,
+    /// Also write the soak to this file, as a page of HTML with charts; what is there is replaced
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// Form of the result on standard output
     #[arg(long, value_enum, default_value_t = OutputFormat::Text)]
     pub output_format: OutputFormat,
@@ -83,6 +88,7 @@ fn at_least_zero(text: &str) -> Result<f64, String> {
 /// When an argument makes no sense, the server cannot be reached or its process not be seen, the soak is too short for
 /// a slope, or the server ends or answers nothing.
 pub fn soak(args: SoakArgs) -> anyhow::Result<Exit> {
+    args.html.as_deref().map(pages::check).transpose()?;
     let chosen = args.subject.choose("/plaintext")?;
     let mut standing = chosen.subject.start()?;
     let pid = standing.pid().ok_or_else(|| unseen(&chosen.subject.describe()))?;
@@ -148,6 +154,9 @@ pub fn soak(args: SoakArgs) -> anyhow::Result<Exit> {
             })
         ),
     })?;
+    if let Some(path) = &args.html {
+        pages::write(path, &soaked.to_html(&chosen.subject.describe(), &memory, descriptors.as_ref()))?;
+    }
     standing.stop()?;
     Ok(match worst(&memory, descriptors.as_ref()) {
         Finding::Leak => Exit::Refuted,

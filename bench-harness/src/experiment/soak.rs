@@ -1,5 +1,7 @@
 //! Whether a server's memory and descriptors grow under a load that stays the same.
 
+mod html;
+
 use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;

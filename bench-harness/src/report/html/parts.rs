@@ -36,12 +36,16 @@ pub(crate) fn figure(out: &mut String, wide: Option<String>, narrow: Option<Stri
     }
 }
 
+/// A value of more characters than this has a row of its own.
+const LONG: usize = 60;
+
 /// Names and values, side by side.
 pub(crate) fn conditions(conditions: &[Condition]) -> String {
     let mut out = "<dl>".to_owned();
     for condition in conditions {
+        let class = if condition.value.chars().count() > LONG { " class=\"long\"" } else { "" };
         let (name, value) = (escape(&condition.name), escape(&condition.value));
-        let _ = write!(out, "<div><dt>{name}</dt><dd>{value}</dd></div>");
+        let _ = write!(out, "<div{class}><dt>{name}</dt><dd>{value}</dd></div>");
     }
     out.push_str("</dl>\n");
     out

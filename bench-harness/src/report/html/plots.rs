@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::parts::{figure, number};
 use crate::record::Hist;
 use crate::report::quantity::{change, grouped, percentile, seconds};
-use crate::report::svg::latency::{Series, chart};
+use crate::report::svg::latency::{Bounds, Series, chart};
 use crate::report::svg::{NARROW, WIDE, escape, shift};
 use crate::report::{Clock, Curve, Percentile};
 use crate::stats::shift::Shift;
@@ -16,6 +16,7 @@ use crate::stats::{Bearing, Interval};
 pub(crate) struct Curves {
     merged: Curve,
     runs: Vec<Curve>,
+    within: Vec<Bounds>,
 }
 
 impl Curves {
@@ -24,7 +25,12 @@ impl Curves {
         let mut sum = Hist::new();
         runs.iter().for_each(|run| sum.add(run));
         let each = runs.iter().enumerate().map(|(i, run)| Curve::of(format!("run {}", i + 1), run));
-        Curves { merged: Curve::of("all runs", &sum), runs: each.collect() }
+        Curves { merged: Curve::of("all runs", &sum), runs: each.collect(), within: Vec::new() }
+    }
+
+    /// The same with what one run says of its own percentiles.
+    pub(crate) fn with(self, within: Vec<Bounds>) -> Curves {
+        Curves { within, ..self }
     }
 }
 
@@ -32,7 +38,12 @@ impl Curves {
 pub(crate) fn overlay(out: &mut String, curves: &[(&str, Curves)]) {
     let series: Vec<Series<'_>> = curves
         .iter()
-        .map(|(name, curves)| Series { name, merged: &curves.merged, runs: &curves.runs })
+        .map(|(name, curves)| Series {
+            name,
+            merged: &curves.merged,
+            runs: &curves.runs,
+            within: &curves.within,
+        })
         .collect();
     let names: Vec<&str> = curves.iter().map(|(name, _)| *name).collect();
     let label = format!("Latency by percentile: {}", names.join(", "));
@@ -47,6 +58,11 @@ pub(crate) fn overlay(out: &mut String, curves: &[(&str, Curves)]) {
         out.push_str(
             "Thick: all runs together. Thin: each run, up to ten of them. Ribbon: 95 % interval of each percentile over \
              the runs. ",
+        );
+    } else if curves.iter().any(|(_, curves)| curves.within.len() > 1) {
+        out.push_str(
+            "Ribbon: 95 % interval of each percentile within this one run, from the requests that are independent of each \
+             other. Another run lies outside it more often than not: an interval over runs comes from repeats. ",
         );
     } else {
         out.push_str("One run has no ribbon: an interval comes from repeats. ");

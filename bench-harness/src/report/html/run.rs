@@ -10,12 +10,15 @@ use super::parts::{conditions, document, number, tag};
 use super::plots::{Curves, overlay, percentiles};
 use super::seconds;
 use crate::bundle::{GuardDocument, LogError, Manifest, Metric, RunDocument};
-use crate::record::Hist;
+use crate::record::{Hist, REPORTED_QUANTILES};
 use crate::report::heat::HeatMap;
 use crate::report::model::{Clock, Condition};
 use crate::report::quantity::{grouped, percent};
 use crate::report::svg::escape;
+use crate::report::svg::latency::Bounds;
+use crate::stats::quantile::nines;
 use crate::stats::{Interval, LEVEL};
+use crate::verdict::threshold::ThresholdResult;
 
 /// The clocks that a page shows, and from when to when each runs.
 const CLOCKS: [(&str, &str); 3] = [
@@ -33,6 +36,8 @@ pub struct Measured<'a> {
     pub heat: &'a [HeatMap],
     /// Command line, environment, and files where the runs are a bundle.
     pub manifest: &'a Manifest,
+    /// The thresholds that the runs were held against.
+    pub thresholds: &'a [ThresholdResult],
 }
 
 /// The page, which needs nothing else: inline charts, no script, for light and dark, under 300 KB however long the runs
@@ -43,13 +48,17 @@ pub struct Measured<'a> {
 pub fn page(measured: &Measured<'_>) -> Result<String, LogError> {
     let runs = measured.runs;
     let mut body = head(measured);
+    thresholds(&mut body, measured.thresholds);
     let clocks = clocks(runs)?;
     // What proves nothing is shown grey.
     let valid = runs.iter().all(|run| run.valid);
     body.push_str(if valid { "<div>\n" } else { "<div class=\"void\">\n" });
     rates(&mut body, runs);
     let distinct: Vec<&Timed> = clocks.iter().filter(|clock| shown(clock, &clocks)).collect();
-    let curves = |clock: &Timed| Curves::of(&clock.hists.iter().collect::<Vec<_>>());
+    let curves = |clock: &Timed| {
+        let curves = Curves::of(&clock.hists.iter().collect::<Vec<_>>());
+        if clock.name == "response" { curves.with(within(runs)) } else { curves }
+    };
     overlay(&mut body, &distinct.iter().map(|clock| (clock.name, curves(clock))).collect::<Vec<_>>());
     let table = |clock: &Timed| {
         let hists: Vec<&Histogram<u64>> = clock.hists.iter().map(|hist| &**hist).collect();
@@ -137,6 +146,27 @@ fn head(measured: &Measured<'_>) -> String {
     out
 }
 
+/// What the runs had to reach, and whether they did.
+fn thresholds(out: &mut String, thresholds: &[ThresholdResult]) {
+    if thresholds.is_empty() {
+        return;
+    }
+    out.push_str(
+        "<h2>Thresholds</h2>\n<table class=\"stack\"><thead><tr><th>Threshold</th><th>Outcome</th><th>Found</th></tr></thead><tbody>\n",
+    );
+    for result in thresholds {
+        let (class, label) = if result.passed { ("good", "passed") } else { ("bad", "missed") };
+        let _ = writeln!(
+            out,
+            "<tr><td class=\"lead\">{}</td><td data-name=\"Outcome\">{}</td><td data-name=\"Found\">{}</td></tr>",
+            escape(&result.threshold),
+            tag(class, label),
+            escape(&result.detail)
+        );
+    }
+    out.push_str("</tbody></table>\n");
+}
+
 /// The histograms of a clock, one for each run.
 struct Timed {
     name: &'static str,
@@ -159,6 +189,16 @@ fn clocks(runs: &[RunDocument]) -> Result<Vec<Timed>, LogError> {
         }
     }
     Ok(clocks)
+}
+
+/// What a run that has no others beside it says of the percentiles of its response times.
+fn within(runs: &[RunDocument]) -> Vec<Bounds> {
+    let [run] = runs else { return Vec::new() };
+    let bounds = |(q, name): (f64, &str)| {
+        let of = run.within(name).filter(|of| of.borne)?;
+        Some((nines(q), of.lower_ns? as f64, of.upper_ns? as f64))
+    };
+    REPORTED_QUANTILES.into_iter().filter_map(bounds).collect()
 }
 
 /// Whether a clock says something of its own: in a closed loop the service times are the response times.
@@ -194,6 +234,12 @@ fn rates(out: &mut String, runs: &[RunDocument]) {
     if runs.len() > 1 {
         out.push_str("<tr><td class=\"lead\">mean, 95 %</td>");
         for metric in &columns {
+            if *metric == Metric::Errors {
+                // A share of all requests: runs with more of them weigh more, and none at all have no logarithm.
+                let pooled = error_share(runs).map_or_else(|| "-".to_owned(), percent);
+                out.push_str(&number(&metric.to_string(), &format!("{pooled} of all")));
+                continue;
+            }
             let each: Option<Vec<f64>> = runs.iter().map(|run| metric.of(run).ok()).collect();
             let interval = each.and_then(|values| Interval::of_runs(&values, LEVEL).ok());
             let cell = interval.map_or_else(
@@ -275,19 +321,39 @@ fn counts(out: &mut String, runs: &[RunDocument]) {
     add(|run| &run.requests, "");
     add(|run| &run.status, "status ");
     add(|run| &run.bytes, "bytes ");
-    let shares: Vec<f64> = runs.iter().filter_map(RunDocument::error_share).collect();
-    if !shares.is_empty() {
-        rows.push(Condition::new("errors", percent(shares.iter().sum::<f64>() / shares.len() as f64)));
-    }
-    for run in runs {
-        for (name, value) in &run.errors {
-            let told = value.as_u64().is_none_or(|count| count > 0) && !value.is_null();
-            if told && !rows.iter().any(|row| &row.name == name) {
-                rows.push(Condition::new(name.clone(), text(value)));
-            }
-        }
-    }
+    rows.extend(errors(runs));
     let _ = writeln!(out, "<h2>Requests</h2>\n{}", conditions(&rows));
+}
+
+/// The part of all requests of the runs that ended without a valid response, the errors of all runs by class, and the
+/// first of them in words.
+fn errors(runs: &[RunDocument]) -> Vec<Condition> {
+    let mut rows = Vec::new();
+    if let Some(share) = error_share(runs) {
+        rows.push(Condition::new("errors", percent(share)));
+    }
+    let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
+    for (name, value) in runs.iter().flat_map(|run| &run.errors) {
+        *sums.entry(name).or_default() += value.as_u64().unwrap_or(0);
+    }
+    let named = sums.into_iter().filter(|(_, count)| *count > 0);
+    rows.extend(named.map(|(name, count)| {
+        Condition::new(format!("error {}", name.replace('_', " ")), grouped(count as f64))
+    }));
+    let first =
+        runs.iter().enumerate().find_map(|(index, run)| Some((index, run.errors.get("first")?.as_str()?)));
+    rows.extend(first.map(|(index, words)| {
+        let place = if runs.len() > 1 { format!(", in run {}", index + 1) } else { String::new() };
+        Condition::new(format!("first error{place}"), words)
+    }));
+    rows
+}
+
+/// The requests of all runs that ended without a valid response over all that ended; `None` when none did.
+fn error_share(runs: &[RunDocument]) -> Option<f64> {
+    let (failed, ended) =
+        runs.iter().map(RunDocument::failed_of_ended).fold((0, 0), |sum, run| (sum.0 + run.0, sum.1 + run.1));
+    (ended > 0).then(|| failed as f64 / ended as f64)
 }
 
 /// Conditions, environment and manifest.

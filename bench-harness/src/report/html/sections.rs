@@ -108,7 +108,7 @@ pub(super) fn latency(report: &Report) -> String {
         let series: Vec<Series<'_>> = latency
             .clocks
             .iter()
-            .map(|clock| Series { name: clock.name, merged: &clock.merged, runs: &clock.runs })
+            .map(|clock| Series { name: clock.name, merged: &clock.merged, runs: &clock.runs, within: &[] })
             .collect();
         let label = "Latency by percentile at constant arrivals";
         figure(&mut out, chart(label, &series, WIDE), chart(label, &series, NARROW));
@@ -130,7 +130,12 @@ pub(super) fn latency(report: &Report) -> String {
         .iter()
         .zip(&names)
         .filter_map(|(layer, name)| {
-            Some(Series { name: name.as_str(), merged: layer.merged.as_ref()?, runs: &layer.curves })
+            Some(Series {
+                name: name.as_str(),
+                merged: layer.merged.as_ref()?,
+                runs: &layer.curves,
+                within: &[],
+            })
         })
         .collect();
     if !series.is_empty() {

@@ -1,10 +1,11 @@
 use serde_json::json;
 
 use super::*;
-use crate::bundle::sample::{hist, of};
+use crate::bundle::sample::{hist, of, with_errors};
 use crate::bundle::{Manifest, RunDocument, Series};
 use crate::report::heat::HeatMap;
 use crate::report::sample;
+use crate::verdict::threshold::Threshold;
 
 /// Every element of a page is closed, in its order.
 fn check_nesting(page: &str) {
@@ -52,7 +53,58 @@ fn seconds_of_runs(runs: usize, length: u64) -> (Vec<RunDocument>, Vec<HeatMap>)
 
 fn run_page(runs: &[RunDocument], heat: &[HeatMap]) -> String {
     let manifest = Manifest::of(std::time::SystemTime::UNIX_EPOCH, runs);
-    run::page(&run::Measured { runs, heat, manifest: &manifest }).unwrap()
+    run::page(&run::Measured { runs, heat, manifest: &manifest, thresholds: &[] }).unwrap()
+}
+
+#[test]
+fn one_run_has_a_ribbon_where_it_knows_how_its_requests_depend_on_each_other() {
+    let (mut runs, heat) = seconds_of_runs(1, 20);
+    let bounds = |lower: Option<u64>, upper: Option<u64>| {
+        let borne = lower.is_some();
+        json!({ "dispersion": 2.0, "effective_requests": 1e4, "borne": borne, "lower_ns": lower, "upper_ns": upper })
+    };
+    runs[0].other.insert(
+        "within_run".to_owned(),
+        json!({
+            "p50": bounds(Some(390_000), Some(410_000)), "p90": bounds(Some(500_000), Some(600_000)),
+            "p99.9": bounds(None, None),
+        }),
+    );
+    let page = run_page(&runs, &heat);
+    assert_eq!(page.matches("class=\"ribbon s0\"").count(), 2, "wide and narrow");
+    assert!(page.contains("within this one run") && !page.contains("has no ribbon"));
+}
+
+#[test]
+fn errors_and_thresholds_are_those_of_all_runs() {
+    // 30 of 1,000 requests failed in the long run, and 10 of 20 in the short one: 40 of 1,020 in all.
+    let runs = [(970, 30, "timeout"), (10, 10, "reset")].map(|(completed, failed, class)| {
+        let mut run = with_errors(completed, failed);
+        run.errors.insert(class.to_owned(), json!(failed));
+        run
+    });
+    let mut runs = runs.to_vec();
+    runs[1].errors.insert("timeout".to_owned(), json!(2));
+    runs[1].errors.insert("first".to_owned(), json!("reset: by <peer>"));
+    let manifest = Manifest::of(std::time::SystemTime::UNIX_EPOCH, &runs);
+    let judged = ["errors<50%", "p99<1us"].map(|text| text.parse::<Threshold>().unwrap().judge(&runs));
+    let measured = run::Measured { runs: &runs, heat: &[], manifest: &manifest, thresholds: &judged };
+    let page = run::page(&measured).unwrap();
+    for part in [
+        "<dt>errors</dt><dd>3.9 %</dd>",
+        "<dt>error timeout</dt><dd>32</dd>",
+        "<dt>error reset</dt><dd>10</dd>",
+        "<dt>first error, in run 2</dt><dd>reset: by &lt;peer&gt;</dd>",
+        "3.9 % of all</td>",
+        "<h2>Thresholds</h2>",
+        "p99&lt;1us",
+        ">missed<",
+        ">passed<",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    check_nesting(&page);
+    assert!(!run_page(&runs, &[]).contains("Thresholds"));
 }
 
 #[test]

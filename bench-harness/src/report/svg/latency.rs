@@ -19,7 +19,13 @@ pub struct Series<'a> {
     pub merged: &'a Curve,
     /// Each run.
     pub runs: &'a [Curve],
+    /// What one run alone says of its percentiles: a position on the nines axis, and the nanoseconds below and above. It is
+    /// the ribbon where there are no other runs to say more.
+    pub within: &'a [Bounds],
 }
+
+/// A position on the nines axis, and the nanoseconds below and above.
+pub type Bounds = (f64, f64, f64);
 
 /// Nanoseconds below which nothing is told apart: no clock does, and a lateness of nothing would stretch the axis.
 const LEAST: f64 = 100.0;
@@ -41,7 +47,8 @@ pub fn chart(label: &str, series: &[Series<'_>], size: Size) -> Option<String> {
         series.iter().flat_map(|s| s.runs.iter().chain([s.merged])).filter_map(Curve::range).collect();
     let low = (ranges.iter().map(|r| r.0.as_nanos()).min()? as f64).max(LEAST);
     let high = (ranges.iter().map(|r| r.1.as_nanos()).max()? as f64).max(LEAST);
-    let ribbons: Vec<_> = series.iter().map(|s| ribbon(s.runs)).collect();
+    let ribbon_of = |s: &Series<'_>| if s.runs.len() > 1 { ribbon(s.runs) } else { s.within.to_vec() };
+    let ribbons: Vec<Vec<Bounds>> = series.iter().map(ribbon_of).collect();
     let (low, high) = with_ribbons(&ribbons, low, high);
     let end = series.iter().map(|s| s.merged.end()).fold(1.0, f64::max);
     let plot = Plot { left: 58.0, right: size.width - 74.0, top: 14.0, bottom: size.height - 40.0 };
@@ -57,7 +64,7 @@ pub fn chart(label: &str, series: &[Series<'_>], size: Size) -> Option<String> {
     }
     percentile_marks(&mut out, &x, plot, end, size);
     for (i, points) in ribbons.iter().enumerate() {
-        let side = |of: fn(&(f64, f64, f64)) -> f64| -> Vec<(f64, f64)> {
+        let side = |of: fn(&Bounds) -> f64| -> Vec<(f64, f64)> {
             points.iter().map(|point| (x.at(point.0), y.at(of(point)))).collect()
         };
         area(&mut out, &format!("ribbon s{}", i % COLOURS), &side(|point| point.2), &side(|point| point.1));
@@ -77,7 +84,7 @@ pub fn chart(label: &str, series: &[Series<'_>], size: Size) -> Option<String> {
 }
 
 /// The range of the axis once the ribbons are in it, as far as they leave the curves visible.
-fn with_ribbons(ribbons: &[Vec<(f64, f64, f64)>], low: f64, high: f64) -> (f64, f64) {
+fn with_ribbons(ribbons: &[Vec<Bounds>], low: f64, high: f64) -> (f64, f64) {
     let points = || ribbons.iter().flatten();
     let lowest = points().map(|point| point.1).fold(low, f64::min);
     let highest = points().map(|point| point.2).fold(high, f64::max);
@@ -142,7 +149,7 @@ mod tests {
     #[test]
     fn it_has_a_path_for_each_curve_and_marks_for_percentiles() {
         let (merged, runs) = (curve(1), [curve(1), curve(2)]);
-        let series = [Series { name: "response", merged: &merged, runs: &runs }];
+        let series = [Series { name: "response", merged: &merged, runs: &runs, within: &[] }];
         let svg = chart("Latency", &series, super::super::WIDE).unwrap();
         assert_eq!(svg.matches("<path").count(), 4, "the ribbon, two runs, and both together");
         assert_eq!(svg.matches("<circle").count(), 4, "p50, p90, p99 and p99.9");
@@ -153,7 +160,11 @@ mod tests {
     #[test]
     fn a_ribbon_lies_behind_the_curves_of_two_runs_and_does_not_set_the_axis() {
         let (merged, runs) = (curve(1), [curve(1), curve(9)]);
-        let svg = chart("Latency", &[Series { name: "a", merged: &merged, runs: &runs }], super::super::WIDE);
+        let svg = chart(
+            "Latency",
+            &[Series { name: "a", merged: &merged, runs: &runs, within: &[] }],
+            super::super::WIDE,
+        );
         let svg = svg.unwrap();
         assert!(svg.find("ribbon s0").unwrap() < svg.find("run s0").unwrap(), "{svg}");
         assert!(
@@ -161,15 +172,39 @@ mod tests {
             "a t of one degree of freedom is wide: {svg}"
         );
         let many: Vec<Curve> = (0..11).map(|i| curve(1 + i % 2)).collect();
-        let svg = chart("Latency", &[Series { name: "a", merged: &merged, runs: &many }], super::super::WIDE);
+        let svg = chart(
+            "Latency",
+            &[Series { name: "a", merged: &merged, runs: &many, within: &[] }],
+            super::super::WIDE,
+        );
         assert_eq!(svg.unwrap().matches("<path").count(), 2, "the ribbon and all runs together");
+    }
+
+    #[test]
+    fn one_run_has_the_ribbon_of_what_it_says_itself_and_several_have_their_own() {
+        let within = [(0.3, 50_000.0, 60_000.0), (1.0, 90_000.0, 110_000.0), (2.0, 140_000.0, 170_000.0)];
+        let merged = curve(1);
+        let draw = |runs: &[Curve]| {
+            let series = [Series { name: "a", merged: &merged, runs, within: &within }];
+            chart("Latency", &series, super::super::WIDE).unwrap()
+        };
+        let alone = draw(&[curve(1)]);
+        assert_eq!(alone.matches("ribbon s0").count(), 1, "{alone}");
+        let points = |svg: &str| {
+            svg.split("ribbon s0").nth(1).unwrap().split("/>").next().unwrap().matches('L').count()
+        };
+        assert!(points(&alone) < points(&draw(&[curve(1), curve(2)])), "{alone}");
     }
 
     #[test]
     fn no_data_make_no_chart() {
         let empty = Curve { label: "none".into(), samples: 0, points: Vec::new() };
         assert_eq!(
-            chart("Latency", &[Series { name: "x", merged: &empty, runs: &[] }], super::super::WIDE),
+            chart(
+                "Latency",
+                &[Series { name: "x", merged: &empty, runs: &[], within: &[] }],
+                super::super::WIDE
+            ),
             None
         );
         assert_eq!(chart("Latency", &[], super::super::WIDE), None);

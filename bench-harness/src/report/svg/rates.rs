@@ -100,13 +100,20 @@ pub fn runs(layer: &LayerResult, size: Size) -> Option<String> {
     Some(out)
 }
 
-/// The range that holds every run and the interval, with a margin of 2 % of the value at least.
+/// An interval reaches at most so many times the range of the runs beyond them: with few runs it would flatten them.
+const REACH: f64 = 2.0;
+
+/// The range that holds every run, and the interval as far as it leaves them apart, with a margin of 2 % of the value at
+/// least.
 fn span(rates: &[f64], interval: Option<Interval>) -> Option<(f64, f64)> {
-    let all = rates.iter().copied().chain(interval.into_iter().flat_map(|i| [i.lower, i.upper]));
-    let (low, high) = all.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+    let enclose = |(low, high): (f64, f64), value: f64| (f64::min(low, value), f64::max(high, value));
+    let (low, high) = rates.iter().copied().fold((f64::INFINITY, f64::NEG_INFINITY), enclose);
     if !(low.is_finite() && high.is_finite()) {
         return None;
     }
+    let reach = ((high - low) * REACH).max(high * 0.05);
+    let ends = interval.into_iter().flat_map(|interval| [interval.lower, interval.upper]);
+    let (low, high) = ends.map(|end| end.clamp(low - reach, high + reach)).fold((low, high), enclose);
     let margin = ((high - low) * 0.2).max(high * 0.02);
     Some(((low - margin).max(0.0), high + margin))
 }
@@ -118,5 +125,21 @@ fn round(rate: f64) -> String {
         r if r >= 1e6 => format!("{} M", r / 1e6),
         r if r >= 1e3 => format!("{} k", r / 1e3),
         r => format!("{r}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wide_interval_leaves_the_runs_apart() {
+        let interval = |lower, upper| Some(Interval { estimate: 3.2e6, lower, upper, level: 0.95, runs: 3 });
+        let runs = [0.7e6, 6.5e6, 7.0e6];
+        let (low, high) = span(&runs, interval(1.3e5, 76e6)).unwrap();
+        assert!(low == 0.0 && (19e6..30e6).contains(&high), "{low} {high}");
+        let (low, high) = span(&runs, interval(0.5e6, 8e6)).unwrap();
+        assert!(low == 0.0 && (8e6..10e6).contains(&high), "{low} {high}");
+        assert_eq!(span(&[], interval(1.0, 2.0)), None);
     }
 }

@@ -3,6 +3,7 @@
 use super::axis::{Scale, linear_marks, log_marks, short_time, spaced};
 use super::{Plot, Size, line, open, path, text};
 use crate::report::quantity::short;
+use crate::verdict::quantity::bytes;
 
 /// The runs of a chart, one after the other.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,6 +75,8 @@ pub struct Line<'a> {
 pub enum Measure {
     /// Requests per second, from 0.
     Rate,
+    /// Bytes, from 0.
+    Bytes,
     /// Nanoseconds, logarithmic.
     Nanos,
 }
@@ -96,7 +99,9 @@ pub fn chart(
     let x = Timeline::new(lengths, plot);
     let vertical = (plot.bottom, plot.top);
     let (y, marks) = match measure {
-        Measure::Rate => (Scale::linear((0.0, high * 1.08), vertical), linear_marks(0.0, high * 1.08, 4)),
+        Measure::Rate | Measure::Bytes => {
+            (Scale::linear((0.0, high * 1.08), vertical), linear_marks(0.0, high * 1.08, 4))
+        }
         Measure::Nanos => {
             let marks = log_marks(low, high);
             (Scale::log((marks[0], marks[marks.len() - 1]), vertical), spaced(marks, plot))
@@ -106,8 +111,9 @@ pub fn chart(
     for &mark in &marks {
         line(&mut out, "grid", (plot.left, y.at(mark)), (plot.right, y.at(mark)));
         let name = match measure {
-            Measure::Rate if mark == 0.0 => "0".to_owned(),
+            Measure::Rate | Measure::Bytes if mark == 0.0 => "0".to_owned(),
             Measure::Rate => short(mark),
+            Measure::Bytes => bytes(mark),
             Measure::Nanos => short_time(mark),
         };
         text(&mut out, "tick", (plot.left - 8.0, y.at(mark) + 4.0), "end", &name);

@@ -1,0 +1,160 @@
+//! A soak as a page.
+
+use std::fmt::Write as _;
+
+use super::{Finding, Growth, Reading, Soak};
+use crate::record::GuardOutcome;
+use crate::report::Environment;
+use crate::report::html::parts::{checks, conditions, document, figure, number, tag};
+use crate::report::html::plots::{Curves, overlay};
+use crate::report::html::run::conditions_of;
+use crate::report::model::{Check, Outcome};
+use crate::report::quantity::{grouped, time};
+use crate::report::svg::time::{Line, Measure, chart};
+use crate::report::svg::{NARROW, Size, WIDE, escape};
+use crate::verdict::quantity::bytes;
+
+/// The height of the charts.
+const FLAT: Size = Size { width: WIDE.width, height: 250.0 };
+
+/// One quantity of the server: its name, how its values are written, and how it grew.
+struct Grown<'a> {
+    name: &'static str,
+    show: fn(f64) -> String,
+    measure: Measure,
+    of: fn(&Reading) -> Option<f64>,
+    growth: &'a Growth,
+}
+
+impl Soak {
+    /// The soak as a page that needs nothing else: inline charts, no script, for light and dark, under 300 KB.
+    ///
+    /// `subject` is what was loaded, `memory` and `descriptors` what its readings came to.
+    pub fn to_html(&self, subject: &str, memory: &Growth, descriptors: Option<&Growth>) -> String {
+        let mut grown = vec![Grown {
+            name: "memory",
+            show: bytes,
+            measure: Measure::Bytes,
+            of: |reading| Some(reading.resident as f64),
+            growth: memory,
+        }];
+        grown.extend(descriptors.map(|growth| Grown {
+            name: "descriptors",
+            show: |count| grouped(count),
+            measure: Measure::Rate,
+            of: |reading| reading.descriptors.map(|count| count as f64),
+            growth,
+        }));
+        let mut body = self.head(subject, &grown);
+        self.table(&mut body, &grown);
+        for one in &grown {
+            self.over_time(&mut body, one);
+        }
+        overlay(&mut body, &[("response", Curves::of(&[&self.record.response]))]);
+        body.push_str("<h2>Guards</h2>\n");
+        checks(&mut body, &self.checks());
+        let known = serde_json::to_value(&self.record.conditions).unwrap_or_default();
+        let rows = known.as_object().map(conditions_of).unwrap_or_default();
+        let _ = writeln!(body, "<h2>Conditions</h2>\n{}", conditions(&rows));
+        let _ = writeln!(body, "<h2>Where it was measured</h2>\n{}", conditions(&Environment::read().facts));
+        document(&format!("Soak of {subject}: {}", worst(&grown).label()), &body)
+    }
+
+    fn head(&self, subject: &str, grown: &[Grown<'_>]) -> String {
+        let record = &self.record;
+        let (class, words) = match worst(grown) {
+            Finding::Leak => ("bad", "The whole interval of a slope lies above what is no leak."),
+            Finding::NoLeak => ("good", "The whole interval of each slope lies within what is no leak."),
+            Finding::Undecided => ("warn", "An interval holds the limit: a longer soak makes it narrower."),
+        };
+        format!(
+            "<h1>Soak of {}</h1>\n<p class=\"soft\">{}, {} requests answered, {} errors</p>\n\
+             <div class=\"verdict {class}\"><strong>{}</strong>{words}</div>\n",
+            escape(subject),
+            time(record.elapsed),
+            grouped(record.completed as f64),
+            grouped(record.errors.total() as f64),
+            worst(grown).label()
+        )
+    }
+
+    fn table(&self, out: &mut String, grown: &[Grown<'_>]) {
+        out.push_str(
+            "<h2>Growth</h2>\n<table class=\"stack\"><thead><tr><th></th><th class=\"n\">First reading</th>\
+             <th class=\"n\">Last reading</th><th class=\"n\">Per hour</th><th class=\"n\">95 % interval</th>\
+             <th class=\"n\">No leak up to</th><th>Finding</th></tr></thead><tbody>\n",
+        );
+        for Grown { name, show, growth, .. } in grown {
+            let class = match growth.finding {
+                Finding::Leak => "bad",
+                Finding::NoLeak => "good",
+                Finding::Undecided => "warn",
+            };
+            let _ = writeln!(
+                out,
+                "<tr><td class=\"lead\">{name}</td>{}{}{}{}{}<td data-name=\"Finding\">{}</td></tr>",
+                number("First reading", &show(growth.first)),
+                number("Last reading", &show(growth.last)),
+                number("Per hour", &show(growth.per_hour)),
+                number("95 % interval", &format!("[{}, {}]", show(growth.lower), show(growth.upper))),
+                number("No leak up to", &show(growth.limit)),
+                tag(class, &growth.finding.label().to_lowercase())
+            );
+        }
+        let _ = writeln!(
+            out,
+            "</tbody></table>\n<p class=\"soft small\">Theil-Sen slopes over {} readings {} apart, the first fifth left \
+             out; the intervals allow for readings that depend on each other.</p>",
+            self.settled().len(),
+            time(self.period)
+        );
+    }
+
+    /// The readings and the slope through those that count.
+    fn over_time(&self, out: &mut String, grown: &Grown<'_>) {
+        let points = |readings: &[Reading]| -> Vec<(f64, f64)> {
+            readings
+                .iter()
+                .filter_map(|reading| Some((reading.at_s.max(0.0), (grown.of)(reading)?)))
+                .collect()
+        };
+        let settled = points(self.settled());
+        let (Some(&first), Some(&last)) = (settled.first(), settled.last()) else { return };
+        let rise = grown.growth.per_hour / 3600.0;
+        let levels: Vec<f64> = settled.iter().map(|(at, value)| value - rise * at).collect();
+        let level = crate::stats::spread::median(&levels).unwrap_or_default();
+        let slope = [first.0, last.0].map(|at| (at, (level + rise * at).max(0.0)));
+        let lines = [
+            Line { name: "read", runs: vec![points(&self.readings)] },
+            Line { name: "slope", runs: vec![slope.to_vec()] },
+        ];
+        let heading = format!("Server's {} over time", grown.name);
+        let length = self.record.elapsed.as_secs_f64().max(last.0);
+        let draw = |size| chart(&heading, &[length], &lines, grown.measure, size);
+        let _ = writeln!(out, "<h2>{heading}</h2>");
+        figure(out, draw(FLAT), draw(NARROW));
+    }
+
+    fn checks(&self) -> Vec<Check> {
+        let made = self.record.guards().into_iter().filter_map(|guard| {
+            let outcome = match guard.outcome {
+                GuardOutcome::Passed => Outcome::Passed,
+                GuardOutcome::Warning => Outcome::Warning,
+                GuardOutcome::Failed => Outcome::Failed,
+                GuardOutcome::NotMeasured => return None,
+            };
+            Some(Check { name: guard.name.to_owned(), outcome, detail: guard.detail })
+        });
+        made.collect()
+    }
+}
+
+/// The worst that any quantity came to.
+fn worst(grown: &[Grown<'_>]) -> Finding {
+    let any = |finding| grown.iter().any(|one| one.growth.finding == finding);
+    match () {
+        () if any(Finding::Leak) => Finding::Leak,
+        () if any(Finding::Undecided) => Finding::Undecided,
+        () => Finding::NoLeak,
+    }
+}
