@@ -105,6 +105,30 @@ fn a_bundle_holds_what_was_printed_and_follows_its_schemas() {
     schema::check("comparison-1", &serde_json::from_slice(&compared.stdout).unwrap());
 }
 
+/// The schemas, OpenMetrics and OTLP are read by the tools of those who defined them.
+#[test]
+fn others_read_what_is_written_and_exported() {
+    let (null, folder) = (Null::start(), Folder::new("readers"));
+    let out = folder.path("runs");
+    run(&null.url, &out, &["-R", "2000", "--repeats", "2"]);
+    for form in ["openmetrics", "otlp"] {
+        let exported = bench(&["export", form, &out]);
+        assert!(matches!(exported.status.code(), Some(0 | 97)), "{exported:?}");
+        fs::write(folder.path(form), exported.stdout).unwrap();
+    }
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let python = tests.join("../target/test-tools/bin/python");
+    assert!(python.exists(), "{} is missing: run scripts/install-test-tools", python.display());
+    let read = Command::new(python)
+        .arg(tests.join("tests/readers.py"))
+        .arg(tests.join("../docs/bench/schema"))
+        .args([&out, &folder.path("openmetrics"), &folder.path("otlp")])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&[&read.stdout[..], &read.stderr].concat()).into_owned();
+    assert!(read.status.success() && said.contains("2 runs agree"), "{said}");
+}
+
 #[test]
 fn runs_and_comparisons_have_pages() {
     let (null, folder) = (Null::start(), Folder::new("pages"));

@@ -155,7 +155,9 @@ fn the_highest_rate_of_a_known_capacity_is_found() {
     let load =
         ["--precision", "15%", "-c", "4", "-d", "500ms", "--warmup", "100ms", "--output-format", "json"];
     let output = bench(&[&search[..], &load].concat());
-    let found = &json(&output)["found"];
+    let result = json(&output);
+    schema::check("max-1", &result);
+    let found = &result["found"];
     // On a busy machine the objectives fail below the capacity; above it they cannot hold.
     assert!(found["rate"].as_f64().is_none_or(|rate| rate < 420.0), "{found}");
     assert!(found["fails_at"].as_f64().is_some_and(|rate| rate <= 1600.0), "{found}");
@@ -174,6 +176,7 @@ fn latency_is_shown_over_the_rate() {
     let sweep = ["rate", &null.url, "--rates", "400,100,200", "-c", "8", "-d", "400ms", "--warmup", "50ms"];
     let output = bench(&[&sweep[..], &["--output-format", "json"]].concat());
     let result = json(&output);
+    schema::check("rate-1", &result);
     let rates: Vec<f64> =
         result["steps"].as_array().expect("steps").iter().filter_map(|step| step["rate"].as_f64()).collect();
     assert_eq!(rates, [100.0, 200.0, 400.0]);
@@ -197,6 +200,7 @@ fn a_server_is_started_anew_for_each_run() {
     let result = json(&output);
     assert_eq!(result["schema"], "covet-bench.series/1");
     assert_eq!(result["runs"].as_array().map(Vec::len), Some(3));
+    schema::check("series-1", &result);
     let rate = &result["summary"]["rate"];
     let bound = |name: &str| rate[name].as_f64().expect("a number");
     assert!(bound("lower") < bound("estimate") && bound("estimate") < bound("upper"), "{rate}");
@@ -238,6 +242,7 @@ fn probes_are_part_of_the_result() {
 fn the_instrument_checks_itself() {
     let output = bench(&["selfcheck", "clock", "stats", "ceiling", "--short", "--output-format", "json"]);
     let result = json(&output);
+    schema::check("selfcheck-1", &result);
     // What else runs here may make the server look slower, and nothing makes it faster than it is.
     let findings = result["checks"]["ceiling"].as_array().expect("findings");
     let capacities: Vec<f64> = findings

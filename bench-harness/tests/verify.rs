@@ -1,6 +1,7 @@
 //! `covet-bench verify` on real servers, and what it says when something is wrong.
 
 mod judging;
+mod schema;
 mod server;
 
 use std::fs;
@@ -47,6 +48,7 @@ fn verify(claim: &str, folder: &Scratch, more: &[&str]) -> Output {
 #[track_caller]
 fn expect(output: &Output, status: i32, verdict: &str) {
     let report = json(output);
+    schema::check("report-1", &report);
     let quantity = report["claim"]["quantity"].as_str().expect("a quantity");
     expect_exit(output, status, matches!(quantity, "rate" | "latency"));
     let found = report["overall"]["verdict"].as_str().expect("a verdict");
