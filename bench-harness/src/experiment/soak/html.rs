@@ -3,15 +3,18 @@
 use std::fmt::Write as _;
 
 use super::{Finding, Growth, Reading, Soak};
-use crate::record::GuardOutcome;
+use crate::record::{GuardOutcome, REPORTED_QUANTILES};
 use crate::report::Environment;
 use crate::report::html::parts::{checks, conditions, document, figure, number, tag};
 use crate::report::html::plots::{Curves, overlay};
 use crate::report::html::run::conditions_of;
 use crate::report::model::{Check, Outcome};
 use crate::report::quantity::{grouped, time};
+use crate::report::svg::latency::Bounds;
 use crate::report::svg::time::{Line, Measure, chart};
 use crate::report::svg::{NARROW, Size, WIDE, escape};
+use crate::stats::quantile::nines;
+use crate::stats::spread::median;
 use crate::verdict::quantity::bytes;
 
 /// The height of the charts.
@@ -50,7 +53,7 @@ impl Soak {
         for one in &grown {
             self.over_time(&mut body, one);
         }
-        overlay(&mut body, &[("response", Curves::of(&[&self.record.response]))]);
+        overlay(&mut body, &[("response", Curves::of(&[&self.record.response]).with(self.within()))]);
         body.push_str("<h2>Guards</h2>\n");
         checks(&mut body, &self.checks());
         let known = serde_json::to_value(&self.record.conditions).unwrap_or_default();
@@ -122,7 +125,7 @@ impl Soak {
         let (Some(&first), Some(&last)) = (settled.first(), settled.last()) else { return };
         let rise = grown.growth.per_hour / 3600.0;
         let levels: Vec<f64> = settled.iter().map(|(at, value)| value - rise * at).collect();
-        let level = crate::stats::spread::median(&levels).unwrap_or_default();
+        let level = median(&levels).unwrap_or_default();
         let slope = [first.0, last.0].map(|at| (at, (level + rise * at).max(0.0)));
         let lines = [
             Line { name: "read", runs: vec![points(&self.readings)] },
@@ -133,6 +136,15 @@ impl Soak {
         let draw = |size| chart(&heading, &[length], &lines, grown.measure, size);
         let _ = writeln!(out, "<h2>{heading}</h2>");
         figure(out, draw(FLAT), draw(NARROW));
+    }
+
+    /// What the load alone says of the percentiles of its response times.
+    fn within(&self) -> Vec<Bounds> {
+        let bounds = |(q, _): (f64, &str)| {
+            let (lower, upper) = self.record.interval_within(q).filter(|_| self.record.bears_alone(q))?;
+            Some((nines(q), lower.as_nanos() as f64, upper.as_nanos() as f64))
+        };
+        REPORTED_QUANTILES.into_iter().filter_map(bounds).collect()
     }
 
     fn checks(&self) -> Vec<Check> {
