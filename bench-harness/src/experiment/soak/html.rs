@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Finding, Growth, Reading, Soak};
+use crate::experiment::memory::SHARED_OFTEN;
 use crate::record::{GuardOutcome, REPORTED_QUANTILES};
 use crate::report::Environment;
 use crate::report::html::parts::{checks, conditions, document, figure, number, tag};
@@ -111,6 +112,9 @@ impl Soak {
             self.settled().len(),
             time(self.period)
         );
+        if !self.shared_pages_once {
+            let _ = writeln!(out, "<p>{} {SHARED_OFTEN}</p>", tag("warn", "note"));
+        }
     }
 
     /// The readings and the slope through those that count.
