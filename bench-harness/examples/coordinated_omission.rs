@@ -78,8 +78,10 @@ async fn stall() {
 
 fn drawing(clocks: &[(&str, &str, &Hist)]) -> anyhow::Result<String> {
     let curves: Vec<Curve> = clocks.iter().map(|(name, _, hist)| Curve::of(*name, hist)).collect();
-    let series: Vec<Series<'_>> =
-        curves.iter().map(|curve| Series { name: &curve.label, merged: curve, runs: &[] }).collect();
+    let series: Vec<Series<'_>> = curves
+        .iter()
+        .map(|curve| Series { name: &curve.label, merged: curve, runs: &[], within: &[] })
+        .collect();
     let label = "Latency by percentile of a server that stalls for one second in twelve";
     let drawn = chart(label, &series, svg::WIDE).context("nothing was measured")?;
     Ok(svg::standalone(&drawn))
