@@ -74,6 +74,24 @@ pub enum InsertError {
     Pattern(#[from] PatternError),
 }
 
+/// Where the last slash is. Eight bytes are looked at together, as most paths end in a longer word than a loop is cheap
+/// for, and in a shorter one than a search is worth setting up for.
+#[inline]
+fn last_slash(path: &[u8]) -> Option<usize> {
+    const LOW: u64 = u64::from_le_bytes([0x7F; 8]);
+    let mut rest = path;
+    while let Some((before, word)) = rest.split_last_chunk() {
+        let differences = u64::from_le_bytes(*word) ^ u64::from_le_bytes([b'/'; 8]);
+        // The high bit of each byte that is zero, and of no other: nothing is carried from one byte into the next.
+        let slashes = !(((differences & LOW) + LOW) | differences | LOW);
+        if slashes != 0 {
+            return Some(before.len() + 7 - slashes.leading_zeros() as usize / 8);
+        }
+        rest = before;
+    }
+    rest.iter().rposition(|&byte| byte == b'/')
+}
+
 impl<T> Default for RouteTable<T> {
     fn default() -> Self {
         Self {
@@ -146,7 +164,7 @@ impl<T> RouteTable<T> {
     /// What matches `path`, given that no static pattern does.
     #[inline]
     pub(crate) fn find_with_parameters(&self, path: &str) -> Option<Found<'_, T>> {
-        let start = path.bytes().rposition(|byte| byte == b'/')? + 1;
+        let start = last_slash(path.as_bytes())? + 1;
         if start < path.len()
             && let Some(index) = self.leaves.get(&path[..start])
         {
@@ -284,6 +302,11 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_last_slash_is_found(path in "[a./0\\u{80}]{0,40}") {
+            prop_assert_eq!(last_slash(path.as_bytes()), path.rfind('/'));
+        }
+
         /// The indexes are short cuts: they must never give another answer than the tree.
         #[test]
         fn the_indexes_agree_with_the_tree(
