@@ -141,6 +141,7 @@ impl Secure {
 
     /// Decrypts what was received into the input, and sends what the session answers by itself. Returns whether there is
     /// anything new in the input.
+    #[inline]
     pub(super) fn take_in(
         &self,
         socket: &StreamSocket,
@@ -159,6 +160,7 @@ impl Secure {
     }
 
     /// Gives what was decrypted to the codec, and the end if it has come. Returns whether there was any of it.
+    #[inline]
     pub(super) fn deliver(&self, plain: PoolBuf, input: &RefCell<Input>) -> bool {
         let peer_closed = match &*self.records.borrow() {
             Records::Process(session) => session.peer_closed(),
@@ -178,6 +180,7 @@ impl Secure {
     }
 
     /// Decrypts received bytes where they are, and appends what they say to `plain`.
+    #[inline]
     pub(super) fn receive(&self, received: &mut [u8], plain: &mut Vec<u8>) -> io::Result<()> {
         let mut records = self.records.borrow_mut();
         let Records::Process(session) = &mut *records else { return Ok(()) };
