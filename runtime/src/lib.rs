@@ -110,8 +110,8 @@ where
     F::Output: 'static,
 {
     let at = Location::caller();
-    match cores::context::current() {
-        Some(core) => core.executor.spawn(future, at),
+    match cores::context::with(|core| core.executor.spawn(future, at)) {
+        Some(handle) => handle,
         None => panic!("spawn needs a Covet core: call it inside Runtime::start or block_on"),
     }
 }

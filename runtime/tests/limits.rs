@@ -189,6 +189,30 @@ fn with_256_descriptors_every_core_starts_and_serves() {
     });
 }
 
+/// A process that has used them up before it starts its cores.
+#[test]
+fn with_256_descriptors_in_use_no_core_starts_and_the_limit_is_named() {
+    alone("with_256_descriptors_in_use_no_core_starts_and_the_limit_is_named", || {
+        lower(Resource::Nofile, 256);
+        let mut taken = Vec::new();
+        while let Ok(file) = std::fs::File::open("/dev/null") {
+            taken.push(file);
+        }
+        assert!((200..256).contains(&taken.len()), "{} were free", taken.len());
+        // None at all, and then a few, which are too few for the cores: whichever step fails, the limit is the reason.
+        for _ in 0..3 {
+            let error = Runtime::builder().start(|_| async {}).unwrap_err();
+            assert!(matches!(error, StartError::Descriptors { .. }), "{error:?}");
+            let text = error.to_string();
+            assert!(text.contains("RLIMIT_NOFILE is 256") && text.contains("ulimit -n 65536"), "{text}");
+            taken.pop();
+        }
+        taken.clear();
+        // What a failed start took is given back.
+        Runtime::builder().start(|_| async {}).unwrap().join().unwrap();
+    });
+}
+
 #[test]
 fn a_core_outside_the_affinity_mask_is_refused_by_name() {
     alone("a_core_outside_the_affinity_mask_is_refused_by_name", || {

@@ -1,10 +1,9 @@
 //! The run queue of one core.
 
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::cell::Cell;
 use std::future::Future;
 use std::mem::ManuallyDrop;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::Location;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::task::{Context, Waker};
@@ -12,10 +11,11 @@ use std::time::Instant;
 
 use super::groups::{Groups, SERVING};
 use super::inbox::Inbox;
-use super::isolate::report_panic;
+use super::isolate::hand_on_isolated;
 use super::notes::Notes;
 use super::origin::Origin;
 use super::raw::{self, CANCELLED, COMPLETE, GROUPED, Header, JOINED, ON_ITS_WAY, QUEUED, TaskRef};
+use super::run_queue::RunQueue;
 use super::waker::RemoteTask;
 use super::{JoinError, JoinHandle, turn};
 use crate::probes::probe;
@@ -28,7 +28,7 @@ thread_local! {
 /// Runs the tasks of one thread, first in, first out.
 pub(crate) struct Executor {
     id: u64,
-    pub(super) queue: RefCell<VecDeque<TaskRef>>,
+    pub(super) queue: RunQueue,
     pub(super) first: Cell<Option<TaskRef>>,
     live: Cell<usize>,
     pub(super) groups: Groups,
@@ -90,13 +90,13 @@ pub(super) fn is_home(home: u64) -> bool {
 impl Executor {
     /// Gives back room for more ready tasks than there are.
     pub(crate) fn release(&self) {
-        self.queue.borrow_mut().shrink_to_fit();
+        self.queue.shrink();
     }
 
     pub(crate) fn new(inbox: Arc<Inbox>) -> Executor {
         Executor {
             id: inbox.home(),
-            queue: RefCell::new(VecDeque::with_capacity(256)),
+            queue: RunQueue::with_capacity(256),
             first: Cell::new(None),
             live: Cell::new(0),
             groups: Groups::new(),
@@ -131,7 +131,7 @@ impl Executor {
         F: Future + 'static,
         F::Output: 'static,
     {
-        let task = raw::allocate(future, self.inbox.clone(), origin, Notes::new(self.seconds.get()));
+        let task = raw::allocate(future, &self.inbox, origin, Notes::new(self.seconds.get()));
         // SAFETY: freshly allocated: both references are ours to hand on.
         unsafe {
             self.link(task);
@@ -163,7 +163,7 @@ impl Executor {
 
     /// Tasks that wait to be polled.
     pub(crate) fn ready(&self) -> usize {
-        self.queue.borrow().len() + self.groups.ready()
+        self.queue.len() + self.groups.ready()
     }
 
     pub(super) fn id(&self) -> u64 {
@@ -183,7 +183,7 @@ impl Executor {
         // One test for all that is not the usual case: whoever uses no groups pays nothing for them.
         if flags.get() & (QUEUED | COMPLETE | GROUPED) == 0 {
             flags.set(flags.get() | QUEUED);
-            self.queue.borrow_mut().push_back(task);
+            self.queue.push(task);
         } else if flags.get() & (QUEUED | COMPLETE) == 0 {
             // SAFETY: forwarded.
             unsafe { self.schedule_in_group(task) };
@@ -231,7 +231,7 @@ impl Executor {
     {
         // SAFETY: forwarded. A task that comes back never was in the inbox.
         unsafe {
-            match inbox.push(RemoteTask::sent(future, inbox.clone(), at)) {
+            match inbox.push(RemoteTask::sent(future, inbox, at)) {
                 Ok(()) => true,
                 Err(task) => {
                     task.refuse();
@@ -263,18 +263,16 @@ impl Executor {
                 probe!(poll_begins, task.as_ptr(), task.header().origin.at().line());
                 // The waker borrows the executor's reference: no count is touched for a poll.
                 let waker = ManuallyDrop::new(Waker::from_raw(task.raw_waker()));
-                let polled = task.poll(&mut Context::from_waker(&waker));
+                let finished = task.poll(&mut Context::from_waker(&waker));
                 probe!(poll_ends, task.as_ptr());
-                match polled {
-                    Ok(false) if flags.get() & CANCELLED == 0 => {
+                if !finished {
+                    if flags.get() & CANCELLED == 0 {
                         if flags.get() & QUEUED != 0 {
                             self.yielded.set(true);
                         }
                         return;
                     }
-                    Ok(false) => task.finish(JoinError::Cancelled),
-                    Ok(true) => {}
-                    Err(payload) => report_panic(payload, &task.header().origin),
+                    task.finish(JoinError::Cancelled);
                 }
             } else {
                 task.finish(JoinError::Cancelled);
@@ -296,16 +294,16 @@ impl Executor {
             if flags.get() & GROUPED != 0 {
                 self.groups.task_ended(task.header().group.get());
             }
-            // Destructors and wakers are other people's code: a panic in one must neither end the core nor stop
-            // `cancel_all` on its way through futures that may borrow from a stack that is about to go.
-            let handed_on = catch_unwind(AssertUnwindSafe(|| {
-                if flags.get() & JOINED == 0 {
-                    task.drop_output();
-                }
-                task.wake_joiner();
-            }));
-            if let Err(payload) = handed_on {
-                report_panic(payload, &task.header().origin);
+            match task.take_join_waker() {
+                joiner if flags.get() & JOINED == 0 => hand_on_isolated(task, joiner),
+                None => {}
+                Some(joiner) => match self.own_task(&joiner) {
+                    Some(joining) => {
+                        self.schedule(joining);
+                        drop(joiner);
+                    }
+                    None => hand_on_isolated(task, Some(joiner)),
+                },
             }
             // Before the memory may go. The release of the reference keeps this store before it.
             self.running.store(ptr::null_mut(), Ordering::Relaxed);
@@ -313,6 +311,14 @@ impl Executor {
                 task.release_by_executor();
             }
         }
+    }
+
+    /// The task of a waker, if it is one of this executor's.
+    #[inline]
+    fn own_task(&self, waker: &Waker) -> Option<TaskRef> {
+        let task = TaskRef::from_waker(waker)?;
+        // SAFETY: the waker holds a reference.
+        (unsafe { task.header() }.home == self.id).then_some(task)
     }
 
     /// Drops every future, in the order of spawning backwards, and all that they own.
@@ -329,8 +335,7 @@ impl Executor {
             }
         }
         loop {
-            let first = self.queue.borrow_mut().pop_front();
-            let Some(task) = first.or_else(|| self.groups.pop_any()) else { break };
+            let Some(task) = self.queue.pop().or_else(|| self.groups.pop_any()) else { break };
             // SAFETY: only finished tasks are left, each kept by the reference that `retire` left behind.
             unsafe {
                 let flags = &task.header().flags;

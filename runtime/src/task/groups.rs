@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::raw::TaskRef;
+use super::run_queue::RunQueue;
 
 /// The group of every task that is not in another.
 pub(super) const SERVING: u16 = 0;
@@ -203,13 +204,8 @@ impl Groups {
     ///
     /// `None` when nothing is ready, and also when the group has polled all that was ready at the start of the turn: it
     /// is still its turn, but the ring comes first.
-    pub(super) fn next(
-        &self,
-        last: Option<u16>,
-        queue: &RefCell<VecDeque<TaskRef>>,
-    ) -> Option<(u16, TaskRef)> {
+    pub(super) fn next(&self, last: Option<u16>, queue: &RunQueue) -> Option<(u16, TaskRef)> {
         let mut list = self.list.borrow_mut();
-        let mut queue = queue.borrow_mut();
         let has_ready = |index: usize, group: &Group| {
             if index == usize::from(SERVING) { !queue.is_empty() } else { !group.queue.is_empty() }
         };
@@ -234,7 +230,7 @@ impl Groups {
         group.allowed = group.allowed.checked_sub(1)?;
         let index = u16::try_from(chosen).expect("`add` makes no more groups than that");
         if index == SERVING {
-            return Some((index, queue.pop_front()?));
+            return Some((index, queue.pop()?));
         }
         let task = group.queue.pop_front()?;
         self.ready.set(self.ready.get() - 1);

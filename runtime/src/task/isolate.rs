@@ -4,6 +4,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 
+use super::raw::{JOINED, TaskRef};
 use super::{JoinError, is_home_waker};
 
 /// Does `what` with each item. Wakers and destructors are other people's code: a panic in one must neither end the core
@@ -24,6 +25,30 @@ pub(crate) fn wake_isolated(wakers: impl IntoIterator<Item = Waker>) {
             waker.wake();
         } else {
             isolate_each("a waker", [waker], Waker::wake);
+        }
+    }
+}
+
+/// Drops an output that nobody wants, or wakes who wants it. Destructors and wakers are other people's code: a panic in
+/// one must neither end the core nor stop `cancel_all` on its way through futures that may borrow from a stack that is
+/// about to go.
+///
+/// # Safety
+/// The task is alive and `COMPLETE`; home thread.
+#[inline(never)]
+pub(super) unsafe fn hand_on_isolated(task: TaskRef, joiner: Option<Waker>) {
+    // SAFETY: forwarded.
+    unsafe {
+        let handed_on = catch_unwind(AssertUnwindSafe(|| {
+            if task.header().flags.get() & JOINED == 0 {
+                task.drop_output();
+            }
+            if let Some(joiner) = joiner {
+                joiner.wake();
+            }
+        }));
+        if let Err(payload) = handed_on {
+            report_panic(payload, &task.header().origin);
         }
     }
 }

@@ -1,6 +1,7 @@
 use std::any::Any;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -81,12 +82,16 @@ impl<T> JoinHandle<T> {
 
     /// The outcome, if the task has ended.
     pub(crate) fn outcome(self) -> Option<Result<T, JoinError>> {
-        let mut slot = None;
-        if self.is_finished() {
-            // SAFETY: as in `poll`.
-            unsafe { self.task.take_output((&raw mut slot).cast()) };
-        }
-        slot
+        self.is_finished().then(|| self.take()).flatten()
+    }
+
+    /// The outcome of a task that has ended, once.
+    #[inline]
+    fn take(&self) -> Option<Result<T, JoinError>> {
+        let mut slot = MaybeUninit::<Result<T, JoinError>>::uninit();
+        // SAFETY: as in `cancel`; the task is `COMPLETE`, and the slot has the type that `new` vouched for. It is
+        // written to if the answer says so.
+        unsafe { self.task.take_output(slot.as_mut_ptr().cast()).then(|| slot.assume_init()) }
     }
 
     /// Whether the task has ended, in whatever way.
@@ -100,15 +105,11 @@ impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // SAFETY: as in `cancel`; the slot has the type that `new` vouched for.
-        unsafe {
-            if self.is_finished() {
-                let mut slot: Option<Result<T, JoinError>> = None;
-                self.task.take_output((&raw mut slot).cast());
-                return Poll::Ready(slot.expect("a join handle is not polled again after it was ready"));
-            }
-            self.task.set_join_waker(Some(cx.waker().clone()));
+        if self.is_finished() {
+            return Poll::Ready(self.take().expect("a join handle is not polled again after it was ready"));
         }
+        // SAFETY: as in `cancel`.
+        unsafe { self.task.set_join_waker(Some(cx.waker().clone())) };
         Poll::Pending
     }
 }
@@ -119,9 +120,11 @@ impl<T> Drop for JoinHandle<T> {
         unsafe {
             let flags = &self.task.header().flags;
             flags.set(flags.get() & !JOINED);
-            self.task.set_join_waker(None);
             if flags.get() & COMPLETE != 0 {
+                // The waker went when the task ended.
                 self.task.drop_output();
+            } else {
+                self.task.set_join_waker(None);
             }
             self.task.release_handle();
         }

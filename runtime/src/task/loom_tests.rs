@@ -13,6 +13,7 @@ use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 
+use super::raw::ALLOCATED;
 use super::{Executor, Inbox, JoinHandle};
 
 /// Stands for the eventfd: a count that the home thread can sleep on.
@@ -79,9 +80,10 @@ fn turn(executor: &Executor, bell: &Doorbell) {
     executor.run(usize::MAX);
 }
 
-/// Each task holds the inbox, so once only ours is left, every task's memory was freed, and freed once.
+/// Every task's memory was freed, and freed once; and what they counted of the inbox was given back.
 fn assert_all_freed(executor: Executor, inbox: &Arc<Inbox>) {
     drop(executor);
+    assert_eq!(ALLOCATED.get(), 0);
     assert_eq!(Arc::strong_count(inbox), 1);
 }
 

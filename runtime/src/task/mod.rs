@@ -15,6 +15,8 @@ mod notes;
 mod origin;
 mod raw;
 mod refs;
+mod run_queue;
+mod stage;
 mod turn;
 mod view;
 mod waker;

@@ -10,21 +10,18 @@
 //! A task is *live* from spawn until its future has been dropped; the executor owns one reference for that
 //! time. The memory goes when the last reference goes, by which time nothing is left in it to drop.
 
-use std::any::Any;
-use std::cell::{Cell, UnsafeCell};
+use std::cell::Cell;
 use std::future::Future;
-use std::mem;
-use std::panic::{self, AssertUnwindSafe};
-use std::pin::Pin;
 use std::ptr::{self, NonNull};
-use std::task::{Context, Poll, RawWaker, Waker};
+use std::task::{Context, RawWaker, Waker};
 
 use super::inbox::Inbox;
 use super::notes::{Notes, Wait};
 use super::origin::Origin;
 use super::refs::Refs;
+use super::stage;
 use super::waker::{WAKER, task_of, wake_by_ref};
-use super::{JoinError, executor, isolate};
+use super::{JoinError, executor};
 use crate::sync_types::{Arc, AtomicBool, AtomicPtr, Ordering};
 
 /// In the run queue: a second wake adds nothing.
@@ -39,6 +36,10 @@ pub(super) const JOINED: u8 = 1 << 3;
 pub(super) const ON_ITS_WAY: u8 = 1 << 4;
 /// In a group other than the first, so that its queue is not the executor's own.
 pub(super) const GROUPED: u8 = 1 << 5;
+/// The output has been handed to the join handle.
+const TAKEN: u8 = 1 << 6;
+/// The task has outlived its executor's interest and keeps the inbox itself.
+const KEEPS_INBOX: u8 = 1 << 7;
 
 /// The part of a task that does not depend on the type of its future.
 pub(super) struct Header {
@@ -51,7 +52,8 @@ pub(super) struct Header {
     link: AtomicPtr<Header>,
     /// Identity of the home executor, never reused within a process.
     pub(super) home: u64,
-    pub(super) inbox: Arc<Inbox>,
+    /// The home executor's; see [`Header::inbox`] for how long.
+    inbox: *const Inbox,
     vtable: &'static Vtable,
     pub(super) prev: Cell<Option<TaskRef>>,
     pub(super) next: Cell<Option<TaskRef>>,
@@ -61,67 +63,67 @@ pub(super) struct Header {
     pub(super) wait: Cell<Wait>,
 }
 
-/// Whether the future is finished, or what it panicked with.
-pub(super) type Polled = Result<bool, Box<dyn Any + Send>>;
-
-struct Vtable {
-    poll: unsafe fn(TaskRef, &mut Context<'_>) -> Polled,
-    finish: unsafe fn(TaskRef, JoinError),
-    take_output: unsafe fn(TaskRef, *mut ()),
-    drop_output: unsafe fn(TaskRef),
-    dealloc: unsafe fn(TaskRef),
+/// What depends on the type of the future.
+pub(super) struct Vtable {
+    pub(super) poll: unsafe fn(TaskRef, &mut Context<'_>) -> bool,
+    pub(super) finish: unsafe fn(TaskRef, JoinError),
+    pub(super) take_output: unsafe fn(TaskRef, *mut ()) -> bool,
+    pub(super) drop_output: unsafe fn(TaskRef),
+    pub(super) dealloc: unsafe fn(TaskRef),
 }
 
-enum Stage<F: Future> {
-    Future(F),
-    Output(Result<F::Output, JoinError>),
-    Empty,
-}
-
-#[repr(C)]
-struct TaskCell<F: Future> {
-    header: Header,
-    stage: UnsafeCell<Stage<F>>,
+impl Header {
+    /// The inbox of the task's home.
+    ///
+    /// While the executor holds its reference to the task, it is there to hold the inbox as well: so the usual task
+    /// costs no atomic counting of inboxes. A task that others still refer to when the executor lets go of it becomes
+    /// a holder in its own right, see [`TaskRef::release_by_executor`].
+    ///
+    /// # Safety
+    /// The caller holds a reference to the task that is not the join handle's alone; or, for one that was not sent
+    /// yet, the inbox itself.
+    pub(super) unsafe fn inbox(&self) -> &Inbox {
+        // SAFETY: as said above; the caller vouches for the reference.
+        unsafe { &*self.inbox }
+    }
 }
 
 /// A pointer to a task, with no claim on its reference count.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct TaskRef(NonNull<Header>);
 
-/// Allocates a task with two references: the executor's and the join handle's.
-pub(super) fn allocate<F>(future: F, inbox: Arc<Inbox>, origin: Origin, notes: Notes) -> TaskRef
+/// Allocates a task with two references: the executor's and the join handle's. Whoever makes it holds the inbox.
+#[inline]
+pub(super) fn allocate<F>(future: F, inbox: &Arc<Inbox>, origin: Origin, notes: Notes) -> TaskRef
 where
     F: Future + 'static,
     F::Output: 'static,
 {
-    let cell = Box::new(TaskCell {
-        header: Header {
-            refs: Refs::new(),
-            remote_woken: AtomicBool::new(false),
-            flags: Cell::new(JOINED),
-            group: Cell::new(0),
-            link: AtomicPtr::new(ptr::null_mut()),
-            home: inbox.home(),
-            inbox,
-            vtable: &const {
-                Vtable {
-                    poll: poll::<F>,
-                    finish: finish::<F>,
-                    take_output: take_output::<F>,
-                    drop_output: drop_output::<F>,
-                    dealloc: dealloc::<F>,
-                }
-            },
-            prev: Cell::new(None),
-            next: Cell::new(None),
-            join_waker: Cell::new(None),
-            origin,
-            notes,
-            wait: Cell::default(),
-        },
-        stage: UnsafeCell::new(Stage::Future(future)),
-    });
-    TaskRef(NonNull::from(Box::leak(cell)).cast())
+    let header = |vtable| Header {
+        refs: Refs::new(),
+        remote_woken: AtomicBool::new(false),
+        flags: Cell::new(JOINED),
+        group: Cell::new(0),
+        link: AtomicPtr::new(ptr::null_mut()),
+        home: inbox.home(),
+        inbox: Arc::as_ptr(inbox),
+        vtable,
+        prev: Cell::new(None),
+        next: Cell::new(None),
+        join_waker: Cell::new(None),
+        origin,
+        notes,
+        wait: Cell::default(),
+    };
+    #[cfg(loom)]
+    ALLOCATED.set(ALLOCATED.get() + 1);
+    TaskRef(stage::allocate(future, header))
+}
+
+#[cfg(loom)]
+thread_local! {
+    /// Tasks whose memory has not been freed. Loom runs a model in one thread.
+    pub(super) static ALLOCATED: Cell<usize> = const { Cell::new(0) };
 }
 
 impl TaskRef {
@@ -132,12 +134,11 @@ impl TaskRef {
         unsafe { self.0.as_ref() }
     }
 
-    /// Polls the future once. `Ok(true)` when it finished, `Err` with the payload when it panicked; in both
-    /// cases the future has been dropped.
+    /// Polls the future once; `true` when it finished or panicked, which was reported: then it has been dropped.
     ///
     /// # Safety
     /// Home thread; the task is live (not `COMPLETE`) and not being polled further up the stack.
-    pub(super) unsafe fn poll(self, cx: &mut Context<'_>) -> Polled {
+    pub(super) unsafe fn poll(self, cx: &mut Context<'_>) -> bool {
         // SAFETY: forwarded to the caller.
         unsafe { (self.header().vtable.poll)(self, cx) }
     }
@@ -151,13 +152,18 @@ impl TaskRef {
         unsafe { (self.header().vtable.finish)(self, why) }
     }
 
-    /// Moves the outcome into `*slot`, which must be an `Option<Result<T, JoinError>>` of the task's type.
+    /// Moves the outcome into the memory at `slot`, which has room for a `Result<T, JoinError>` of the task's type;
+    /// `false` if it has been taken before.
     ///
     /// # Safety
     /// Home thread, the task is `COMPLETE`, and `slot` has the type that the task was spawned with.
-    pub(super) unsafe fn take_output(self, slot: *mut ()) {
+    pub(super) unsafe fn take_output(self, slot: *mut ()) -> bool {
         // SAFETY: forwarded to the caller.
-        unsafe { (self.header().vtable.take_output)(self, slot) }
+        unsafe {
+            let header = self.header();
+            header.flags.set(header.flags.get() | TAKEN);
+            (header.vtable.take_output)(self, slot)
+        }
     }
 
     /// Drops the outcome, if it is still there.
@@ -166,7 +172,12 @@ impl TaskRef {
     /// Home thread, and the task is `COMPLETE`.
     pub(super) unsafe fn drop_output(self) {
         // SAFETY: forwarded to the caller.
-        unsafe { (self.header().vtable.drop_output)(self) }
+        unsafe {
+            let header = self.header();
+            if header.flags.get() & TAKEN == 0 {
+                (header.vtable.drop_output)(self)
+            }
+        }
     }
 
     /// Gives one reference up, and the memory with the last one.
@@ -205,7 +216,12 @@ impl TaskRef {
         // SAFETY: as above.
         unsafe {
             let header = self.header();
-            if header.refs.release_by_executor(header.flags.get() & JOINED != 0) {
+            let others_remain = || {
+                // The executor has the inbox, and nobody else can free the task before the counts are shared.
+                Arc::increment_strong_count(header.inbox);
+                header.flags.set(header.flags.get() | KEEPS_INBOX);
+            };
+            if header.refs.release_by_executor(header.flags.get() & JOINED != 0, others_remain) {
                 self.free();
             }
         }
@@ -215,12 +231,26 @@ impl TaskRef {
     /// No reference is left, so that nobody can reach the task any more. The stage is empty: the executor held a
     /// reference until the future was dropped, the join handle until the output was.
     unsafe fn free(self) {
-        // SAFETY: the memory is still there, and nobody else uses it.
-        unsafe { (self.header().vtable.dealloc)(self) }
+        #[cfg(loom)]
+        ALLOCATED.set(ALLOCATED.get() - 1);
+        // SAFETY: the memory is still there, and nobody else uses it. What the executor counted is given back.
+        unsafe {
+            let (dealloc, inbox) = (self.header().vtable.dealloc, self.header().inbox);
+            let keeps_inbox = self.header().flags.get() & KEEPS_INBOX != 0;
+            dealloc(self);
+            if keeps_inbox {
+                Arc::decrement_strong_count(inbox);
+            }
+        }
     }
 
     pub(super) fn as_ptr(self) -> *mut Header {
         self.0.as_ptr()
+    }
+
+    /// The cell that the header is the beginning of.
+    pub(super) fn cast<T>(self) -> NonNull<T> {
+        self.0.cast()
     }
 
     pub(super) fn from_ptr(task: *mut Header) -> Option<TaskRef> {
@@ -241,6 +271,13 @@ impl TaskRef {
 
     pub(super) fn raw_waker(self) -> RawWaker {
         RawWaker::new(self.0.as_ptr().cast_const().cast(), &WAKER)
+    }
+
+    /// The task of a waker, if it is one of ours.
+    #[inline]
+    pub(super) fn from_waker(waker: &Waker) -> Option<TaskRef> {
+        // SAFETY: our vtable means that the data came from `raw_waker`.
+        std::ptr::eq(waker.vtable(), &raw const WAKER).then(|| unsafe { TaskRef::from_data(waker.data()) })
     }
 
     /// # Safety
@@ -267,13 +304,13 @@ impl TaskRef {
         drop(unsafe { self.header() }.join_waker.replace(waker));
     }
 
+    /// Takes the waker of whoever waits for the output.
+    ///
     /// # Safety
     /// As for [`TaskRef::header`]; home thread.
-    pub(super) unsafe fn wake_joiner(self) {
+    pub(super) unsafe fn take_join_waker(self) -> Option<Waker> {
         // SAFETY: forwarded.
-        if let Some(waker) = unsafe { self.header() }.join_waker.take() {
-            waker.wake();
-        }
+        unsafe { self.header() }.join_waker.take()
     }
 
     /// The address of the task that waits for this one.
@@ -298,98 +335,4 @@ impl TaskRef {
         // is seen by the poll that follows.
         unsafe { self.header() }.remote_woken.swap(false, Ordering::AcqRel);
     }
-}
-
-/// # Safety
-/// See [`TaskRef::poll`]; `F` is the type the task was allocated with.
-unsafe fn poll<F: Future>(task: TaskRef, cx: &mut Context<'_>) -> Polled {
-    // SAFETY: `TaskCell` is repr(C) with the header first, and the vtable was made for this F. Only the home
-    // thread reaches the stage, and the executor does not poll a task inside its own poll.
-    let stage = unsafe { &mut *task.0.cast::<TaskCell<F>>().as_ref().stage.get() };
-    let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
-        let Stage::Future(future) = stage else { unreachable!("a finished task is not polled") };
-        // SAFETY: the cell is on the heap and its future never moves: it is dropped in place when replaced.
-        unsafe { Pin::new_unchecked(future) }.poll(cx)
-    }));
-    match outcome {
-        Ok(Poll::Pending) => Ok(false),
-        Ok(Poll::Ready(value)) => replace(stage, Ok(value)).map(|()| true),
-        Err(payload) => {
-            let text = JoinError::panic_text(&*payload);
-            if let Err(second) = replace(stage, Err(JoinError::Panicked(text))) {
-                isolate::drop_payload(second);
-            }
-            Err(payload)
-        }
-    }
-}
-
-/// Drops what is in the stage, then stores the outcome. A panicking destructor is caught, so that the stage is
-/// never left half dropped.
-fn replace<F: Future>(
-    stage: &mut Stage<F>,
-    outcome: Result<F::Output, JoinError>,
-) -> Result<(), Box<dyn Any + Send>> {
-    let dropped = panic::catch_unwind(AssertUnwindSafe(|| {
-        // The future must be dropped where it is: moving it out first would break its pin.
-        if let Stage::Future(future) = stage {
-            let future: *mut F = future;
-            let guard = Emptied(stage);
-            // SAFETY: the pointer is to the future inside the stage, which is overwritten with `Empty` by the
-            // guard without dropping it a second time, even if this destructor panics.
-            unsafe { future.drop_in_place() };
-            drop(guard);
-        }
-    }));
-    *stage = Stage::Output(outcome);
-    dropped
-}
-
-struct Emptied<F: Future>(*mut Stage<F>);
-
-impl<F: Future> Drop for Emptied<F> {
-    fn drop(&mut self) {
-        // SAFETY: the pointer came from the `&mut Stage` in `replace`, which outlives this guard; `write`
-        // does not drop the old content, which was dropped in place.
-        unsafe { self.0.write(Stage::Empty) }
-    }
-}
-
-/// # Safety
-/// See [`TaskRef::finish`].
-unsafe fn finish<F: Future>(task: TaskRef, why: JoinError) {
-    // SAFETY: as in `poll`.
-    let stage = unsafe { &mut *task.0.cast::<TaskCell<F>>().as_ref().stage.get() };
-    if let Err(payload) = replace(stage, Err(why)) {
-        // A destructor that panics while its task is cancelled must not take the core down.
-        isolate::report_panic(payload, "a cancelled task's destructor");
-    }
-}
-
-/// # Safety
-/// See [`TaskRef::take_output`].
-unsafe fn take_output<F: Future>(task: TaskRef, slot: *mut ()) {
-    // SAFETY: as in `poll`; the caller vouches for the type of the slot.
-    unsafe {
-        let stage = &mut *task.0.cast::<TaskCell<F>>().as_ref().stage.get();
-        if let Stage::Output(outcome) = mem::replace(stage, Stage::Empty) {
-            *slot.cast::<Option<Result<F::Output, JoinError>>>() = Some(outcome);
-        }
-    }
-}
-
-/// # Safety
-/// See [`TaskRef::drop_output`].
-unsafe fn drop_output<F: Future>(task: TaskRef) {
-    // SAFETY: as in `poll`. The stage is emptied before the old content is dropped, so a destructor that comes
-    // back here finds nothing to drop twice.
-    let old = unsafe { mem::replace(&mut *task.0.cast::<TaskCell<F>>().as_ref().stage.get(), Stage::Empty) };
-    drop(old);
-}
-
-/// # Safety
-/// No reference is left.
-unsafe fn dealloc<F: Future>(task: TaskRef) {
-    // SAFETY: the pointer came from a leaked Box of exactly this type, and nobody else holds it.
-    drop(unsafe { Box::from_raw(task.0.cast::<TaskCell<F>>().as_ptr()) });
 }

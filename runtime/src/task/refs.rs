@@ -73,8 +73,9 @@ impl Refs {
     }
 
     /// The executor gives up its reference, on the home thread; `true` if it was the last. `joined` says whether the
-    /// join handle still has its own.
-    pub(super) fn release_by_executor(&self, joined: bool) -> bool {
+    /// join handle still has its own. If wakers remain, `others_remain` is called before any of them can be the last.
+    #[inline]
+    pub(super) fn release_by_executor(&self, joined: bool, others_remain: impl FnOnce()) -> bool {
         let local = self.local.get() - 1;
         // References only come from references: if the counts leave none but the handle's, which makes none, then
         // no thread can change them any more. Acquire pairs with the release of those who dropped theirs.
@@ -86,6 +87,7 @@ impl Refs {
             self.phase.set(Phase::Sole);
             return false;
         }
+        others_remain();
         self.phase.set(Phase::Shared);
         self.shared.fetch_add(local - BIAS, Ordering::AcqRel) + local == BIAS
     }

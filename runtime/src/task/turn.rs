@@ -39,19 +39,19 @@ impl Executor {
     #[inline]
     fn run_first(&self, budget: usize, began: Instant) -> usize {
         self.yielded.set(false);
-        let mut end = self.queue.borrow().len().min(budget);
+        let mut end = self.queue.len().min(budget);
         let limit = budget.min(end + FOLLOW_UPS);
         let mut look = self.untimed.get();
         let mut polled = 0;
         loop {
             while polled < end.min(look) {
-                let Some(task) = self.queue.borrow_mut().pop_front() else { return polled };
+                let Some(task) = self.queue.pop() else { return polled };
                 // SAFETY: a queued task is kept by the executor's reference (see `retire`), and this is its home.
                 unsafe { self.poll(task) };
                 polled += 1;
             }
             if polled == end {
-                let woken = self.queue.borrow().len().min(limit - end);
+                let woken = self.queue.len().min(limit - end);
                 if woken == 0 || self.yielded.get() || self.groups.ready() > 0 {
                     return polled;
                 }
@@ -69,7 +69,7 @@ impl Executor {
     /// As `turn`, when other groups than the first have ready tasks: the clock is read after every poll.
     #[cold]
     fn run_by_shares(&self, budget: usize, began: Instant) -> usize {
-        self.groups.begin(self.queue.borrow().len());
+        self.groups.begin(self.queue.len());
         let mut last = None;
         let mut before = Instant::now();
         let mut polled = 0;

@@ -47,7 +47,7 @@ pub(super) unsafe fn wake_by_ref(data: *const ()) {
     if !header.remote_woken.swap(true, Ordering::AcqRel) {
         header.refs.acquire_away();
         // SAFETY: the reference just taken goes into the inbox with the task, or is given up if nobody is left there.
-        drop(unsafe { header.inbox.push(RemoteTask::new(task)) });
+        drop(unsafe { header.inbox().push(RemoteTask::new(task)) });
     }
 }
 
@@ -75,7 +75,7 @@ impl RemoteTask {
     ///
     /// # Safety
     /// What the future holds until its first poll is Send, and so is its output.
-    pub(super) unsafe fn sent<F>(future: F, inbox: Arc<Inbox>, at: &'static Location<'static>) -> RemoteTask
+    pub(super) unsafe fn sent<F>(future: F, inbox: &Arc<Inbox>, at: &'static Location<'static>) -> RemoteTask
     where
         F: Future + 'static,
         F::Output: 'static,
@@ -134,15 +134,13 @@ pub(crate) fn is_home_waker(waker: &Waker) -> bool {
 /// The header of the task that a waker belongs to, if it is one of ours on its home thread.
 #[inline]
 pub(super) fn home_header(waker: &Waker) -> Option<&Header> {
-    if !std::ptr::eq(waker.vtable(), &raw const WAKER) {
-        return None;
-    }
-    // SAFETY: our vtable means that the data is a task, which the waker keeps alive while it is borrowed.
-    let header = unsafe { TaskRef::from_data(waker.data()).header() };
+    let task = TaskRef::from_waker(waker)?;
+    // SAFETY: the waker keeps the task alive while it is borrowed.
+    let header = unsafe { task.header() };
     executor::is_home(header.home).then_some(header)
 }
 
 /// The address by which a waker names its task, if it is one of ours.
 pub(crate) fn task_of(waker: &Waker) -> Option<*const ()> {
-    std::ptr::eq(waker.vtable(), &raw const WAKER).then(|| waker.data())
+    TaskRef::from_waker(waker).map(|task| task.as_ptr().cast_const().cast())
 }

@@ -1,7 +1,8 @@
 //! Spawning, a oneshot, a timer and a message to another core, on each runtime in turn.
 //!
 //! Each job runs inside its runtime, so that neither its start nor its end is measured. A timer is polled once before
-//! it is dropped: some runtimes set it only then. After criterion's own lines comes a table with ratios.
+//! it is dropped: some runtimes set it only then. After criterion's own lines comes a table with ratios; the message to
+//! another core is measured for it, by turns.
 
 use std::fs;
 use std::future::{Future, poll_fn};
@@ -180,131 +181,145 @@ fn timer(criterion: &mut Criterion) {
     });
 }
 
-/// A number goes to a thread on another CPU and comes back. Where a runtime has no channel between its threads, it is
-/// async-channel.
-fn ping_pong(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("cross-core ping-pong");
-    group.bench_function("covet", |bench| {
-        bench.iter_custom(|n| {
-            use covet_runtime::{CoreSet, Runtime, mail};
-            let (ping, pinged) = mail::channel::<u64>(1);
-            let (pong, ponged) = mail::channel::<u64>(1);
-            let (ends, taken) = (Mutex::new(Some((ping, ponged))), Arc::new(Mutex::new(Duration::ZERO)));
-            let others = Mutex::new(Some((pong, pinged)));
-            let result = taken.clone();
-            let runtime = Runtime::builder().cores(CoreSet::list([0, 1])).start(move |core| {
-                let mine = (core.index() == 0).then(|| ends.lock().ok()?.take()).flatten();
-                let other = (core.index() == 1).then(|| others.lock().ok()?.take()).flatten();
-                let result = result.clone();
-                async move {
-                    if let Some((pong, pinged)) = other {
-                        let mut pinged = pinged.bind();
-                        while let Some(number) = pinged.recv().await {
-                            pong.send(number).await.expect("the other end waits");
-                        }
-                    }
-                    if let Some((ping, ponged)) = mine {
-                        let mut ponged = ponged.bind();
-                        let started = Instant::now();
-                        for number in 0..n {
-                            ping.send(number).await.expect("the other end runs");
-                            assert_eq!(ponged.recv().await, Some(number));
-                        }
-                        *result.lock().expect("no panic") = started.elapsed();
-                    }
+/// A number goes to a thread on another CPU and comes back, so many times. Where a runtime has no channel between its
+/// threads, it is async-channel. Both threads are pinned.
+fn ping_pong_covet(trips: u64) -> Duration {
+    use covet_runtime::{CoreSet, Runtime, mail};
+    let (ping, pinged) = mail::channel::<u64>(1);
+    let (pong, ponged) = mail::channel::<u64>(1);
+    let (ends, taken) = (Mutex::new(Some((ping, ponged))), Arc::new(Mutex::new(Duration::ZERO)));
+    let others = Mutex::new(Some((pong, pinged)));
+    let result = taken.clone();
+    let runtime = Runtime::builder().cores(CoreSet::list([0, 1])).start(move |core| {
+        let mine = (core.index() == 0).then(|| ends.lock().ok()?.take()).flatten();
+        let other = (core.index() == 1).then(|| others.lock().ok()?.take()).flatten();
+        let result = result.clone();
+        async move {
+            if let Some((pong, pinged)) = other {
+                let mut pinged = pinged.bind();
+                while let Some(number) = pinged.recv().await {
+                    pong.send(number).await.expect("the other end waits");
                 }
-            });
-            runtime.expect("two cores").join().expect("the cores do not panic");
-            let taken = *taken.lock().expect("no panic");
-            taken
-        })
-    });
-    group.bench_function("tokio", |bench| {
-        bench.iter_custom(|n| {
-            let (ping, mut pinged) = tokio::sync::mpsc::channel(1);
-            let (pong, mut ponged) = tokio::sync::mpsc::channel(1);
-            let other = std::thread::spawn(move || {
-                pin(1);
-                tokio(async move {
-                    while let Some(number) = pinged.recv().await {
-                        pong.send(number).await.expect("the other end waits");
-                    }
-                })
-            });
-            pin(0);
-            let taken = tokio(async move {
+            }
+            if let Some((ping, ponged)) = mine {
+                let mut ponged = ponged.bind();
                 let started = Instant::now();
-                for number in 0..n {
+                for number in 0..trips {
                     ping.send(number).await.expect("the other end runs");
                     assert_eq!(ponged.recv().await, Some(number));
                 }
-                started.elapsed()
-            });
-            other.join().expect("the other end does not panic");
-            taken
+                *result.lock().expect("no panic") = started.elapsed();
+            }
+        }
+    });
+    runtime.expect("two cores").join().expect("the cores do not panic");
+    *taken.lock().expect("no panic")
+}
+
+fn ping_pong_tokio(trips: u64) -> Duration {
+    let (ping, mut pinged) = tokio::sync::mpsc::channel(1);
+    let (pong, mut ponged) = tokio::sync::mpsc::channel(1);
+    let other = std::thread::spawn(move || {
+        pin(1);
+        tokio(async move {
+            while let Some(number) = pinged.recv().await {
+                pong.send(number).await.expect("the other end waits");
+            }
         })
     });
-    for (name, run) in
-        [("monoio", monoio as fn(Boxed) -> Duration), ("compio", compio as fn(Boxed) -> Duration)]
-    {
-        group.bench_function(name, |bench| {
-            bench.iter_custom(|n| {
-                let (ping, pinged) = async_channel::bounded::<u64>(1);
-                let (pong, ponged) = async_channel::bounded(1);
-                let other = std::thread::spawn(move || {
-                    pin(1);
-                    run(Box::pin(async move {
-                        while let Ok(number) = pinged.recv().await {
-                            pong.send(number).await.expect("the other end waits");
-                        }
-                        Duration::ZERO
-                    }))
-                });
-                pin(0);
-                let taken = run(Box::pin(async move {
-                    let started = Instant::now();
-                    for number in 0..n {
-                        ping.send(number).await.expect("the other end runs");
-                        assert_eq!(ponged.recv().await, Ok(number));
-                    }
-                    started.elapsed()
-                }));
-                other.join().expect("the other end does not panic");
-                taken
-            })
-        });
-    }
-    group.bench_function("glommio", |bench| {
-        bench.iter_custom(|n| {
-            use glommio::channels::shared_channel;
-            let (ping, pinged) = shared_channel::new_bounded::<u64>(1);
-            let (pong, ponged) = shared_channel::new_bounded::<u64>(1);
-            let on = |core| glommio::LocalExecutorBuilder::new(glommio::Placement::Fixed(core));
-            let other = on(1)
-                .spawn(move || async move {
-                    let (pinged, pong) = (pinged.connect().await, pong.connect().await);
-                    while let Some(number) = pinged.recv().await {
-                        pong.send(number).await.expect("the other end waits");
-                    }
-                })
-                .expect("an executor");
-            let taken = on(0)
-                .spawn(move || async move {
-                    let (ping, ponged) = (ping.connect().await, ponged.connect().await);
-                    let started = Instant::now();
-                    for number in 0..n {
-                        ping.send(number).await.expect("the other end runs");
-                        assert_eq!(ponged.recv().await, Some(number));
-                    }
-                    started.elapsed()
-                })
-                .expect("an executor")
-                .join()
-                .expect("no panic");
-            other.join().expect("the other end does not panic");
-            taken
-        })
+    pin(0);
+    let taken = tokio(async move {
+        let started = Instant::now();
+        for number in 0..trips {
+            ping.send(number).await.expect("the other end runs");
+            assert_eq!(ponged.recv().await, Some(number));
+        }
+        started.elapsed()
     });
+    other.join().expect("the other end does not panic");
+    taken
+}
+
+fn ping_pong_async_channel(run: fn(Boxed) -> Duration, trips: u64) -> Duration {
+    let (ping, pinged) = async_channel::bounded::<u64>(1);
+    let (pong, ponged) = async_channel::bounded(1);
+    let other = std::thread::spawn(move || {
+        pin(1);
+        run(Box::pin(async move {
+            while let Ok(number) = pinged.recv().await {
+                pong.send(number).await.expect("the other end waits");
+            }
+            Duration::ZERO
+        }))
+    });
+    pin(0);
+    let taken = run(Box::pin(async move {
+        let started = Instant::now();
+        for number in 0..trips {
+            ping.send(number).await.expect("the other end runs");
+            assert_eq!(ponged.recv().await, Ok(number));
+        }
+        started.elapsed()
+    }));
+    other.join().expect("the other end does not panic");
+    taken
+}
+
+fn ping_pong_monoio(trips: u64) -> Duration {
+    ping_pong_async_channel(monoio, trips)
+}
+
+fn ping_pong_compio(trips: u64) -> Duration {
+    ping_pong_async_channel(compio, trips)
+}
+
+fn ping_pong_glommio(trips: u64) -> Duration {
+    use glommio::channels::shared_channel;
+    let (ping, pinged) = shared_channel::new_bounded::<u64>(1);
+    let (pong, ponged) = shared_channel::new_bounded::<u64>(1);
+    let on = |core| glommio::LocalExecutorBuilder::new(glommio::Placement::Fixed(core));
+    let other = on(1)
+        .spawn(move || async move {
+            let (pinged, pong) = (pinged.connect().await, pong.connect().await);
+            while let Some(number) = pinged.recv().await {
+                pong.send(number).await.expect("the other end waits");
+            }
+        })
+        .expect("an executor");
+    let taken = on(0)
+        .spawn(move || async move {
+            let (ping, ponged) = (ping.connect().await, ponged.connect().await);
+            let started = Instant::now();
+            for number in 0..trips {
+                ping.send(number).await.expect("the other end runs");
+                assert_eq!(ponged.recv().await, Some(number));
+            }
+            started.elapsed()
+        })
+        .expect("an executor")
+        .join()
+        .expect("no panic");
+    other.join().expect("the other end does not panic");
+    taken
+}
+
+/// In the order of [`PEERS`], after covet.
+const PING_PONGS: [fn(u64) -> Duration; 5] =
+    [ping_pong_covet, ping_pong_tokio, ping_pong_monoio, ping_pong_compio, ping_pong_glommio];
+const ROUNDS: usize = 15;
+const TRIPS: u64 = 2000;
+
+/// Nanoseconds per trip, a row for each round. What an idle CPU takes to wake changes from second to second, by more
+/// than the runtimes differ: only what is measured in turns can be compared.
+fn ping_pong_by_turns() -> Vec<[f64; 5]> {
+    let round = |_| PING_PONGS.map(|run| run(TRIPS).as_nanos() as f64 / TRIPS as f64);
+    (0..ROUNDS).map(round).collect()
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<_> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 type Boxed = std::pin::Pin<Box<dyn Future<Output = Duration>>>;
@@ -327,17 +342,27 @@ fn estimate(job: &str, runtime: &str) -> Option<f64> {
     number.split([',', '}']).next()?.trim().parse().ok()
 }
 
-fn print_table() {
-    const PEERS: [&str; 4] = ["tokio", "monoio", "compio", "glommio"];
+const PEERS: [&str; 4] = ["tokio", "monoio", "compio", "glommio"];
+
+fn print_table(ping_pong: &[[f64; 5]]) {
     println!("medians in nanoseconds; the ratio is that of covet to the best of the others");
     println!("| job | covet | {} | ratio |", PEERS.join(" | "));
     println!("|---|---|{}---|", "---|".repeat(PEERS.len()));
-    for job in ["spawn and await", "oneshot round trip", "timer insert and cancel", "cross-core ping-pong"] {
+    for job in ["spawn and await", "oneshot round trip", "timer insert and cancel"] {
         let Some(ours) = estimate(job, "covet") else { continue };
         let peers = PEERS.map(|peer| estimate(job, peer));
         let best = peers.iter().flatten().copied().fold(f64::INFINITY, f64::min);
         let peers = peers.map(|value| value.map_or_else(|| "-".into(), |value| format!("{value:.1}")));
         println!("| {job} | {ours:.1} | {} | {:.3} |", peers.join(" | "), ours / best);
+    }
+    if !ping_pong.is_empty() {
+        let [ours, peers @ ..] =
+            std::array::from_fn::<_, 5, _>(|of| median(ping_pong.iter().map(|round| round[of])));
+        // Of the ratios within each round.
+        let ratios = (1..5).map(|of| median(ping_pong.iter().map(|round| round[0] / round[of])));
+        let worst = ratios.fold(0.0, f64::max);
+        let peers = peers.map(|value| format!("{value:.0}")).join(" | ");
+        println!("| cross-core ping-pong, by turns | {ours:.0} | {peers} | {worst:.3} |");
     }
 }
 
@@ -348,12 +373,15 @@ criterion_group! {
         .sample_size(20)
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1));
-    targets = limits, spawn_and_await, oneshot, timer, ping_pong
+    targets = limits, spawn_and_await, oneshot, timer
 }
 
 fn main() {
     // Those of an earlier run would be taken for this one's.
     let _ = fs::remove_dir_all(directory());
     benches();
-    print_table();
+    // Criterion has the first argument that is no option for a filter.
+    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let wanted = filter.is_none_or(|filter| "cross-core ping-pong".contains(&*filter));
+    print_table(&if wanted { ping_pong_by_turns() } else { Vec::new() });
 }
