@@ -334,8 +334,7 @@ impl Executor {
                 self.retire(task);
             }
         }
-        loop {
-            let Some(task) = self.queue.pop().or_else(|| self.groups.pop_any()) else { break };
+        while let Some(task) = self.queue.pop().or_else(|| self.groups.pop_any()) {
             // SAFETY: only finished tasks are left, each kept by the reference that `retire` left behind.
             unsafe {
                 let flags = &task.header().flags;
