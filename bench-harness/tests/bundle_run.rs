@@ -163,6 +163,10 @@ fn a_folder_that_exists_is_refused_before_the_run() {
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(text.contains("exists already"), "{text}");
+    let output = bench(&["run", "http://127.0.0.1:9/", "-o", "/proc/nowhere/runs"]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("cannot create /proc/nowhere") && text.contains("that you may create"), "{text}");
     let out = folder.path("new");
     let output = bench(&["run", "http://127.0.0.1:9/", "-o", &out]);
     assert_eq!(output.status.code(), Some(1));

@@ -132,8 +132,31 @@ fn bad_arguments_are_told_in_one_line() {
         error_line(&["run", "http://127.0.0.1:9/", "--arrivals", "trace:/dev/zero"], 2)
             .contains("line 1 of the trace")
     );
-    // The parser of arguments prints its usage below its line.
-    assert_eq!(bench(&["run", "http://127.0.0.1:9/", "-R", "0"]).status.code(), Some(2));
+}
+
+#[test]
+fn what_the_parser_of_arguments_refuses_is_one_line_too() {
+    let url = "http://127.0.0.1:9/";
+    let cases: [(&[&str], &str); 12] = [
+        (&["runn"], "a similar subcommand exists: 'run'. See covet-bench --help"),
+        (&["run"], "not provided: <URL>. See covet-bench run --help"),
+        (&["run", url, "--conections", "5"], "a similar argument exists: '--connections'"),
+        (&["run", url, "-R", "0"], "a rate must be above zero"),
+        (&["run", url, "-R", "-5"], "no number here may be negative"),
+        (&["run", url, "-d=-1s"], "it cannot be negative"),
+        (&["run", url, "-n", "0"], "write 1 or more"),
+        (&["run", url, "-n", "99999999999999999999"], "write a number from 1 to 10^15"),
+        (&["run", url, "-c", "1e9"], "write a whole number"),
+        (&["run", url, "--output-format", "yaml"], "[possible values: text, json, junit, markdown]"),
+        (&["max", url], "not provided: --slo <OBJECTIVES>. See covet-bench max --help"),
+        (&["null", "--listen", "80"], "write an address and a port, such as 127.0.0.1:8080"),
+    ];
+    for (arguments, part) in cases {
+        let line = error_line(arguments, 2);
+        assert!(line.contains(part), "{line}");
+    }
+    let help = bench(&["run", "--help"]);
+    assert!(help.status.success() && help.stderr.is_empty() && !help.stdout.is_empty());
 }
 
 #[test]

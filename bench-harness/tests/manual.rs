@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 const COVET_BENCH: &str = env!("CARGO_BIN_EXE_covet-bench");
-const SUBCOMMANDS: [&str; 12] = [
+const SUBCOMMANDS: [&str; 22] = [
     "serve",
     "null",
     "run",
@@ -12,11 +12,21 @@ const SUBCOMMANDS: [&str; 12] = [
     "max",
     "rate",
     "selfcheck",
+    "compat",
     "peers",
-    "verify",
+    "plan",
+    "compare",
+    "export",
+    "import",
+    "merge",
+    "slow-clients",
     "memory",
-    "soak",
     "overhead",
+    "soak",
+    "verify",
+    "worker",
+    "man",
+    "completions",
 ];
 
 fn run(program: &str, arguments: &[&str]) -> Output {
@@ -56,7 +66,10 @@ fn every_subcommand_has_a_page_with_its_options() {
     for name in SUBCOMMANDS {
         let path = folder.join(format!("covet-bench-{name}.1"));
         assert!(said.contains(&format!("{}\n", path.display())), "{said}");
-        assert!(main.contains(&format!("covet\\-bench\\-{name}(1)")), "{name} in {main}");
+        assert!(
+            main.contains(&format!("covet\\-bench\\-{}(1)", name.replace('-', "\\-"))),
+            "{name} in {main}"
+        );
         let page = std::fs::read_to_string(path).expect("the page is there");
         let help = text(run(COVET_BENCH, &[name, "--help"]).stdout);
         let lines = help.lines().map(str::trim_start).filter(|line| line.starts_with('-'));

@@ -1,5 +1,6 @@
 //! What the commands over bundles share: reading one, and creating a new one.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::exit::{Advice, Exit};
@@ -12,8 +13,18 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Bundle> {
 
 /// Creates a new bundle, or says what to do instead.
 pub(super) fn create(path: &Path) -> anyhow::Result<BundleWriter> {
-    BundleWriter::create(path)
-        .map_err(|error| advise(error, "A bundle is never overwritten: name a folder that does not exist"))
+    BundleWriter::create(path).map_err(|error| match &error {
+        BundleError::Exists(_) => {
+            advise(error, "A bundle is never overwritten: name a folder that does not exist")
+        }
+        // A full disk is no mistake of the command line.
+        BundleError::Io { source, .. }
+            if matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) =>
+        {
+            advise(error, "Make room, or name a folder on another disk")
+        }
+        _ => Advice::error(Exit::Usage, what(&error), "Name a folder that you may create"),
+    })
 }
 
 /// Attaches what to do to an error of a bundle; what is not the user's choice of folder exits with 1.
@@ -22,11 +33,14 @@ pub(super) fn advise(error: BundleError, remedy: &str) -> anyhow::Error {
         BundleError::Exists(_) | BundleError::NotABundle(_) => Exit::Usage,
         BundleError::Io { .. } | BundleError::Damaged { .. } => Exit::Runtime,
     };
-    let mut what = error.to_string();
-    if let Some(cause) = std::error::Error::source(&error) {
-        what.push_str(&format!(": {cause}"));
+    Advice::error(exit, what(&error), remedy)
+}
+
+fn what(error: &BundleError) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
     }
-    Advice::error(exit, what, remedy)
 }
 
 /// What a bundle is called in a result: the last part of its path.

@@ -1,9 +1,20 @@
 //! `covet-bench compat`: the command lines of wrk, oha, hey and ab.
 
+mod options;
+
+use std::collections::VecDeque;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use clap::{Args, Parser, ValueEnum};
 
+use self::options::CLOSE;
+use self::options::Meaning::{
+    Basic, BodyBy, ConnectTo, Field, Nothing, NothingWithValue, Only, RatePerConnection, Refused, Same,
+    Seconds, Threads, Timeout, Whole, Words,
+};
 use super::exit::{Advice, Exit};
-use super::{Cli, Command, run};
+use super::{Cli, Command, run, usage};
 use crate::load::allowed_cpus;
 
 /// Options of `covet-bench compat`.
@@ -33,93 +44,40 @@ pub enum Tool {
     Ab,
 }
 
-/// How an option of a tool is said here.
-enum Meaning {
-    /// This option, with the tool's value.
-    Same(&'static str),
-    /// This option, with the tool's value and a unit where it has none.
-    Seconds(&'static str),
-    /// These words, and the option has no value.
-    Words(&'static [&'static str]),
-    /// Nothing: it changes what is printed, or how.
-    Nothing,
-    /// Nothing, and its value neither.
-    NothingWithValue,
-    /// As many generator threads as there are CPUs for, at most.
-    Threads,
-    /// A field of this name.
-    Field(&'static str),
-    /// A rate for each connection.
-    RatePerConnection,
-    /// `HOST:PORT:HOST:PORT`, of which the second pair is where to connect to.
-    ConnectTo,
-    /// It is not understood, for this reason.
-    Refused(&'static str),
-}
-
-use Meaning::{
-    ConnectTo, Field, Nothing, NothingWithValue, RatePerConnection, Refused, Same, Seconds, Threads, Words,
-};
-
-const CLOSE: &[&str] = &["--requests-per-connection", "1"];
-const LUA: &str = "scripts in Lua are not run: say what they do with --urls, --template and --body-lines";
+/// What a timeout of 0 is, and that of a tool that has none.
+const NO_TIMEOUT: &str = "1h";
 
 impl Tool {
-    fn meaning(self, option: &str) -> Option<Meaning> {
-        Some(match (self, option) {
-            (Self::Wrk, "-t" | "--threads") => Threads,
-            (_, "-c" | "--connections") => Same("-c"),
-            (Self::Wrk, "-d" | "--duration") => Seconds("-d"),
-            (Self::Wrk, "-R" | "--rate") => Same("-R"),
-            (_, "-H" | "--header") => Same("-H"),
-            (Self::Wrk, "-T" | "--timeout") => Seconds("-T"),
-            (Self::Wrk, "-s" | "--script") => Refused(LUA),
-            (Self::Wrk, "-L" | "--latency" | "-U" | "--u_latency") => Nothing,
-
-            (Self::Oha | Self::Hey | Self::Ab, "-n") => Same("-n"),
-            (Self::Oha | Self::Hey, "-z") => Seconds("-d"),
-            (Self::Oha, "-q") => Same("-R"),
-            (Self::Hey, "-q") => RatePerConnection,
-            (Self::Oha | Self::Hey, "-m") | (Self::Oha, "--method") | (Self::Ab, "-m") => Same("-X"),
-            (Self::Oha | Self::Hey, "-d") => Same("--body"),
-            (Self::Oha | Self::Hey, "-D") | (Self::Ab, "-p") => Same("--body-file"),
-            (Self::Oha | Self::Hey | Self::Ab, "-T") => Field("Content-Type"),
-            (Self::Oha | Self::Hey, "-t") | (Self::Ab, "-s") => Seconds("-T"),
-            (Self::Ab, "-t") => Seconds("-d"),
-            (Self::Oha | Self::Hey, "-A") => Field("Accept"),
-            (Self::Oha, "--host") | (Self::Hey, "-host") => Field("Host"),
-            (Self::Oha, "--disable-keepalive") | (Self::Hey, "-disable-keepalive") => Words(CLOSE),
-            (Self::Oha, "--unix-socket") => Same("--unix-socket"),
-            (Self::Oha, "--connect-to") => ConnectTo,
-            (Self::Oha, "--insecure") => Words(&["--insecure"]),
-            (Self::Oha, "--cacert") => Same("--cacert"),
-            (Self::Oha, "--cert") => Same("--cert"),
-            (Self::Oha, "--key") => Same("--key"),
-            (Self::Oha, "--no-tui" | "--latency-correction" | "--no-color" | "-p") => Nothing,
-            (Self::Hey, "-disable-compression" | "-disable-redirects") => Nothing,
-            (Self::Hey, "-cpus") => Threads,
-            (Self::Hey, "-o") => NothingWithValue,
-            (Self::Ab, "-k" | "-q" | "-r" | "-l" | "-d" | "-S") => Nothing,
-            (Self::Ab, "-v" | "-g" | "-e") => NothingWithValue,
-            (_, "-h2" | "--http2") => Refused("the generator speaks HTTP/1.1"),
-            _ => return None,
-        })
+    /// Whether letters and values may follow an option of one letter without a space: `-kc64`.
+    fn joins(self) -> bool {
+        self != Self::Hey
     }
 
     /// What the tool does when it is told nothing.
     fn defaults(self, given: &[String]) -> Vec<String> {
-        let has = |options: &[&str]| given.iter().any(|word| options.contains(&word.as_str()));
+        let has = |option: &str| given.iter().any(|word| word == option);
         let mut words: Vec<&str> = Vec::new();
-        match self {
-            Self::Wrk if !has(&["-c"]) => words.extend(["-c", "10"]),
-            Self::Oha | Self::Hey if !has(&["-c"]) => words.extend(["-c", "50"]),
-            Self::Ab if !has(&["-c"]) => words.extend(["-c", "1"]),
+        if !has("-c") {
+            let connections = match self {
+                Self::Wrk => "10",
+                Self::Oha | Self::Hey => "50",
+                Self::Ab => "1",
+            };
+            words.extend(["-c", connections]);
+        }
+        match (self, has("-n"), has("-d")) {
+            (Self::Oha | Self::Hey, false, false) => words.extend(["-n", "200"]),
+            (Self::Ab, false, false) => words.extend(["-n", "1"]),
+            (Self::Ab, false, true) => words.extend(["-n", "50000"]),
             _ => {}
         }
-        match self {
-            Self::Oha | Self::Hey if !has(&["-n", "-d"]) => words.extend(["-n", "200"]),
-            Self::Ab if !has(&["-n", "-d"]) => words.extend(["-n", "1"]),
-            _ => {}
+        if !has("-T") {
+            match self {
+                Self::Wrk => {}
+                Self::Oha => words.extend(["-T", NO_TIMEOUT]),
+                Self::Hey => words.extend(["-T", "20s"]),
+                Self::Ab => words.extend(["-T", "30s"]),
+            }
         }
         // None of them warms up.
         words.extend(["--warmup", "0", "--no-validate-length"]);
@@ -132,61 +90,78 @@ impl Tool {
 /// # Errors
 /// With the exit status of a usage error, when an option is not understood.
 pub fn translate(tool: Tool, arguments: &[String]) -> anyhow::Result<Vec<String>> {
-    let usage =
-        |text: String| Advice::error(Exit::Usage, text, "See covet-bench run --help for what there is");
     let mut words: Vec<String> = Vec::new();
     let (mut url, mut per_connection, mut kept_alive) = (None, None, tool != Tool::Ab);
-    let mut rest = arguments.iter().map(String::as_str);
-    while let Some(word) = rest.next() {
+    let mut rest: VecDeque<String> = arguments.iter().cloned().collect();
+    while let Some(word) = rest.pop_front() {
         if !word.starts_with('-') {
-            url = Some(word.to_owned());
+            url = Some(word);
             continue;
         }
-        kept_alive |= word == "-k";
-        let (option, joined) = split(word);
+        let (option, joined) = split(tool, &word);
         let meaning = match tool.meaning(option) {
             Some(meaning) => meaning,
-            None => return Err(usage(format!("`{word}` of {tool:?} is not understood"))),
+            None => return Err(refused(format!("`{word}` of {tool:?} is not understood"))),
         };
+        kept_alive |= option == "-k";
+        if let (Nothing | Words(_), Some(more)) = (&meaning, joined) {
+            // Letters of one word: the next one is an option as well.
+            rest.push_front(format!("-{more}"));
+        }
         let mut value = || {
-            let value = joined.map(str::to_owned).or_else(|| rest.next().map(str::to_owned));
-            value.ok_or_else(|| usage(format!("`{option}` has no value")))
+            let value = joined.map(str::to_owned).or_else(|| rest.pop_front());
+            value.ok_or_else(|| refused(format!("`{option}` has no value")))
         };
         match meaning {
             Same(own) => words.extend([own.to_owned(), value()?]),
-            Seconds(own) => {
-                let value = value()?;
-                let bare = value.bytes().all(|byte| byte.is_ascii_digit());
-                words.extend([own.to_owned(), if bare { value + "s" } else { value }]);
-            }
+            Whole(own) => words.extend([own.to_owned(), whole(&value()?)?.to_string()]),
+            Seconds(own) => words.extend([own.to_owned(), seconds(value()?)]),
+            Timeout => match seconds(value()?) {
+                none if none == "0s" => words.extend(["-T".to_owned(), NO_TIMEOUT.to_owned()]),
+                timeout => words.extend(["-T".to_owned(), timeout]),
+            },
             Words(own) => words.extend(own.iter().map(|word| (*word).to_owned())),
             Nothing => {}
             NothingWithValue => drop(value()?),
             Threads => {
-                let asked =
-                    value()?.parse::<usize>().map_err(|_| usage(format!("`{word}` is not a number")))?;
                 // On more threads than CPUs the others measure their own scheduler; here that is refused.
-                let room = allowed_cpus().len().div_ceil(2).max(1);
-                words.extend(["-t".to_owned(), asked.clamp(1, room).to_string()]);
+                let room = allowed_cpus().len().div_ceil(2).max(1) as u64;
+                words.extend(["-t".to_owned(), whole(&value()?)?.clamp(1, room).to_string()]);
             }
-            Field(name) => {
-                let value = value()?;
-                words.extend(["-H".to_owned(), format!("{name}: {value}")]);
+            Field(name) => words.extend(["-H".to_owned(), format!("{name}: {}", value()?)]),
+            Basic => {
+                let credentials = BASE64.encode(value()?);
+                words.extend(["-H".to_owned(), format!("Authorization: Basic {credentials}")]);
+            }
+            BodyBy(method) => {
+                words.extend(["-X".to_owned(), method.to_owned(), "--body-file".to_owned(), value()?]);
             }
             RatePerConnection => {
                 let value = value()?;
                 per_connection =
-                    Some(value.parse::<f64>().map_err(|_| usage(format!("`{value}` is no rate")))?);
+                    Some(value.parse::<f64>().map_err(|_| refused(format!("`{value}` is no rate")))?);
             }
             ConnectTo => {
                 let value = value()?;
                 let own = value.splitn(3, ':').nth(2).map(str::to_owned);
                 words.extend([
                     "--connect-to".to_owned(),
-                    own.ok_or_else(|| usage(format!("`{value}` is not HOST:PORT:HOST:PORT")))?,
+                    own.ok_or_else(|| refused(format!("`{value}` is not HOST:PORT:HOST:PORT")))?,
                 ]);
             }
-            Refused(why) => return Err(usage(format!("`{option}` of {tool:?}: {why}"))),
+            Only(good, why) => {
+                let value = value()?;
+                if value != good {
+                    return Err(refused(format!("`{option} {value}` of {tool:?}: {why}")));
+                }
+            }
+            Refused(why) => return Err(refused(format!("`{option}` of {tool:?}: {why}"))),
+        }
+    }
+    if matches!(tool, Tool::Oha | Tool::Hey) && words.iter().any(|word| word == "-d") {
+        // Both forget about -n where they are given a time.
+        while let Some(at) = words.iter().position(|word| word == "-n") {
+            words.drain(at..at + 2);
         }
     }
     let defaults = tool.defaults(&words);
@@ -201,7 +176,7 @@ pub fn translate(tool: Tool, arguments: &[String]) -> anyhow::Result<Vec<String>
             .map_or(1.0, |at| words[at + 1].parse().unwrap_or(1.0));
         words.extend(["-R".to_owned(), (rate * at).to_string()]);
     }
-    let url = url.ok_or_else(|| usage("there is no URL".to_owned()))?;
+    let url = url.ok_or_else(|| refused("there is no URL".to_owned()))?;
     if url.starts_with("https://") && tool != Tool::Oha {
         // The others take any certificate.
         words.push("--insecure".to_owned());
@@ -210,16 +185,42 @@ pub fn translate(tool: Tool, arguments: &[String]) -> anyhow::Result<Vec<String>
     Ok(words)
 }
 
-/// Takes a value off that is joined to its option: `-c64`, `--rate=50`.
-fn split(word: &str) -> (&str, Option<&str>) {
-    match word.strip_prefix("--") {
-        Some(_) => word.split_once('=').map_or((word, None), |(option, value)| (option, Some(value))),
-        None if word[1..].starts_with(|c: char| c.is_ascii_alphabetic())
-            && word[2..].starts_with(|c: char| c.is_ascii_digit()) =>
-        {
-            (&word[..2], Some(&word[2..]))
-        }
-        None => (word, None),
+fn refused(text: String) -> anyhow::Error {
+    Advice::error(Exit::Usage, text, "See covet-bench run --help for what there is")
+}
+
+/// A length of time, which is in seconds where it has no unit.
+fn seconds(value: String) -> String {
+    let bare = value.bytes().all(|byte| byte.is_ascii_digit());
+    if bare { value + "s" } else { value }
+}
+
+/// A whole number, with a suffix of thousands or without.
+fn whole(value: &str) -> anyhow::Result<u64> {
+    let digits = value.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let factor = match value[digits.len()..].to_ascii_lowercase().as_str() {
+        "" => Some(1),
+        "k" => Some(1_000),
+        "m" => Some(1_000_000),
+        "g" => Some(1_000_000_000),
+        _ => None,
+    };
+    let number =
+        digits.parse::<u64>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
+    number.ok_or_else(|| refused(format!("`{value}` is not a whole number")))
+}
+
+/// Takes off what is joined to an option: `-c64`, `-kc64`, `--rate=50`, and hey's `-c=64`.
+fn split(tool: Tool, word: &str) -> (&str, Option<&str>) {
+    if tool.meaning(word).is_some() {
+        return (word, None);
+    }
+    if let Some((option, value)) = word.split_once('=').filter(|_| word.starts_with("--") || !tool.joins()) {
+        return (option, Some(value));
+    }
+    match word.char_indices().nth(2) {
+        Some((at, _)) if tool.joins() && !word.starts_with("--") => (&word[..at], Some(&word[at..])),
+        _ => (word, None),
     }
 }
 
@@ -238,7 +239,7 @@ pub fn compat(args: CompatArgs) -> anyhow::Result<Exit> {
     match Cli::try_parse_from(line) {
         Ok(Cli { command: Some(Command::Run(args)), .. }) => run::run(*args),
         Ok(_) => Err(Advice::error(Exit::Usage, "the arguments are not those of a run", "See --help")),
-        Err(error) => Err(Advice::error(Exit::Usage, error.to_string(), "See covet-bench run --help")),
+        Err(error) => Err(Advice::error(Exit::Usage, usage::what(&error), "See covet-bench run --help")),
     }
 }
 
@@ -251,62 +252,4 @@ fn quote(word: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn line(tool: Tool, arguments: &str) -> String {
-        let words: Vec<String> = arguments.split(' ').map(str::to_owned).collect();
-        translate(tool, &words).map_or_else(|error| format!("error: {error}"), |words| words.join(" "))
-    }
-
-    #[test]
-    fn the_usual_lines_are_understood() {
-        let tail = "--warmup 0 --no-validate-length";
-        assert_eq!(
-            line(Tool::Wrk, "-t1 -c64 -d30s --latency http://h/"),
-            format!("http://h/ -t 1 -c 64 -d 30s {tail}")
-        );
-        assert_eq!(
-            line(Tool::Wrk, "-R2000 -d 10 http://h/"),
-            format!("http://h/ -R 2000 -d 10s -c 10 {tail}")
-        );
-        assert_eq!(
-            line(Tool::Oha, "-z 10s -q 500 --no-tui --disable-keepalive http://h/"),
-            format!("http://h/ -d 10s -R 500 --requests-per-connection 1 -c 50 {tail}")
-        );
-        assert_eq!(
-            line(Tool::Hey, "-n 1000 -c 20 -q 5 -m POST -T text/plain http://h/"),
-            format!("http://h/ -n 1000 -c 20 -X POST -H Content-Type: text/plain {tail} -R 100")
-        );
-        assert_eq!(line(Tool::Ab, "-k -n 100 -c 8 http://h/"), format!("http://h/ -n 100 -c 8 {tail}"));
-        assert_eq!(
-            line(Tool::Ab, "-n 100 http://h/"),
-            format!("http://h/ -n 100 -c 1 {tail} --requests-per-connection 1")
-        );
-        assert_eq!(
-            line(Tool::Oha, "--connect-to a:80:b:81 http://h/"),
-            format!("http://h/ --connect-to b:81 -c 50 -n 200 {tail}")
-        );
-        assert_eq!(
-            line(Tool::Oha, "--cacert ca.pem --cert c.pem --key k.pem https://h/"),
-            format!("https://h/ --cacert ca.pem --cert c.pem --key k.pem -c 50 -n 200 {tail}")
-        );
-        assert_eq!(line(Tool::Wrk, "-c 5 https://h/"), format!("https://h/ -c 5 {tail} --insecure"));
-    }
-
-    #[test]
-    fn what_is_not_understood_is_named() {
-        assert!(line(Tool::Wrk, "-s x.lua http://h/").contains("Lua"));
-        assert!(line(Tool::Hey, "-x proxy http://h/").contains("`-x` of Hey"));
-        assert!(line(Tool::Wrk, "-c").contains("`-c` has no value"));
-        assert!(line(Tool::Wrk, "-c 5").contains("no URL"));
-    }
-
-    #[test]
-    fn words_are_quoted_for_the_shell() {
-        assert_eq!(
-            (quote("a:b"), quote("a b"), quote("it's")),
-            ("a:b".into(), "'a b'".into(), r"'it'\''s'".into())
-        );
-    }
-}
+mod tests;

@@ -39,7 +39,7 @@ pub struct LoadArgs {
     #[arg(short = 'd', long, value_parser = values::duration)]
     pub duration: Option<Duration>,
     /// Requests to measure, such as 1m; with --duration, whichever is reached first
-    #[arg(short = 'n', long, value_parser = values::rate)]
+    #[arg(short = 'n', long, value_parser = values::count)]
     pub requests: Option<f64>,
     /// Open loop: total requests per second, such as 50k; latency counts from the intended start
     #[arg(short = 'R', long, value_parser = values::rate)]

@@ -35,6 +35,7 @@ pub mod soak;
 pub mod sockets;
 pub mod subject_args;
 pub mod tls;
+mod usage;
 pub mod values;
 pub mod worker;
 
@@ -120,7 +121,10 @@ pub enum Command {
 
 /// Parses the process's arguments, does what they ask, and returns the exit status.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage::refuse(&error),
+    };
     let result = match cli.command {
         None => main_job::main_job(cli.main_job),
         Some(Command::Serve(args)) => serve::serve(args),

@@ -7,7 +7,7 @@ use std::time::Duration;
 /// # Errors
 /// A sentence for the terminal when the number or the unit is unknown, or the value is negative or over ten years.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let (number, unit) = split_unit(text);
+    let (number, unit) = split_unit(not_negative(text)?);
     let factor = match unit {
         "us" | "µs" => 1e-6,
         "ms" => 1e-3,
@@ -28,7 +28,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// # Errors
 /// A sentence for the terminal when the number is not above zero or the suffix is unknown.
 pub fn rate(text: &str) -> Result<f64, String> {
-    let (number, unit) = split_unit(text);
+    let (number, unit) = split_unit(not_negative(text)?);
     let factor = match unit {
         "" => 1.0,
         "k" | "K" => 1e3,
@@ -51,9 +51,25 @@ pub fn percent(text: &str) -> Result<f64, String> {
     positive(number).map(|percent| percent / 100.0)
 }
 
+/// Parses how many: a number with an optional `k` (thousand) or `m` (million).
+///
+/// # Errors
+/// A sentence for the terminal when it is not at least one and at most 10^15, or the suffix is unknown.
+pub fn count(text: &str) -> Result<f64, String> {
+    let count = rate(text).map_err(|error| error.replace("a rate must be above zero", "write 1 or more"))?;
+    if !(1.0..=1e15).contains(&count) {
+        return Err("write a number from 1 to 10^15".to_owned());
+    }
+    Ok(count)
+}
+
 fn split_unit(text: &str) -> (&str, &str) {
     let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
     text.split_at(end)
+}
+
+fn not_negative(text: &str) -> Result<&str, String> {
+    if text.starts_with('-') { Err("it cannot be negative".to_owned()) } else { Ok(text) }
 }
 
 fn positive(number: &str) -> Result<f64, String> {
@@ -75,7 +91,7 @@ mod tests {
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
         assert!(duration("5x").unwrap_err().contains("500ms"));
-        assert!(duration("-1s").is_err());
+        assert_eq!(duration("-1s"), Err("it cannot be negative".to_owned()));
         assert!(duration("").is_err());
         assert!(duration("9999999999h").is_err());
     }
@@ -94,5 +110,13 @@ mod tests {
         assert_eq!(rate("7"), Ok(7.0));
         assert!(rate("0").is_err());
         assert!(rate("many").is_err());
+        assert_eq!(rate("-5"), Err("it cannot be negative".to_owned()));
+    }
+
+    #[test]
+    fn counts_are_whole_and_can_be_counted() {
+        assert_eq!(count("1m"), Ok(1e6));
+        assert_eq!(count("0"), Err("write 1 or more".to_owned()));
+        assert!(count("0.5").is_err() && count("99999999999999999999").is_err() && count("-1").is_err());
     }
 }

@@ -16,10 +16,11 @@ use crate::target::embedded::Embedded;
 /// A benchmark of two services in this process: the change beside what it changes.
 ///
 /// Both run on the lower half of the process's CPUs, and the generator on the upper half; runs come in pairs, in blocks
-/// of ABBA, so that what changes on the machine changes for both.
+/// of ABBA, so that what changes on the machine changes for both. `examples/two_services.rs` is a whole program.
 ///
-/// ```no_run
+/// ```
 /// use std::rc::Rc;
+/// use std::time::Duration;
 /// use covet_bench::experiment::Bench;
 /// use covet_http::server::{Config, serve};
 /// use covet_router::Router;
@@ -28,7 +29,9 @@ use crate::target::embedded::Embedded;
 /// async fn new() -> String { "hello".to_owned() }
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let outcome = Bench::new("/").compare(
+/// // Six pairs of two seconds, if nothing is said; these are quick.
+/// let bench = Bench::new("/").pairs(2).duration(Duration::from_millis(300)).warmup(Duration::from_millis(50));
+/// let outcome = bench.compare(
 ///     |listener| serve(listener, Rc::new(Router::new().get("/", old)), Config::default()),
 ///     |listener| serve(listener, Rc::new(Router::new().get("/", new)), Config::default()),
 /// )?;

@@ -81,11 +81,14 @@ pub(super) fn vegeta(json: &Value) -> Result<Said, String> {
     let nanos = |name: &str| times.get(name).and_then(Value::as_f64);
     let share = json["success"].as_f64().unwrap_or(1.0).clamp(0.0, 1.0);
     let completed = (requests as f64 * share).round() as u64;
+    let elapsed = json["duration"].as_f64().map(|ns| (ns + json["wait"].as_f64().unwrap_or(0.0)) / 1e9);
+    // Its older versions do not print the throughput, which is this.
+    let answered = elapsed.filter(|seconds| *seconds > 0.0).map(|seconds| completed as f64 / seconds);
     let mut said = Said {
         completed: Some(completed),
         failed: Some(requests - completed.min(requests)),
-        elapsed_s: json["duration"].as_f64().map(|ns| (ns + json["wait"].as_f64().unwrap_or(0.0)) / 1e9),
-        rate: json["throughput"].as_f64(),
+        elapsed_s: elapsed,
+        rate: json["throughput"].as_f64().or(answered),
         bytes_in: json["bytes_in"]["total"].as_u64(),
         min_ns: nanos("min").unwrap_or(0.0) as u64,
         mean_ns: nanos("mean").unwrap_or(0.0),
