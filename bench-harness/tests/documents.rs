@@ -53,7 +53,7 @@ fn links_lead_somewhere() {
             }
         }
     }
-    assert!(count > 30, "only {count} links were found");
+    assert!(count > 15, "only {count} links were found");
 }
 
 #[test]
@@ -96,6 +96,8 @@ fn options_of_commands_that_are_shown_are_in_their_help() {
                 // Code only: what ends the span ends the command.
                 let command =
                     line[at + found.len()..].split(['`', '|', '>', '#', ';', '&']).next().unwrap_or_default();
+                // What is quoted is another program's.
+                let command: String = command.split('\'').step_by(2).collect();
                 let mut words = command.split_whitespace();
                 let Some(subcommand) = words.next() else { continue };
                 let is_name = subcommand.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
