@@ -99,6 +99,9 @@ fn the_options_of_the_tools_are_known() {
             }
             let mut option = vec![name.to_owned()];
             option.extend(takes.then(|| value(name).to_owned()));
+            // A certificate and its key go together, here as there.
+            let other = [("--cert", "--key"), ("--key", "--cert")].into_iter().find(|(one, _)| *one == name);
+            option.extend(other.into_iter().flat_map(|(_, other)| [other.to_owned(), "1".to_owned()]));
             let url = [URL.to_owned()];
             match translate(tool, &[&option[..], &url].concat()) {
                 Err(error) => {

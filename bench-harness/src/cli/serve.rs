@@ -7,7 +7,7 @@ use covet_http::server::Config;
 use covet_runtime::{CoreSet, DriverKind};
 
 use super::defence::DefenceArgs;
-use super::exit::{Advise, Exit};
+use super::exit::Exit;
 use super::sockets::SocketArgs;
 use super::tls::{TlsArgs, reload_on_hangup};
 use crate::load::format_cpus;
@@ -56,10 +56,7 @@ fn describe(sockets: &Sockets) -> String {
 /// # Errors
 /// When the cores do not exist, the address cannot be listened on, or a limit is too low.
 pub fn serve(args: ServeArgs) -> anyhow::Result<Exit> {
-    let cores: CoreSet = args
-        .cores
-        .parse()
-        .advise_usage("--cores cannot be used", "Write all, physical or a list such as 0,2-5")?;
+    let cores: CoreSet = args.cores.parse()?;
     let https = args.tls.https(args.sockets.listen.ip())?;
     let mut config = Config { tls: https.as_ref().map(|https| https.config.clone()), ..Config::default() };
     args.defence.apply(&mut config);
