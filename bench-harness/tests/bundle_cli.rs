@@ -149,3 +149,78 @@ fn bundles_merge_and_are_never_overwritten() {
     assert_eq!(status, Some(0));
     assert!(text.contains("run 2: 2,000 requests/s"), "{text}");
 }
+
+/// Damage of one kind to bytes, at a place and with values that `random` chooses.
+fn damaged(bytes: &[u8], random: &mut impl FnMut(usize) -> usize) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    let at = random(bytes.len());
+    match random(5) {
+        0 => bytes[at] ^= 1 << random(8),
+        1 => bytes.truncate(at),
+        2 => (0..=random(20)).for_each(|_| bytes.insert(at, random(256) as u8)),
+        3 => bytes.extend_from_within(at..),
+        _ => {
+            let digits: Vec<usize> = (0..bytes.len()).filter(|&at| bytes[at].is_ascii_digit()).collect();
+            let number = ["99999999999999999999999", "-1", "1e400", "", "null"][random(5)];
+            let at = digits[random(digits.len())];
+            bytes.splice(at..=at, number.bytes());
+        }
+    }
+    bytes
+}
+
+/// Behind a hash that is right, so that it is the reader of each file that meets the damage.
+fn rehash(bundle: &Path, name: &str, bytes: &[u8]) {
+    let path = bundle.join("manifest.json");
+    let mut manifest: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+    let hex: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    manifest["files"][name] = json!({ "bytes": bytes.len(), "sha256": hex });
+    fs::write(path, manifest.to_string()).unwrap();
+}
+
+#[test]
+fn damage_of_any_kind_is_one_line_and_no_panic() {
+    let folder = Folder::new("damage");
+    let good = folder.bundle("good", 1, &BEFORE[..2]);
+    let claim = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../claims/covetpy.toml")).unwrap();
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = move |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below.max(1)
+    };
+    let mut refused = [0; 3];
+    let mut told = |kind: usize, statuses: &[i32], arguments: &[&str]| {
+        let (status, _, error) = bench(arguments);
+        // Some damage leaves another bundle that is whole.
+        if status == Some(0) {
+            return;
+        }
+        refused[kind] += 1;
+        assert!(status.is_some_and(|status| statuses.contains(&status)), "{arguments:?} {status:?}: {error}");
+        assert!(error.starts_with("covet-bench: ") && error.trim_end().lines().count() == 1, "{error}");
+    };
+    for round in 0..48 {
+        let bad = folder.bundle("bad", 1, &BEFORE[..2]);
+        let name = ["manifest.json", "result.json", "run-1.response.hlog", "run-2.response.hlog"][round % 4];
+        let file = Path::new(&bad).join(name);
+        let bytes = damaged(&fs::read(&file).unwrap(), &mut random);
+        fs::write(&file, &bytes).unwrap();
+        if name != "manifest.json" {
+            rehash(Path::new(&bad), name, &bytes);
+        }
+        told(0, &[1, 2], &["compare", &good, &bad, "--force"]);
+        if name.ends_with("hlog") {
+            let (log, out) = (file.display().to_string(), folder.path("imported"));
+            told(1, &[1], &["import", "hlog", &log, "-o", &out]);
+            let _ = fs::remove_dir_all(out);
+        }
+        let file = folder.path("claim.toml");
+        fs::write(&file, damaged(&claim, &mut random)).unwrap();
+        // Nobody listens there, so that a claim which is whole all the same is a failure at run time.
+        let verify = ["verify", &file, "--url", "http://127.0.0.1:1/", "--out", &folder.path("reports")];
+        told(2, &[1, 2], &verify);
+        fs::remove_dir_all(bad).unwrap();
+    }
+    assert!(refused[0] > 15 && refused[1] > 8 && refused[2] == 48, "{refused:?} were refused");
+}

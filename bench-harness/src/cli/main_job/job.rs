@@ -304,9 +304,7 @@ fn steps(order: &Order) -> usize {
             let open = if readings.contains(&DEPTH_ONE) { pace.open_runs } else { 0 };
             matching + http * (pace.closed_runs + 1) + open
         }
-        Quantity::Memory => pace.closed_runs,
-        Quantity::Latency => pace.open_runs,
-        Quantity::Errors => pace.closed_runs,
+        Quantity::Memory | Quantity::Latency | Quantity::Errors => pace.closed_runs,
     }
 }
 

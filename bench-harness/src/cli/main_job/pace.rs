@@ -11,11 +11,11 @@ pub(super) struct Pace {
     pub(super) match_time: Duration,
     /// Length of each run against the server that does nothing.
     pub(super) null_time: Duration,
-    /// Closed-loop runs at each depth.
+    /// Closed-loop runs at each depth, and runs of claims that are not of a rate.
     pub(super) closed_runs: usize,
     /// Length of each.
     pub(super) closed_time: Duration,
-    /// Open-loop runs.
+    /// Open-loop runs that show the latency beside a rate.
     pub(super) open_runs: usize,
     /// Length of each.
     pub(super) open_time: Duration,

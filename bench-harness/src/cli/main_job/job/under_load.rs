@@ -59,10 +59,9 @@ impl Job {
             }
             (None, _) => None,
         };
-        let (length, count) = match rate {
-            Some(_) => (pace.open_time, pace.open_runs),
-            None => (pace.closed_time, pace.closed_runs),
-        };
+        let length = if rate.is_some() { pace.open_time } else { pace.closed_time };
+        // As many as of any claim, and not as few as show the latency beside a rate.
+        let count = pace.closed_runs;
         let rate_of = rate.as_ref().map(|(rate, _)| *rate);
         let shape = Shape { rate: rate_of, ..Shape::closed(depth, length) };
         let null = rig.run(Target::Null, shape)?;
