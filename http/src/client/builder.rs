@@ -36,6 +36,8 @@ impl ClientBuilder {
             decoder: None,
             #[cfg(feature = "tls")]
             tls: None,
+            #[cfg(feature = "tls")]
+            proxy_tls: None,
         };
         ClientBuilder { config, pool: PoolSettings::default() }
     }
@@ -105,6 +107,14 @@ impl ClientBuilder {
         self
     }
 
+    /// Whom https proxies are trusted by, and what they are shown; [`ClientBuilder::tls`] is for servers alone. Default:
+    /// [`ClientConfig::usual`](crate::tls::ClientConfig::usual), read when it is first needed.
+    #[cfg(feature = "tls")]
+    pub fn proxy_tls(mut self, tls: crate::tls::ClientConfig) -> ClientBuilder {
+        self.config.proxy_tls = Some(tls);
+        self
+    }
+
     /// Makes the client.
     pub fn build(self) -> Client {
         Client {
@@ -112,7 +122,9 @@ impl ClientBuilder {
                 config: self.config,
                 pool: Pool::new(self.pool),
                 #[cfg(feature = "tls")]
-                tls: std::cell::OnceCell::new(),
+                tls: Default::default(),
+                #[cfg(feature = "tls")]
+                proxy_tls: Default::default(),
             }),
         }
     }

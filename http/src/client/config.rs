@@ -139,4 +139,6 @@ pub(super) struct Config {
     pub(super) decoder: Option<Rc<dyn ContentDecoder>>,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<crate::tls::ClientConfig>,
+    #[cfg(feature = "tls")]
+    pub(super) proxy_tls: Option<crate::tls::ClientConfig>,
 }

@@ -7,6 +7,8 @@ use covet_runtime::time;
 
 use super::origin::Way;
 use super::proxy::{Kind, Proxy};
+#[cfg(feature = "tls")]
+use super::transport::TlsPeer;
 use super::transport::Transport;
 use super::{Cause, Shared, socks, tunnel};
 
@@ -32,8 +34,8 @@ async fn connect(shared: &Shared, way: &Way) -> Result<Transport, Cause> {
     };
     #[cfg(feature = "tls")]
     if way.secure {
-        let tls = tls(shared).await?;
-        return transport.begin_tls(&tls, &way.host).await;
+        let tls = tls(&shared.tls, shared.config.tls.as_ref()).await?;
+        return transport.begin_tls(&tls, TlsPeer::Server(&way.host)).await;
     }
     Ok(transport)
 }
@@ -44,28 +46,40 @@ async fn tcp(shared: &Shared, target: &str) -> Result<TcpStream, Cause> {
 
 async fn through(shared: &Shared, way: &Way, proxy: &Proxy) -> Result<Transport, Cause> {
     let transport = Transport::new(tcp(shared, &proxy.address()).await?.into());
-    match proxy.kind {
-        Kind::Http if way.secure => tunnel::open(transport, proxy, way, &shared.config).await,
-        Kind::Http => Ok(transport),
+    let transport = match proxy.kind {
+        #[cfg(feature = "tls")]
+        Kind::Https => {
+            let tls = tls(&shared.proxy_tls, shared.config.proxy_tls.as_ref()).await?;
+            transport.begin_tls(&tls, TlsPeer::Proxy(&proxy.host)).await?
+        }
+        Kind::Http => transport,
         Kind::Socks5 { remote_names } => {
             let resolver = (!remote_names).then_some(&shared.config.connect.resolver);
-            socks::open(transport, proxy, way, resolver).await
+            return socks::open(transport, proxy, way, resolver).await;
         }
-    }
+    };
+    if way.secure { tunnel::open(transport, proxy, way, &shared.config).await } else { Ok(transport) }
 }
+
+/// A configuration of this core's, once it was needed.
+#[cfg(feature = "tls")]
+pub(super) type TlsForCore = std::cell::OnceCell<crate::tls::ClientConfig>;
 
 /// How this client speaks TLS; the roots of the system are read when they are first needed, off the core.
 #[cfg(feature = "tls")]
-async fn tls(shared: &Shared) -> Result<crate::tls::ClientConfig, Cause> {
-    if let Some(tls) = shared.tls.get() {
+async fn tls(
+    known: &TlsForCore,
+    wanted: Option<&crate::tls::ClientConfig>,
+) -> Result<crate::tls::ClientConfig, Cause> {
+    if let Some(tls) = known.get() {
         return Ok(tls.clone());
     }
-    let config = match &shared.config.tls {
+    let config = match wanted {
         Some(config) => config.clone(),
         None => match covet_runtime::spawn_blocking(crate::tls::ClientConfig::usual).await {
             Ok(config) => config?,
             Err(error) => return Err(Cause::Io(error.into())),
         },
     };
-    Ok(shared.tls.get_or_init(|| config.for_core()).clone())
+    Ok(known.get_or_init(|| config.for_core()).clone())
 }

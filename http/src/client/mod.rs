@@ -37,6 +37,8 @@ mod proxy;
 mod redirect;
 mod request;
 mod response;
+#[cfg(feature = "tls")]
+mod secure;
 mod send;
 mod socks;
 mod transport;
@@ -73,7 +75,9 @@ struct Shared {
     config: Config,
     pool: Rc<Pool>,
     #[cfg(feature = "tls")]
-    tls: std::cell::OnceCell<crate::tls::ClientConfig>,
+    tls: connect::TlsForCore,
+    #[cfg(feature = "tls")]
+    proxy_tls: connect::TlsForCore,
 }
 
 impl Client {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use url::Url;
 
-use super::proxy::{Kind, Proxy};
+use super::proxy::Proxy;
 
 /// Where a connection leads, and how: two requests with equal ways can share one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,7 +23,7 @@ impl Way {
     pub(super) fn to(url: &Url, proxy: Option<Rc<Proxy>>, unix_socket: Option<Rc<Path>>) -> Way {
         let secure = url.scheme() == "https";
         // A forward proxy takes requests for any host on one connection.
-        let anywhere = !secure && proxy.as_ref().is_some_and(|proxy| proxy.kind == Kind::Http);
+        let anywhere = !secure && proxy.as_ref().is_some_and(|proxy| proxy.kind.forwards());
         let (host, port) = match anywhere {
             true => (String::new(), 0),
             false => {

@@ -11,7 +11,8 @@ use url::{Host, Url};
 
 use super::Cause;
 
-/// A proxy: an HTTP one, which forwards plain requests and tunnels https with CONNECT, or a SOCKS5 one.
+/// A proxy: an HTTP one, which forwards plain requests and tunnels https with CONNECT, spoken to in the clear or through
+/// TLS, or a SOCKS5 one.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Proxy {
     pub(super) kind: Kind,
@@ -24,10 +25,20 @@ pub struct Proxy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     Http,
+    /// The same, through TLS.
+    #[cfg(feature = "tls")]
+    Https,
     /// Names are looked up by the proxy if `remote_names`.
     Socks5 {
         remote_names: bool,
     },
+}
+
+impl Kind {
+    /// Whether it takes requests for any host, and answers them itself (RFC 9110 section 3.7).
+    pub(super) fn forwards(self) -> bool {
+        !matches!(self, Kind::Socks5 { .. })
+    }
 }
 
 impl fmt::Debug for Proxy {
@@ -84,11 +95,12 @@ fn proxy_hint(status: StatusCode) -> &'static str {
 }
 
 impl Proxy {
-    /// A proxy by its URL: `http://[user:password@]host[:port]`, `socks5://` (this machine looks names up) or
+    /// A proxy by its URL: `http://[user:password@]host[:port]`, `https://` (TLS to the proxy; what it takes is
+    /// [`ClientBuilder::proxy_tls`](super::ClientBuilder::proxy_tls)'s), `socks5://` (this machine looks names up) or
     /// `socks5h://` (the proxy does).
     ///
     /// # Errors
-    /// [`Cause::Url`] when it is no such URL.
+    /// [`Cause::Url`] when it is no such URL, and for https without the feature `tls`.
     ///
     /// ```
     /// use covet_http::client::Proxy;
@@ -108,8 +120,11 @@ impl Proxy {
             "http" => (Kind::Http, 80),
             "socks5" => (Kind::Socks5 { remote_names: false }, 1080),
             "socks5h" => (Kind::Socks5 { remote_names: true }, 1080),
-            "https" => return Err(refused("a connection to the proxy itself can't be TLS: write http://")),
-            _ => return Err(refused("a proxy is http://, socks5:// or socks5h://")),
+            #[cfg(feature = "tls")]
+            "https" => (Kind::Https, 443),
+            #[cfg(not(feature = "tls"))]
+            "https" => return Err(refused("TLS to the proxy needs the feature `tls` of covet-http")),
+            _ => return Err(refused("a proxy is http://, https://, socks5:// or socks5h://")),
         };
         let host =
             parsed.host_str().filter(|host| !host.is_empty()).ok_or_else(|| refused("it has no host"))?;
@@ -127,7 +142,7 @@ impl Proxy {
 
     /// The value of Proxy-Authorization (RFC 7617).
     pub(super) fn authorization(&self) -> Option<HeaderValue> {
-        let (user, password) = self.user.as_ref().filter(|_| self.kind == Kind::Http)?;
+        let (user, password) = self.user.as_ref().filter(|_| self.kind.forwards())?;
         basic(user, password)
     }
 }

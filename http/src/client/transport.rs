@@ -10,23 +10,24 @@ use covet_runtime::buf::PoolBuf;
 use covet_runtime::buf::SendBuf;
 use covet_runtime::net::StreamSocket;
 
+#[cfg(feature = "tls")]
+use super::secure::Secure;
 use crate::input::Input;
 #[cfg(feature = "tls")]
-use crate::tls::{ClientSession, ConnectionInfo};
+use crate::tls::ConnectionInfo;
 
-/// The bytes of one connection: a socket, and the TLS session that may lie between it and the codec.
+/// The bytes of one connection: a socket, and the TLS that may lie between it and the codec.
 pub(super) struct Transport {
     socket: StreamSocket,
     #[cfg(feature = "tls")]
     secure: Option<Box<Secure>>,
 }
 
+/// With whom TLS is spoken: a name that a certificate must have.
 #[cfg(feature = "tls")]
-struct Secure {
-    session: ClientSession,
-    info: Option<Rc<ConnectionInfo>>,
-    /// Made by the session, and not on its way yet.
-    wire: Option<PoolBuf>,
+pub(super) enum TlsPeer<'a> {
+    Server(&'a str),
+    Proxy(&'a str),
 }
 
 /// What a receive brought.
@@ -48,51 +49,60 @@ impl Transport {
         }
     }
 
-    /// Makes a handshake, and speaks TLS from here on.
+    /// Makes a handshake, and speaks TLS from here on, within the TLS that is spoken already if there is any.
     #[cfg(feature = "tls")]
     pub(super) async fn begin_tls(
         mut self,
         config: &crate::tls::ClientConfig,
-        server: &str,
+        with: TlsPeer<'_>,
     ) -> Result<Transport, super::Cause> {
         use super::Cause;
+        let (TlsPeer::Server(server) | TlsPeer::Proxy(server)) = with;
         let failed = |source| Cause::Tls { server: server.to_owned(), source };
-        let mut wire = PoolBuf::take();
-        let mut session = ClientSession::begin(config, server, &mut wire).map_err(failed)?;
+        let outer = self.secure.take().map(|outer| *outer);
+        let mut secure = Box::new(Secure::begin(config, server, outer).map_err(failed)?);
         let mut plain = PoolBuf::take();
         loop {
-            if !wire.is_empty() {
-                self.socket.submit_send(std::mem::replace(&mut wire, PoolBuf::take())).map_err(Cause::Io)?;
+            if let Some(wire) = secure.wire.take() {
+                self.socket.flush().await.map_err(Cause::Io)?;
+                self.socket.submit_send(wire).map_err(Cause::Io)?;
                 self.socket.flush().await.map_err(Cause::Io)?;
             }
-            if !session.is_handshaking() {
+            if !secure.is_handshaking() {
                 break;
             }
             let mut received = self.socket.recv().await.map_err(Cause::Io)?;
-            if received.is_empty() {
-                let text = "the server closed it within the TLS handshake";
+            if received.is_empty() || secure.end().is_some() {
+                let text = "the other side closed it within the TLS handshake";
                 return Err(Cause::Io(io::Error::new(io::ErrorKind::UnexpectedEof, text)));
             }
-            if let Err(error) = session.receive(&mut received, &mut plain, &mut wire) {
+            let mut wire = PoolBuf::take();
+            let outcome = secure.receive(&mut received, &mut plain, &mut wire);
+            if let Err(error) = outcome {
                 // The server learns why, if it still listens.
                 if self.socket.submit_send(wire).is_ok() {
                     let _ = self.socket.flush().await;
                 }
                 return Err(failed(error));
             }
+            if !wire.is_empty() {
+                secure.wire = Some(wire);
+            }
         }
         if !plain.is_empty() {
             return Err(failed(rustls::Error::General("the server spoke before it was asked".into())));
         }
-        let info = Some(Rc::new(session.info()));
-        self.secure = Some(Box::new(Secure { session, info, wire: None }));
+        if let TlsPeer::Server(_) = with {
+            secure.keep_info();
+        }
+        self.secure = Some(secure);
         Ok(self)
     }
 
-    /// What the handshake agreed on.
+    /// What the handshake with the server agreed on.
     #[cfg(feature = "tls")]
     pub(super) fn tls(&self) -> Option<Rc<ConnectionInfo>> {
-        self.secure.as_ref().and_then(|secure| secure.info.clone())
+        self.secure.as_ref().and_then(|secure| secure.info())
     }
 
     /// What has been received.
@@ -114,8 +124,8 @@ impl Transport {
             return Poll::Ready(Ok(Incoming::End { announced: false }));
         };
         loop {
-            if secure.session.peer_closed() {
-                return Poll::Ready(Ok(Incoming::End { announced: true }));
+            if let Some(announced) = secure.end() {
+                return Poll::Ready(Ok(Incoming::End { announced }));
             }
             let mut received = ready!(self.socket.poll_recv(cx))?;
             if received.is_empty() {
@@ -123,7 +133,7 @@ impl Transport {
             }
             let mut plain = PoolBuf::take();
             let mut wire = secure.wire.take().unwrap_or_else(PoolBuf::take);
-            let outcome = secure.session.receive(&mut received, &mut plain, &mut wire);
+            let outcome = secure.receive(&mut received, &mut plain, &mut wire);
             if !wire.is_empty() {
                 if self.socket.is_sending() {
                     secure.wire = Some(wire);
@@ -143,7 +153,7 @@ impl Transport {
         #[cfg(feature = "tls")]
         if let Some(secure) = &mut self.secure {
             let mut wire = secure.wire.take().unwrap_or_else(PoolBuf::take);
-            secure.session.send(buffer.into().as_ref(), &mut wire).map_err(invalid)?;
+            secure.send(buffer.into().as_ref(), &mut wire).map_err(invalid)?;
             return self.socket.submit_send(wire);
         }
         self.socket.submit_send(buffer)

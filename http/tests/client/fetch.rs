@@ -1,26 +1,43 @@
 //! `examples/fetch.rs`, run as the program it is.
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::mpsc;
+use std::sync::{OnceLock, mpsc};
 
 use crate::script::Script;
 
-/// Cargo builds the examples with all the tests, beside them, but not with this one alone.
-fn program() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let built = test.parent().and_then(|deps| deps.parent()).unwrap();
-    let program = built.join("examples/fetch");
-    if !program.exists() {
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--package", "covet-http", "--features", "client,gzip,tls"]);
-        cargo.args(["--example", "fetch"]);
-        if built.ends_with("release") {
-            cargo.arg("--release");
+/// The example of this source. Cargo builds the examples with all the tests, beside them, but not with this one alone:
+/// then there is none, or one of another day.
+fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let test = std::env::current_exe().unwrap();
+        let built = test.parent().and_then(Path::parent).unwrap();
+        let program = built.join("examples/fetch");
+        if !is_fresh(&program) {
+            let mut cargo = Command::new(env!("CARGO"));
+            cargo.args(["build", "--quiet", "--package", "covet-http", "--features", "client,gzip,tls"]);
+            cargo.args(["--example", "fetch", "--target-dir"]).arg(built.parent().unwrap());
+            if built.ends_with("release") {
+                cargo.arg("--release");
+            }
+            assert!(cargo.status().unwrap().success());
         }
-        assert!(cargo.status().unwrap().success());
-    }
-    program
+        program
+    })
+}
+
+/// Whether a program is younger than all that it is made of, as the file beside it lists that.
+fn is_fresh(program: &Path) -> bool {
+    let modified = |path: &Path| std::fs::metadata(path).and_then(|metadata| metadata.modified());
+    let (Ok(made), Ok(sources)) = (modified(program), std::fs::read_to_string(program.with_extension("d")))
+    else {
+        return false;
+    };
+    let mut sources = sources.split_whitespace().skip(1).peekable();
+    sources.peek().is_some()
+        && sources.all(|source| modified(Path::new(source)).is_ok_and(|changed| changed <= made))
 }
 
 fn fetch(arguments: &[&str]) -> Output {
@@ -52,7 +69,10 @@ fn fetch_prints_what_a_server_says() {
 
 #[test]
 fn fetch_says_what_went_wrong() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // A port that is taken, so that nobody else gets it, and on which nobody listens.
+    let taken = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    taken.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let nobody = taken.local_addr().unwrap().as_socket().unwrap();
     for (arguments, expected) in [
         (vec![format!("http://{nobody}/")], "refused"),
         (vec!["gopher://h/".to_owned()], "gopher"),

@@ -15,4 +15,6 @@ mod redirects;
 mod script;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tls")]
+mod tls_proxies;
 mod upload;

@@ -3,6 +3,7 @@
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use covet_http::client::{Client, Proxies, Proxy};
@@ -10,10 +11,10 @@ use covet_http::client::{Client, Proxies, Proxy};
 use crate::script::{Script, run};
 
 /// A program that listens, and a folder for it; both go with it.
-struct Program {
+pub(crate) struct Program {
     child: Child,
     folder: PathBuf,
-    port: u16,
+    pub(crate) port: u16,
 }
 
 impl Drop for Program {
@@ -29,8 +30,10 @@ fn free_port() -> u16 {
 }
 
 /// Starts a program that `arguments` have listen on a port; says so and returns nothing where it is not installed.
-fn start(name: &str, arguments: impl FnOnce(&PathBuf, u16) -> Vec<String>) -> Option<Program> {
-    let folder = std::env::temp_dir().join(format!("covet-client-{name}-{}", std::process::id()));
+pub(crate) fn start(name: &str, arguments: impl FnOnce(&PathBuf, u16) -> Vec<String>) -> Option<Program> {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let folder = std::env::temp_dir().join(format!("covet-client-{name}-{}-{number}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let port = free_port();
     let arguments = arguments(&folder, port);

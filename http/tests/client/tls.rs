@@ -15,13 +15,13 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use crate::script::{Script, run};
 
 /// A root, and what it has issued: chain and key in PEM.
-struct Authority {
+pub(crate) struct Authority {
     root: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new() -> Authority {
+    pub(crate) fn new() -> Authority {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -32,13 +32,13 @@ impl Authority {
         Authority { root, issuer: Issuer::new(params, key) }
     }
 
-    fn issue(&self, name: &str) -> (String, String) {
+    pub(crate) fn issue(&self, name: &str) -> (String, String) {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
     }
 
-    fn client(&self) -> tls::ClientConfigBuilder {
+    pub(crate) fn client(&self) -> tls::ClientConfigBuilder {
         ClientConfig::builder().only_roots_pem(&self.root)
     }
 }
@@ -53,7 +53,7 @@ async fn service(request: Request) -> Response {
     }
 }
 
-fn serve(authority: &Authority, name: &str, clients: ClientCertificates) -> (Runtime, u16) {
+pub(crate) fn serve(authority: &Authority, name: &str, clients: ClientCertificates) -> (Runtime, u16) {
     let (chain, key) = authority.issue(name);
     let builder = tls::Config::builder().certificate(Certificate::pem(chain, key));
     let tls = builder.client_certificates(clients).build().unwrap();
