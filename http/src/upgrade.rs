@@ -138,8 +138,9 @@ pub(crate) trait Carrier {
 /// A connection that has left HTTP: the bytes behind the request's head, and whatever is sent from now on.
 ///
 /// It is the server's connection still: it counts as one until it is dropped, a shutdown waits for it up to its
-/// deadline, and below it may be TLS. No time limit watches it any more. Nobody else sends or receives on it. All
-/// methods take `&self`, so that one task may read while another writes; one of each at a time.
+/// deadline, and below it may be TLS. Two time limits watch it: [`Timeouts::upgraded`](crate::server::Timeouts::upgraded),
+/// while it is read, and [`Timeouts::write`](crate::server::Timeouts::write), while it is flushed. Nobody else sends or
+/// receives on it. All methods take `&self`, so that one task may read while another writes; one of each at a time.
 ///
 /// Dropping it closes the connection; a send that has not gone out yet is cancelled, so [`Upgraded::flush`] first.
 pub struct Upgraded {
@@ -154,7 +155,8 @@ impl Upgraded {
     /// Waits for bytes; none mean that the peer has finished sending. Cancel-safe.
     ///
     /// # Errors
-    /// Those of recv(2), a reset above all.
+    /// Those of recv(2), a reset above all. `TimedOut` when nothing was received or sent for too long. `UnexpectedEof` when a
+    /// connection through TLS ends without a close_notify, as somebody on the way may have cut it.
     pub async fn recv(&self) -> io::Result<Bytes> {
         let mut received = Bytes::new();
         poll_fn(|cx| {
@@ -175,7 +177,7 @@ impl Upgraded {
     /// the peer has finished, and what is left will never be whole.
     ///
     /// # Errors
-    /// Those of recv(2), a reset above all.
+    /// As for [`Upgraded::recv`].
     pub fn poll_read(
         &self,
         cx: &mut Context<'_>,
@@ -196,7 +198,7 @@ impl Upgraded {
     /// Waits until the kernel has taken what was sent. Cancel-safe.
     ///
     /// # Errors
-    /// When sending failed.
+    /// When sending failed; `TimedOut` when the peer took less than 64 KiB within the time for that.
     pub async fn flush(&self) -> io::Result<()> {
         poll_fn(|cx| self.carrier.poll_sent(cx)).await
     }

@@ -31,9 +31,11 @@ pub struct Config {
     /// Bytes of an unread request body that are read and thrown away to keep the connection; with more, it is
     /// closed after the answer. Default 64 KiB.
     pub drain: u64,
-    /// Whether a client that has ended its side may still wait for answers, as RFC 9112 section 9.6 allows it. If not, its
-    /// end is taken for its going: handlers of the requests that it waits for are dropped. What is sent before the end
-    /// and answered at once is answered in either case. Default: yes.
+    /// Whether a client that has ended its side may still wait for answers, which no rule of HTTP forbids. If not, its end is
+    /// taken for its going: the handler that works for it by then is dropped, and the connection closed behind the
+    /// answers that were made before. Requests that came before the end and are answered at once are answered in either
+    /// case. The end is that of TCP or, through TLS, a close_notify or the end of TCP without one, whichever comes first
+    /// (RFC 9112 section 9.8). Default: yes.
     pub half_close: bool,
     /// The value of the Server field; `None` leaves it out. Default `covet`.
     pub server_name: Option<HeaderValue>,
@@ -81,6 +83,10 @@ pub struct Timeouts {
     /// For the client to take 64 KiB of an answer, or what is left of it; beyond, the connection is reset.
     /// Default 30 s.
     pub write: Duration,
+    /// For a connection that has left HTTP ([`Upgraded`](crate::Upgraded)) to be silent, with nothing received and nothing
+    /// sent; beyond, receiving from it fails with [`TimedOut`](std::io::ErrorKind::TimedOut). `Duration::MAX` for never.
+    /// Default 5 min.
+    pub upgraded: Duration,
     /// How long a connection without a request is kept once the shutdown has begun: a request that was on its way
     /// by then is answered, and told that it is the last. Default 500 ms.
     pub farewell: Duration,
@@ -97,6 +103,7 @@ impl Default for Timeouts {
             body: Duration::from_secs(30),
             body_rate: 256,
             write: Duration::from_secs(30),
+            upgraded: Duration::from_secs(300),
             farewell: Duration::from_millis(500),
             linger: Duration::from_secs(2),
         }

@@ -6,13 +6,14 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::accept::Place;
-use super::calling::{guard, poll_call, poll_while_sending};
-use super::ending::{end_after_answers, finish, linger, refuse};
+use super::calling::{begin_call, drop_call, poll_while_sending};
+use super::ending::{end_after_answers, end_without_client, finish, linger, refuse};
 use super::link::Link;
 use super::output::{COPY, PIECE};
 use super::prelude;
 use super::progress::{End, Progress, Step, begin_exchange, decode, offer_upgrade, refuse_head};
 use super::shedding::{judge, shed, wait_for_turn};
+use super::upgraded::Tunnel;
 use super::waiting::wait_for_head;
 use crate::h1::Decoded;
 use crate::{Request, Response, Service, Upgraded};
@@ -41,7 +42,7 @@ pub(super) fn run<S: Service>(place: Place, service: Rc<S>) -> impl Future<Outpu
             End::Close => {}
             End::Linger => Box::pin(linger(&place.link)).await,
             End::Reset => place.link.stream.reset_on_close(),
-            End::Switch(offer) => offer.hand_over(Upgraded::new(place)),
+            End::Switch(offer) => offer.hand_over(Upgraded::new(Tunnel::new(place))),
         }
     }
 }
@@ -79,10 +80,12 @@ fn exchanges<S: Service>(link: &Rc<Link>, service: &S) -> impl Future<Output = E
                 Step::Waiting => {
                     link.input.borrow_mut().hold();
                     let response = poll_fn(|cx| poll_while_sending(link, call.as_mut(), cx)).await;
-                    call.set(None);
                     match response {
                         Some(response) => progress.response = Some(Box::new(response)),
-                        None => return End::Reset,
+                        None => {
+                            drop_call(&link.shared.config, call.as_mut());
+                            return Box::pin(end_without_client(link)).await;
+                        }
                     }
                 }
                 Step::Queue => match Box::pin(wait_for_turn(link, &mut progress)).await {
@@ -122,7 +125,7 @@ fn answer_ready<Fut: Future<Output = Response>>(
             Err(error) => return refuse_head(link, progress, &error),
         };
         if shared.has_load()
-            && let Some(step) = judge(link, progress)
+            && let Some(step) = judge(link, progress, consumed)
         {
             return step;
         }
@@ -142,15 +145,11 @@ fn answer_ready<Fut: Future<Output = Response>>(
         if exchange.upgrade | exchange.connect {
             request.set_upgrade(offer_upgrade(progress));
         }
-        let polled = guard(&link.shared.config, || {
-            call.set(Some(make(request)));
-            poll_call(call.as_mut(), cx)
-        });
+        let polled = begin_call(&link.shared.config, call.as_mut(), cx, || make(request));
         let Poll::Ready(response) = polled else {
             progress.exchange = Some(exchange);
             return Step::Waiting;
         };
-        call.set(None);
         let is_special = progress.incoming.is_some() | progress.offer.is_some();
         if is_special || response.body().as_fixed().is_none_or(|body| body.len() > COPY) {
             progress.exchange = Some(exchange);

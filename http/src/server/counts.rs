@@ -31,13 +31,20 @@ pub enum Event {
     WriteTimeout,
     /// A connection without the PROXY protocol header that it must have, or with a bad one.
     ProxyHeader,
-    /// A handler that panicked.
+    /// A handler that panicked, or a stream or a destructor of the application's.
     Panic,
+    /// A handler, or the stream of an answer, that was dropped since its client had gone.
+    Cancelled,
+    /// An answer whose body failed by no fault of its client's; the log says why.
+    BodyFailed,
+    /// A connection that had left HTTP and was silent for longer than
+    /// [`Timeouts::upgraded`](super::Timeouts::upgraded).
+    UpgradedTimeout,
 }
 
 impl Event {
     /// All of them.
-    pub const ALL: [Event; 12] = [
+    pub const ALL: [Event; 15] = [
         Event::OverTotal,
         Event::OverAddress,
         Event::AcceptPaused,
@@ -50,6 +57,9 @@ impl Event {
         Event::WriteTimeout,
         Event::ProxyHeader,
         Event::Panic,
+        Event::Cancelled,
+        Event::BodyFailed,
+        Event::UpgradedTimeout,
     ];
 
     /// A name for metrics, in snake case.
@@ -67,6 +77,9 @@ impl Event {
             Event::WriteTimeout => "write_timeout",
             Event::ProxyHeader => "proxy_header",
             Event::Panic => "panic",
+            Event::Cancelled => "cancelled",
+            Event::BodyFailed => "body_failed",
+            Event::UpgradedTimeout => "upgraded_timeout",
         }
     }
 }

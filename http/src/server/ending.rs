@@ -6,6 +6,9 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
+use http::StatusCode;
+
+use super::Event;
 use super::incoming::IncomingBody;
 use super::link::Link;
 use super::output::SendFailure;
@@ -29,7 +32,7 @@ pub(super) async fn finish(link: &Rc<Link>, progress: &mut Progress) -> Option<E
     let incoming = progress.incoming.take();
     if incoming.is_some() {
         // What follows a body may have come with the last of it.
-        progress.came = None;
+        link.forget_arrivals();
     }
     let mut exchange = progress.exchange.take()?;
     let offer = progress.offer.take();
@@ -45,20 +48,39 @@ pub(super) async fn finish(link: &Rc<Link>, progress: &mut Progress) -> Option<E
         settle_expectation(link, incoming, &mut exchange);
     }
     link.shared.refresh_date();
-    let before = link.output_len();
+    let before = link.begin_answer();
     let encoded = link.answer(&response, exchange);
     let body = (*response).into_body();
     let trailers = body.as_fixed().is_none() && progress.accepts_trailers();
     match link.send_body(body, encoded.framing, trailers).await {
         Ok(()) => {}
         Err(SendFailure::Connection) => return Some(End::Reset),
-        Err(SendFailure::Unbegun(error)) => {
+        Err(SendFailure::Client) => {
+            if !link.has_sent.get() {
+                link.with_output(|output| output.truncate(before));
+            } else if encoded.framing == ResponseFraming::UntilClose {
+                return Some(End::Reset);
+            }
+            return Some(end_without_client(link).await);
+        }
+        Err(SendFailure::Body(error)) => {
+            // What a coding hides is read whole before it turns out to be wrong.
+            let of_request =
+                incoming.is_some() && (link.body_has_failed() || matches!(error, BodyError::Encoded(_)));
+            if of_request && matches!(error, BodyError::Io(_)) {
+                return Some(End::Reset);
+            }
+            if !of_request {
+                link.shared.config.counts.add(Event::BodyFailed);
+            }
+            if link.has_sent.get() {
+                return Some(break_off(link, &error, of_request, encoded.framing).await);
+            }
             link.with_output(|output| output.truncate(before));
             progress.exchange = Some(exchange);
-            progress.response = Some(Box::new(instead_of_body(&error)));
+            progress.response = Some(Box::new(instead_of_body(&error, of_request)));
             return Some(refuse(link, progress).await);
         }
-        Err(SendFailure::Body(error)) => return Some(break_off(link, &error, encoded.framing).await),
     }
     let keep = match incoming {
         None => encoded.keep_alive,
@@ -67,14 +89,21 @@ pub(super) async fn finish(link: &Rc<Link>, progress: &mut Progress) -> Option<E
     if keep { None } else { Some(end_after_answers(link).await) }
 }
 
-/// The answer to a request whose answer was to have a body, of which nothing can be had.
+/// The answer to a request whose answer was to have a body, of which nothing was sent.
 #[cold]
-fn instead_of_body(error: &BodyError) -> Response {
-    let status = error.status();
-    if status.is_client_error() {
-        return problem(status, "the request's body could not be read");
+fn instead_of_body(error: &BodyError, of_request: bool) -> Response {
+    if of_request {
+        return problem(error.status(), "the request's body could not be read");
     }
     tracing::warn!(%error, "the body of an answer failed before it began");
+    // An error of a body that was received is of one that another server has sent (RFC 9110 section 15.6.3).
+    let status = match error {
+        BodyError::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+        BodyError::Source(_) | BodyError::Taken | BodyError::LengthMismatch { .. } => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+        _ => StatusCode::BAD_GATEWAY,
+    };
     problem(status, "the request could not be handled")
 }
 
@@ -84,13 +113,21 @@ fn instead_of_body(error: &BodyError) -> Response {
 /// sending still: a reset would take from it what is answered already. So it gets all of that, then the end of the
 /// connection where more would have to come.
 #[cold]
-async fn break_off(link: &Link, error: &BodyError, framing: ResponseFraming) -> End {
-    if error.status().is_client_error() && framing != ResponseFraming::UntilClose {
+async fn break_off(link: &Link, error: &BodyError, of_request: bool, framing: ResponseFraming) -> End {
+    if of_request && framing != ResponseFraming::UntilClose {
         tracing::debug!(%error, "the body of an answer that is made of its request broke off");
         return end_after_answers(link).await;
     }
     tracing::warn!(%error, "the body of an answer broke off; resetting its connection");
     End::Reset
+}
+
+/// Ends a connection whose client has gone before its answer was made. One that has only ended its side, where that
+/// counts as going, still gets the answers before.
+#[cold]
+pub(super) async fn end_without_client(link: &Link) -> End {
+    link.shared.config.counts.add(Event::Cancelled);
+    if link.input.borrow().ended { end_after_answers(link).await } else { End::Reset }
 }
 
 /// Sends everything, after which the client has only to read.

@@ -26,7 +26,8 @@ pub(super) async fn hand_over(link: &Link) -> io::Result<()> {
     loop {
         let (received, mut bytes) = in_time(link, socket.read(Vec::with_capacity(ROOM))).await?;
         if received? == 0 {
-            return Err(secure.truncated());
+            secure.incomplete_close(&link.input)?;
+            break;
         }
         let outcome = secure.receive(&mut bytes, &mut plain);
         if let Some(wire) = secure.take_wire() {

@@ -98,6 +98,11 @@ impl Link {
         self.body.borrow().as_ref().is_none_or(|body| body.is_done())
     }
 
+    /// Whether the present body could not be read to its end.
+    pub(super) fn body_has_failed(&self) -> bool {
+        self.body.borrow().as_ref().is_some_and(|body| matches!(body.decoder, Decoder::Failed))
+    }
+
     /// Whether the rest of the body is short enough, as far as can be told, to be read and thrown away.
     pub(super) fn body_is_drainable(&self, most: u64) -> bool {
         self.body.borrow().as_ref().is_none_or(|body| {

@@ -10,6 +10,7 @@ use covet_runtime::buf::PoolBuf;
 use covet_runtime::time::{self, Sleep};
 
 use super::accept::Shared;
+use super::arrivals::Arrivals;
 use super::incoming::BodyState;
 use super::transport::Transport;
 use crate::Response;
@@ -32,6 +33,10 @@ pub(super) struct Link {
     timer_is_for_rest: Cell<bool>,
     /// The last send is longer than usual.
     pub(super) sends_large_piece: Cell<bool>,
+    /// When what waits came, where that matters. Boxed, as for most servers it does not.
+    pub(super) arrivals: Cell<Option<Box<Arrivals>>>,
+    /// Output was sent since the last call of [`Link::begin_answer`]: no other answer can take that one's place.
+    pub(super) has_sent: Cell<bool>,
 }
 
 /// How waiting for bytes ended.
@@ -70,6 +75,8 @@ impl Link {
             timer: RefCell::new(timer),
             timer_is_for_rest: Cell::new(false),
             sends_large_piece: Cell::new(false),
+            arrivals: Cell::default(),
+            has_sent: Cell::new(false),
         }
     }
 
@@ -124,9 +131,15 @@ impl Link {
             if waits >= MOST_WAITING {
                 return false;
             }
+            let came = if self.shared.has_load() { self.stream.waiting_since() } else { None };
             match self.stream.poll_receive(&self.input, cx) {
                 Poll::Pending => return false,
-                Poll::Ready(Ok(())) => self.input.borrow_mut().hold(),
+                Poll::Ready(Ok(())) => {
+                    self.input.borrow_mut().hold();
+                    if let Some(came) = came {
+                        self.add_arrival(waits, came);
+                    }
+                }
                 Poll::Ready(Err(error)) => {
                     tracing::debug!(%error, "a client has gone before its answer was made");
                     return true;
@@ -172,6 +185,12 @@ impl Link {
         write(self.output.borrow_mut().get_or_insert_with(PoolBuf::take))
     }
 
+    /// Notes that nothing of an answer has left. Returns where in the output it begins.
+    pub(super) fn begin_answer(&self) -> usize {
+        self.has_sent.set(false);
+        self.output_len()
+    }
+
     /// Encodes the head of an answer behind those before it.
     pub(super) fn answer(&self, response: &Response, exchange: Exchange) -> Encoded {
         self.with_output(|output| self.shared.encoder.borrow().encode(response, exchange, output))
@@ -196,4 +215,4 @@ impl Link {
 /// Bytes of later requests that are taken in while an answer is made.
 const MOST_WAITING: usize = 64 * 1024;
 /// Stands for "never" where a time limit can't be represented.
-const FAR: Duration = Duration::from_secs(365 * 86_400);
+pub(super) const FAR: Duration = Duration::from_secs(365 * 86_400);

@@ -19,6 +19,7 @@
 
 mod accept;
 mod admission;
+mod arrivals;
 mod calling;
 mod config;
 mod connection;
@@ -42,6 +43,7 @@ mod secure;
 mod shedding;
 mod switch;
 mod transport;
+mod upgraded;
 mod waiting;
 
 pub use accept::serve;

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use covet_runtime::buf::SendBuf;
 
 use super::Event;
+use super::calling::{isolate, poll_chunk};
 use super::link::Link;
 use crate::h1::encode;
 use crate::h1::response::ResponseFraming;
@@ -25,11 +26,11 @@ const LARGE_PIECE: usize = 256 * 1024;
 /// Why an answer could not be sent whole; the connection is of no further use.
 #[derive(Debug)]
 pub(super) enum SendFailure {
-    /// The client is gone, or did not read in time.
+    /// It could not be sent, or the client did not read in time.
     Connection,
-    /// The application's stream failed before anything of the answer was sent; its head is still in the output.
-    Unbegun(BodyError),
-    /// The application's stream failed in the middle of the body.
+    /// The client has gone while the body was made.
+    Client,
+    /// The body failed.
     Body(BodyError),
 }
 
@@ -43,14 +44,13 @@ impl Link {
     /// Sends the output, if there is any, and does not wait until it is sent.
     #[inline]
     pub(super) async fn send_output(&self) -> io::Result<()> {
-        if self.output_len() == 0 {
-            return Ok(());
+        match self.try_send_output() {
+            Some(sent) => sent,
+            None => {
+                self.sent().await?;
+                self.try_send_output().unwrap_or(Ok(()))
+            }
         }
-        if self.stream.is_sending() {
-            self.sent().await?;
-        }
-        let Some(output) = self.output.borrow_mut().take() else { return Ok(()) };
-        self.stream.submit_send(output)
     }
 
     /// As [`Link::send_output`], if that is possible without waiting; else it is to be waited for.
@@ -64,16 +64,13 @@ impl Link {
             return None;
         }
         let output = output.take()?;
+        self.has_sent.set(true);
         Some(self.stream.submit_send(output))
     }
 
     /// Sends the output if no send is under way; for use where waiting is not possible.
     pub(super) fn send_output_now(&self) -> io::Result<()> {
-        if self.output_len() == 0 || self.stream.is_sending() {
-            return Ok(());
-        }
-        let Some(output) = self.output.borrow_mut().take() else { return Ok(()) };
-        self.stream.submit_send(output)
+        self.try_send_output().unwrap_or(Ok(()))
     }
 
     /// Waits until the kernel has taken the last send, at most as long as a client may take to read.
@@ -135,7 +132,11 @@ impl Link {
                 Ok(())
             }
             Ok(fixed) => Ok(Box::pin(self.send_large(into_bytes(fixed))).await?),
-            Err(body) => Box::pin(self.send_stream(body, framing, trailers)).await,
+            Err(mut body) => {
+                let outcome = Box::pin(self.send_stream(&mut body, framing, trailers)).await;
+                isolate(&self.shared.config, || drop(body));
+                outcome
+            }
         }
     }
 
@@ -154,50 +155,41 @@ impl Link {
         Ok(())
     }
 
+    /// The next piece of a body that is made while it is sent.
+    fn poll_piece(&self, body: &mut Body, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, SendFailure>> {
+        if let Poll::Ready(polled) = poll_chunk(&self.shared.config, body, cx) {
+            return Poll::Ready(polled.transpose().map_err(SendFailure::Body));
+        }
+        if self.output_len() > 0 {
+            // What is there goes out while the application makes more; while a send is under way, its end is waited
+            // for as well.
+            if let Poll::Ready(Err(error)) = self.stream.poll_sent(cx) {
+                return Poll::Ready(Err(error.into()));
+            }
+            self.send_output_now()?;
+        }
+        if self.is_client_gone(cx) { Poll::Ready(Err(SendFailure::Client)) } else { Poll::Pending }
+    }
+
     async fn send_stream(
         &self,
-        mut body: Body,
+        body: &mut Body,
         framing: ResponseFraming,
         trailers: bool,
     ) -> Result<(), SendFailure> {
         let chunked = framing == ResponseFraming::Chunked;
-        let mut begun = false;
-        // A body that is read from this very connection may send the head by itself, while it waits for its bytes.
-        let unsent = self.output_len();
         loop {
-            let ready = poll_fn(|cx| {
-                let polled = body.poll_chunk(cx);
-                if polled.is_pending() && self.output_len() > 0 {
-                    // What is there goes out while the application makes more; while a send is under way, its end
-                    // is waited for as well.
-                    if let Poll::Ready(Err(error)) = self.stream.poll_sent(cx) {
-                        return Poll::Ready(Some(Err(BodyError::Io(error))));
-                    }
-                    begun = true;
-                    if let Err(error) = self.send_output_now() {
-                        return Poll::Ready(Some(Err(BodyError::Io(error))));
-                    }
-                }
-                if polled.is_pending() && self.is_client_gone(cx) {
-                    return Poll::Ready(Some(Err(BodyError::Io(io::ErrorKind::ConnectionReset.into()))));
-                }
-                polled
-            });
-            let piece = ready.await;
-            begun |= matches!(piece, Some(Ok(_))) || self.output_len() < unsent;
+            let piece = poll_fn(|cx| self.poll_piece(body, cx)).await?;
             match piece {
                 None => break,
-                Some(Err(BodyError::Io(_))) => return Err(SendFailure::Connection),
-                Some(Err(error)) if begun => return Err(SendFailure::Body(error)),
-                Some(Err(error)) => return Err(SendFailure::Unbegun(error)),
-                Some(Ok(bytes)) if bytes.len() <= COPY => self.with_output(|output| {
+                Some(bytes) if bytes.len() <= COPY => self.with_output(|output| {
                     if chunked {
                         encode::encode_chunk(&bytes, output);
                     } else {
                         output.extend_from_slice(&bytes);
                     }
                 }),
-                Some(Ok(bytes)) => {
+                Some(bytes) => {
                     if let (true, Some(length)) = (chunked, std::num::NonZeroUsize::new(bytes.len())) {
                         self.with_output(|output| encode::encode_chunk_size(length, output));
                     }

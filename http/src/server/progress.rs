@@ -1,7 +1,6 @@
 //! What the present exchange of a connection is made of, and how it begins.
 
 use std::rc::Rc;
-use std::time::Instant;
 
 use http::StatusCode;
 
@@ -36,8 +35,6 @@ pub(super) struct Progress {
     /// Some bytes of a head have come, but not all.
     pub(super) in_head: bool,
     peer: Option<Rc<Peer>>,
-    /// When the bytes of the present request came, where that matters. Boxed, as for most servers it does not.
-    pub(super) came: Option<Box<Instant>>,
     /// The connection's place among those whose requests the service works on, where they are counted.
     pub(super) slot: Option<InFlight>,
     /// The body of the request that is being answered, if it has one.

@@ -28,6 +28,8 @@ pub(super) struct Secure {
     info: OnceCell<Rc<ConnectionInfo>>,
     /// The end of the handshake has been told.
     established: Cell<bool>,
+    /// The end came without the alert that announces it.
+    is_cut: Cell<bool>,
     kernel: Support,
 }
 
@@ -48,6 +50,7 @@ impl Secure {
             wire: RefCell::default(),
             info: OnceCell::new(),
             established: Cell::new(false),
+            is_cut: Cell::new(false),
             kernel: if is_tcp { config.kernel } else { Support::default() },
         }
     }
@@ -127,7 +130,7 @@ impl Secure {
                 Err(error) => return Poll::Ready(self.not_received(error, socket, input)),
             };
             if received.is_empty() {
-                return Poll::Ready(Err(self.truncated()));
+                return Poll::Ready(self.incomplete_close(input));
             }
             if self.is_left_to_kernel() {
                 input.borrow_mut().add(received);
@@ -245,14 +248,26 @@ impl Secure {
         Err(io::Error::new(io::ErrorKind::InvalidData, "a TLS record that the connection can't go on after"))
     }
 
+    /// TCP has ended, and the session has not been told to: an incomplete close (RFC 9112 section 9.8). What came before
+    /// it is as good as ever, as every record is authenticated, and whether a request is whole is told by its own
+    /// framing; so to HTTP it is an end like any other.
     #[cold]
-    pub(super) fn truncated(&self) -> io::Error {
-        let text = match self.is_handshaking() {
-            true => "the connection ended within the TLS handshake",
-            false => "the connection ended without a TLS close_notify",
-        };
-        tracing::debug!("{text}");
-        io::Error::new(io::ErrorKind::UnexpectedEof, text)
+    pub(super) fn incomplete_close(&self, input: &RefCell<Input>) -> io::Result<()> {
+        if self.is_handshaking() {
+            return Err(unexpected_end("the connection ended within the TLS handshake"));
+        }
+        tracing::debug!("a client's connection ended without a TLS close_notify");
+        self.is_cut.set(true);
+        input.borrow_mut().end();
+        Ok(())
+    }
+
+    /// Where nothing else tells what is whole: an error if the end that has come was not announced.
+    pub(super) fn check_end(&self) -> io::Result<()> {
+        match self.is_cut.get() {
+            true => Err(unexpected_end("the connection ended without a TLS close_notify")),
+            false => Ok(()),
+        }
     }
 
     /// Sends all of a buffer, encrypted behind what waits already.
@@ -305,6 +320,10 @@ impl Secure {
             let _ = socket.with_descriptor(|socket| send_alert(socket, Alert::CLOSE_NOTIFY));
         }
     }
+}
+
+fn unexpected_end(text: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, text)
 }
 
 fn invalid(error: rustls::Error) -> io::Error {

@@ -8,14 +8,15 @@ use super::overload::Verdict;
 use super::progress::{Progress, Step, begin_exchange, decode, refuse_head};
 use crate::h1::Decoded;
 
-/// What is to be done about a request instead of serving it, if the core has too much to do.
+/// What is to be done about the request that the first `length` bytes are instead of serving it, if the core has too much
+/// to do.
 #[cold]
-pub(super) fn judge(link: &Link, progress: &mut Progress) -> Option<Step> {
+pub(super) fn judge(link: &Link, progress: &mut Progress, length: usize) -> Option<Step> {
     let load = link.shared.load.as_ref()?;
     let verdict = match &progress.slot {
         // The bytes of a whole batch have come together, and the clock is read once for them.
         Some(_) => return None,
-        None if load.is_too_old(progress.came.as_deref().copied()) => Verdict::Shed(Event::TooOld),
+        None if load.is_too_old(link.arrival(length)) => Verdict::Shed(Event::TooOld),
         None => load.judge(),
     };
     match verdict {
@@ -37,10 +38,8 @@ pub(super) async fn wait_for_turn(link: &Rc<Link>, progress: &mut Progress) -> O
     // A failure shows again when the next answer is sent.
     let _ = link.send_output_now();
     let load = link.shared.load.clone()?;
-    progress.slot = load.wait(link, progress.came.as_deref().copied()).await;
+    progress.slot = load.wait(link, link.last_arrival()).await;
     if progress.slot.is_some() {
-        // It has waited, and not in vain.
-        progress.came = None;
         return None;
     }
     link.shared.config.counts.add(Event::TooOld);

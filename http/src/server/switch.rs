@@ -1,24 +1,17 @@
 //! Connections that go on in another protocol.
 
-use std::future::Future;
-use std::io;
-use std::net::SocketAddr;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
 
-use covet_runtime::buf::SendBuf;
 use http::StatusCode;
 use http::header::UPGRADE;
 
-use super::accept::Place;
 use super::ending::finish_body;
 use super::link::Link;
 use super::problem::problem;
 use super::progress::End;
 use crate::Response;
 use crate::h1::Exchange;
-use crate::upgrade::{Carrier, Offer};
+use crate::upgrade::Offer;
 
 /// What is to be done about an answer to a request that offered another protocol.
 pub(super) enum Settled {
@@ -63,45 +56,4 @@ pub(super) async fn switch(link: &Rc<Link>, response: &Response, exchange: Excha
         return End::Reset;
     }
     End::Switch(offer)
-}
-
-impl Carrier for Place {
-    fn poll_read(
-        &self,
-        cx: &mut Context<'_>,
-        read: &mut dyn FnMut(&[u8]) -> usize,
-    ) -> Poll<io::Result<usize>> {
-        let input = &self.link.input;
-        loop {
-            if !input.borrow().is_empty() {
-                let used = read(input.borrow().bytes());
-                input.borrow_mut().consume(used);
-                if used > 0 {
-                    return Poll::Ready(Ok(used));
-                }
-            }
-            if input.borrow().ended {
-                return Poll::Ready(Ok(0));
-            }
-            // Nothing of the kernel's is kept while more is waited for.
-            input.borrow_mut().hold();
-            ready!(self.link.stream.poll_receive(input, cx))?;
-        }
-    }
-
-    fn submit_send(&self, buffer: SendBuf) -> io::Result<()> {
-        self.link.stream.submit_send(buffer)
-    }
-
-    fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.link.stream.poll_sent(cx)
-    }
-
-    fn end(&self) -> Pin<Box<dyn Future<Output = io::Result<()>> + '_>> {
-        Box::pin(self.link.stream.end_sending())
-    }
-
-    fn peer_addr(&self) -> Option<SocketAddr> {
-        self.link.stream.peer_addr()
-    }
 }

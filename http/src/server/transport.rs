@@ -90,8 +90,8 @@ impl Transport {
         false
     }
 
-    /// Adds what has been received to the input, or the end. Through TLS, an end that the client has not announced is
-    /// an error (`UnexpectedEof`): somebody on the way may have cut the connection.
+    /// Adds what has been received to the input, or the end. Through TLS it may be one that the client has not
+    /// announced: see [`Transport::check_end`].
     #[inline(always)]
     pub(super) fn poll_receive(&self, input: &RefCell<Input>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         #[cfg(feature = "tls")]
@@ -101,6 +101,16 @@ impl Transport {
         let received = ready!(self.socket.poll_recv(cx))?;
         input.borrow_mut().add(received);
         Poll::Ready(Ok(()))
+    }
+
+    /// An error (`UnexpectedEof`) if the end that has come may be none of the client's: TLS below HTTP says when it is,
+    /// and anybody on the way can end TCP.
+    pub(super) fn check_end(&self) -> io::Result<()> {
+        #[cfg(feature = "tls")]
+        if let Some(secure) = &self.secure {
+            return secure.check_end();
+        }
+        Ok(())
     }
 
     /// Throws away what has been received. Returns how much it was, as it came over the wire; 0 is the end.

@@ -37,7 +37,7 @@ pub(super) async fn wait_for_head<S>(link: &Rc<Link>, progress: &mut Progress) -
     let mut parting = false;
     loop {
         let received = poll_fn(|cx| {
-            if link.shared.needs_attention() && look_up(link, progress, idle && !parting) {
+            if link.shared.needs_attention() && look_up(link, idle && !parting) {
                 return Poll::Ready(None);
             }
             link.poll_receive(cx).map(Some)
@@ -103,9 +103,9 @@ fn start_waiting(link: &Link, progress: &mut Progress, idle: bool) -> Option<Dur
 
 /// Does what a connection that waits need not do as a rule. Returns whether the shutdown ends the wait.
 #[cold]
-fn look_up(link: &Link, progress: &mut Progress, may_end: bool) -> bool {
+fn look_up(link: &Link, may_end: bool) -> bool {
     if link.shared.has_load() {
-        progress.came = link.stream.waiting_since().map(Box::new);
+        link.next_arrival(link.stream.waiting_since());
     }
     may_end && link.shared.is_closing()
 }

@@ -1,6 +1,15 @@
 //! Request and answer bodies.
 
-use super::harness::Client;
+use std::cell::Cell;
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use covet_http::server::Event;
+use covet_http::{Body, BodyError, BodySource, Request, Response};
+
+use super::harness::{Client, Server, config};
 use super::server;
 
 #[test]
@@ -120,5 +129,70 @@ fn a_large_answer_arrives_whole() {
         let answer = client.get("/big");
         assert_eq!(answer.body.len(), 3 << 20);
         assert!(answer.body.iter().all(|&byte| byte == b'x'));
+    }
+}
+
+/// The body of another server's answer, that fails like this, behind a piece if it has begun.
+struct Upstream {
+    error: Cell<Option<BodyError>>,
+    begins: Cell<bool>,
+    waited: Cell<bool>,
+}
+
+impl BodySource for Upstream {
+    fn poll_chunk(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        if self.begins.take() {
+            return Poll::Ready(Some(Ok(Bytes::from_static(b"piece"))));
+        }
+        // What is there leaves meanwhile, but not where nothing is.
+        if !self.waited.replace(true) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(self.error.take().map(Err))
+    }
+
+    fn remaining(&self) -> Option<u64> {
+        None
+    }
+}
+
+#[test]
+fn the_failure_of_anothers_body_is_not_the_clients() {
+    async fn pass_on(mut request: Request) -> Response {
+        let _ = request.body_mut().collect(100).await;
+        let error = match request.path() {
+            "/cut" => BodyError::Incomplete,
+            "/late" => BodyError::TimedOut,
+            "/failed" => BodyError::Io(io::ErrorKind::ConnectionReset.into()),
+            "/mine" => BodyError::Source("mine".into()),
+            _ => BodyError::TooLarge { limit: 1 },
+        };
+        let begins = request.query() == Some("begun");
+        let upstream = Upstream {
+            error: Cell::new(Some(error)),
+            begins: Cell::new(begins),
+            // A failure at once finds the head unsent.
+            waited: Cell::new(!begins),
+        };
+        Response::new(Body::incoming(Rc::new(upstream), None))
+    }
+    let config = config();
+    let counts = config.counts.clone();
+    let server = Server::with(config, pass_on);
+    let mut failures = 0;
+    for (path, status) in [("/cut", 502), ("/late", 504), ("/failed", 502), ("/mine", 500), ("/large", 502)] {
+        for head in ["GET", "POST"] {
+            let content = if head == "POST" { "Content-Length: 3\r\n\r\nabc" } else { "\r\n" };
+            let mut client = Client::connect(&server);
+            client.send(format!("{head} {path} HTTP/1.1\r\nHost: h\r\n{content}").as_bytes());
+            let answer = client.answer();
+            assert_eq!((answer.status, answer.field("connection")), (status, Some("close")), "{head} {path}");
+            let mut client = Client::connect(&server);
+            client.send(format!("{head} {path}?begun HTTP/1.1\r\nHost: h\r\n{content}").as_bytes());
+            assert!(client.is_reset(), "{head} {path}: it must not be taken for whole");
+            failures += 2;
+            assert_eq!(counts.get(Event::BodyFailed), failures, "{head} {path}");
+        }
     }
 }

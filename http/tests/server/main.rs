@@ -9,6 +9,7 @@ mod floods;
 mod harness;
 mod limits;
 mod overload;
+mod panics;
 mod proxies;
 mod shutdown;
 mod slow;

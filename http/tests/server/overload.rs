@@ -88,6 +88,22 @@ fn requests_that_a_busy_core_left_lying_are_shed_by_their_age() {
 }
 
 #[test]
+fn a_pipelined_request_is_as_old_as_its_own_bytes() {
+    let (server, counts) = server(Overload { age: Duration::from_secs(2), ..Overload::default() });
+    let mut client = Client::connect(&server);
+    client.send(b"GET /wait/3000 HTTP/1.1\r\nHost: h\r\n\r\n");
+    std::thread::sleep(Duration::from_millis(100));
+    // This one waits for longer than it may, and the next comes shortly before its turn.
+    client.send(b"GET /old HTTP/1.1\r\nHost: h\r\n\r\n");
+    std::thread::sleep(Duration::from_millis(2600));
+    client.send(b"GET /young HTTP/1.1\r\nHost: h\r\n\r\nGET /younger HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(client.answer().text(), "/wait/3000");
+    assert_eq!(client.answer().status, 503);
+    assert_eq!((client.answer().text(), client.answer().text()), ("/young".into(), "/younger".into()));
+    assert_eq!(counts.get(Event::TooOld), 1);
+}
+
+#[test]
 fn a_request_that_is_shed_has_its_body_read_and_its_connection_in_step() {
     let (server, _) = server(Overload { in_flight: 1, queue: 0, ..Overload::default() });
     let mut busy = ask(&server, "/wait/600");

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use covet_http::server::{Config, Timeouts};
+use covet_http::server::{Config, Event, Timeouts};
 use covet_http::{Body, BoxError, Request, Response};
 use futures_core::Stream;
 
@@ -50,6 +50,7 @@ fn start(config: Config, count: &'static AtomicUsize) -> Server {
                 std::future::pending::<()>().await;
             }
             "/never" => std::future::pending().await,
+            "/big" => return Response::new(vec![b'x'; 200_000]),
             _ => {}
         }
         Response::new("here")
@@ -112,6 +113,32 @@ fn an_end_is_no_going_unless_that_is_asked_for() {
     client.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     client.end();
     assert_eq!(client.answer().text(), "here");
+}
+
+#[test]
+fn answers_before_the_one_that_is_dropped_are_not_lost() {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let timeouts = Timeouts { write: Duration::from_secs(60), ..config().timeouts };
+    let config = Config { half_close: false, timeouts, ..config() };
+    let counts = config.counts.clone();
+    let server = start(config, &COUNT);
+    for (number, path) in ["/never", "/stream"].into_iter().enumerate() {
+        let mut client = Client::connect(&server);
+        client.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\nGET /big HTTP/1.1\r\nHost: h\r\n\r\n");
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n").as_bytes());
+        // The large answer is on its way by then, and more of it than fits into the client's socket.
+        becomes(&COUNT, 1);
+        client.end();
+        becomes(&COUNT, 0);
+        assert_eq!(client.answer().text(), "here");
+        assert_eq!(client.answer().body.len(), 200_000, "{path}");
+        match path {
+            // Its head may have left, but not the end of its content.
+            "/stream" => assert!(!client.rest().ends_with(b"0\r\n\r\n")),
+            _ => assert!(client.is_at_end()),
+        }
+        assert_eq!(counts.get(Event::Cancelled), number as u64 + 1);
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use covet_http::server::{Config, Timeouts, serve};
-use covet_http::{Method, Request, Response, StatusCode, service_fn, tls};
+use covet_http::{HeaderValue, Method, Request, Response, StatusCode, header, service_fn, tls};
 use covet_runtime::net::TcpListener;
 use covet_runtime::{CoreSet, Runtime};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
@@ -43,6 +43,25 @@ async fn service(mut request: Request) -> Response {
         (_, "/later") => {
             covet_runtime::time::sleep(Duration::from_millis(20)).await;
             Response::new("later")
+        }
+        (_, "/tunnel") => {
+            let upgrade = request.upgrade().unwrap();
+            covet_runtime::spawn(async move {
+                let stream = upgrade.await.unwrap();
+                let mut count = 0;
+                let end = loop {
+                    match stream.recv().await {
+                        Ok(bytes) if bytes.is_empty() => break Ok(count),
+                        Ok(bytes) => count += bytes.len(),
+                        Err(error) => break Err(error.kind()),
+                    }
+                };
+                stream.send(format!("{end:?}")).await.unwrap();
+                stream.end().await.unwrap();
+            })
+            .detach();
+            Response::with_status(StatusCode::SWITCHING_PROTOCOLS)
+                .with_header(header::UPGRADE, HeaderValue::from_static("kind"))
         }
         _ => Response::with_status(StatusCode::NOT_FOUND),
     }

@@ -151,6 +151,54 @@ fn a_client_that_ends_its_side_still_gets_its_answers() {
 }
 
 #[test]
+fn a_client_whose_tcp_ends_without_a_word_still_gets_the_answers_to_whole_requests() {
+    let authority = Authority::new();
+    let pair = authority.issue("local", &["localhost"]);
+    for kernel in [true, false] {
+        let tls = tls::Config::builder().certificate(pair.files()).kernel_tls(kernel).build().unwrap();
+        let server = Server::start(&tls);
+        for first in ["", "GET /later HTTP/1.1\r\nHost: h\r\n\r\n"] {
+            let mut client = Client::of(&server, client_config(authority.roots()), "localhost");
+            client.send(format!("{first}GET /later HTTP/1.1\r\nHost: h\r\n\r\n").as_bytes());
+            client.send(b"GET /big HTTP/1.1\r\nHost: h\r\n\r\nPOST /echo HTTP/1.1\r\nHost: h\r\n");
+            client.tls.sock.shutdown(std::net::Shutdown::Write).unwrap();
+            assert_eq!(client.answer().unwrap(), b"later");
+            if !first.is_empty() {
+                assert_eq!(client.answer().unwrap(), b"later");
+            }
+            assert_eq!(client.answer().unwrap().len(), 3 << 20);
+            // The server ends in order for its part, and what has not come whole has no answer.
+            assert_eq!(client.tls.read(&mut [0; 16]).unwrap(), 0);
+        }
+    }
+}
+
+#[test]
+fn behind_a_switch_only_the_alert_is_an_end() {
+    let (authority, server) = local();
+    for announced in [true, false] {
+        let mut client = Client::of(&server, client_config(authority.roots()), "localhost");
+        client.send(b"GET /tunnel HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: kind\r\n\r\n");
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            client.tls.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", head.escape_ascii());
+        client.send(b"some bytes");
+        if announced {
+            client.tls.conn.send_close_notify();
+            client.tls.flush().unwrap();
+        }
+        client.tls.sock.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut said = String::new();
+        client.tls.read_to_string(&mut said).unwrap();
+        assert_eq!(said, if announced { "Ok(10)" } else { "Err(UnexpectedEof)" });
+    }
+}
+
+#[test]
 fn every_end_in_order_is_announced() {
     let (authority, server) = local();
     let mut idle = Client::of(&server, client_config(authority.roots()), "localhost");
@@ -161,6 +209,11 @@ fn every_end_in_order_is_announced() {
     assert_eq!(last.answer().unwrap(), b"later");
     assert_eq!(last.tls.read(&mut [0; 16]).unwrap(), 0, "after the last answer");
     assert_eq!(idle.tls.read(&mut [0; 16]).unwrap(), 0, "after the idle time");
+    let mut refused = Client::of(&server, client_config(authority.roots()), "localhost");
+    refused.send(b"GET / HTTP/1.1\r\n\r\n");
+    let mut answer = Vec::new();
+    refused.tls.read_to_end(&mut answer).unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 400 "), "after a refusal: {}", answer.escape_ascii());
     // The time for a head, 10 s, is not the one that counts between requests.
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
 }

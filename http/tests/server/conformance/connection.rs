@@ -1,7 +1,11 @@
 //! RFC 9112 section 9: persistence, pipelining, closing; half-close and answers that come before the request's end.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use covet_http::{Request, Response};
+
 use super::{Closed, Open, PROBE, check, server};
-use crate::harness::Client;
+use crate::harness::{Client, Server};
 
 #[test]
 fn persistence_follows_version_and_options() {
@@ -195,4 +199,46 @@ fn a_100_response_is_sent_when_content_is_wanted_and_missing() {
     client.try_send(b"abc");
     client.end();
     assert!(client.is_at_end());
+}
+
+#[test]
+fn behind_a_close_no_handler_is_called() {
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    let server = Server::start(|request: Request| async move {
+        CALLS.fetch_add(1, Ordering::SeqCst);
+        let mut response = Response::new("here");
+        if request.path() == "/close" {
+            response.close();
+        }
+        response
+    });
+    for (last, option) in [("/close", ""), ("/", "Connection: close\r\n")] {
+        let before = CALLS.load(Ordering::SeqCst);
+        let mut client = Client::connect(&server);
+        client.send(format!("GET {last} HTTP/1.1\r\nHost: h\r\n{option}\r\n").as_bytes());
+        client.try_send(&b"POST /order HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n".repeat(3));
+        assert_eq!(client.answer().field("connection"), Some("close"));
+        client.end();
+        assert!(client.is_at_end());
+        assert_eq!(CALLS.load(Ordering::SeqCst), before + 1);
+    }
+}
+
+#[test]
+fn after_100_a_final_status_follows_whatever_happens() {
+    let server = server();
+    for (path, status) in [("/collect", 200), ("/read-and-panic", 500)] {
+        let mut client = Client::connect(&server);
+        let head = "Host: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
+        client.send(format!("POST {path} HTTP/1.1\r\n{head}").as_bytes());
+        assert_eq!(client.head().status, 100);
+        client.send(b"ab");
+        assert_eq!(client.answer().status, status);
+    }
+    // Content that never comes, as its end says.
+    let mut client = Client::connect(&server);
+    client.send(b"POST /collect HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    assert_eq!(client.head().status, 100);
+    client.end();
+    assert_eq!(client.answer().status, 400);
 }

@@ -83,6 +83,11 @@ fn check_each(requests: &[Vec<u8>], status: u16, then: Then) {
 async fn service(mut request: Request) -> Response {
     match (request.method().clone(), request.path()) {
         (_, "/target") => Response::new(request.target().to_owned()),
+        (method, "/method") => Response::new(method.as_str().to_owned()),
+        (Method::POST, "/read-and-panic") => {
+            request.body_mut().collect(100).await.unwrap();
+            panic!("on purpose, with the content read");
+        }
         (_, "/authority") => Response::new(request.authority().unwrap_or_default().to_owned()),
         (_, "/fields") => Response::new(
             request

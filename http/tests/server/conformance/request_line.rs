@@ -98,6 +98,16 @@ fn long_targets_are_414_and_endless_methods_501() {
 }
 
 #[test]
+fn methods_are_handed_on_as_they_are() {
+    let server = server();
+    let mut client = Client::connect(&server);
+    for method in ["GET", "get", "Get", "PATCH", "!#$%&'*+-.^_`|~09azAZ"] {
+        client.send(format!("{method} /method HTTP/1.1\r\nHost: h\r\n\r\n").as_bytes());
+        assert_eq!(client.answer().text(), method);
+    }
+}
+
+#[test]
 fn the_target_decides_over_the_host_field() {
     let server = server();
     let mut client = Client::connect(&server);

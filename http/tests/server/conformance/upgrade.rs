@@ -1,9 +1,12 @@
 //! RFC 9110 sections 7.8 and 9.3.6: going on in another protocol.
 
+use std::time::{Duration, Instant};
+
+use covet_http::server::{Config, Event, Timeouts};
 use covet_http::{HeaderValue, Method, Request, Response, StatusCode, UpgradeError, header};
 
 use super::{PROBE, server};
-use crate::harness::Client;
+use crate::harness::{Client, Server};
 
 /// Echoes what comes behind the switch; the query says what to do wrong.
 pub(super) async fn echo(mut request: Request) -> Response {
@@ -140,4 +143,74 @@ fn an_offer_that_is_declined_changes_nothing() {
     assert_eq!(client.answer().status, 404);
     client.send(b"CONNECT * HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_eq!(client.answer().status, 400);
+}
+
+/// What `served` does with the connection is told by the error that it ends with.
+fn told(
+    timeouts: Timeouts,
+) -> (Server, covet_http::server::Counts, std::sync::mpsc::Receiver<std::io::Error>) {
+    let config = Config { timeouts, ..Config::default() };
+    let counts = config.counts.clone();
+    let (send, receive) = std::sync::mpsc::channel();
+    let server = Server::with(config, move |mut request: Request| {
+        let send = send.clone();
+        let floods = request.path() == "/flood";
+        let upgrade = request.upgrade().unwrap();
+        covet_runtime::spawn(async move {
+            let stream = upgrade.await.unwrap();
+            let error = loop {
+                let outcome = match floods {
+                    true => stream.send(vec![0; 1 << 20]).await,
+                    false => match stream.recv().await {
+                        Ok(bytes) => stream.send(bytes).await,
+                        Err(error) => Err(error),
+                    },
+                };
+                if let Err(error) = outcome {
+                    break error;
+                }
+            };
+            send.send(error).unwrap();
+        })
+        .detach();
+        async {
+            let response = Response::with_status(StatusCode::SWITCHING_PROTOCOLS);
+            response.with_header(header::UPGRADE, HeaderValue::from_static("echo"))
+        }
+    });
+    (server, counts, receive)
+}
+
+#[test]
+fn a_connection_that_has_left_http_may_not_be_silent_for_ever() {
+    let limit = Duration::from_secs(3);
+    let (server, counts, errors) = told(Timeouts { upgraded: limit, ..Timeouts::default() });
+    let mut client = Client::connect(&server);
+    client.send(format!("GET / HTTP/1.1\r\n{OFFER}\r\n").as_bytes());
+    assert_eq!(client.head().status, 101);
+    let mut last = Instant::now();
+    // Longer than the limit, but never silent for so long.
+    for _ in 0..5 {
+        std::thread::sleep(Duration::from_secs(1));
+        last = Instant::now();
+        client.send(b"x");
+        client.read_some(1);
+    }
+    let error = errors.recv_timeout(Duration::from_secs(30)).unwrap();
+    assert_eq!(error.kind(), std::io::ErrorKind::TimedOut, "{error}");
+    assert!(last.elapsed() >= limit - Duration::from_millis(50), "after {:?}", last.elapsed());
+    assert!(client.rest().is_empty());
+    assert_eq!(counts.get(Event::UpgradedTimeout), 1);
+}
+
+#[test]
+fn a_connection_that_has_left_http_and_is_not_read_is_given_up() {
+    let (server, counts, errors) =
+        told(Timeouts { write: Duration::from_millis(400), ..Timeouts::default() });
+    let mut client = Client::connect(&server);
+    client.send(format!("GET /flood HTTP/1.1\r\n{OFFER}\r\n").as_bytes());
+    let error = errors.recv_timeout(Duration::from_secs(30)).unwrap();
+    assert_eq!(error.kind(), std::io::ErrorKind::TimedOut, "{error}");
+    assert_eq!((counts.get(Event::WriteTimeout), counts.get(Event::UpgradedTimeout)), (1, 0));
+    client.reset();
 }
