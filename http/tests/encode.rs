@@ -135,6 +135,25 @@ fn the_answer_to_head_tells_the_length_where_it_is_known() {
 }
 
 #[test]
+fn a_304_answer_tells_no_length_but_the_one_it_is_told() {
+    let with = |response: Response| {
+        let mut response = response;
+        response.set_status(StatusCode::NOT_MODIFIED);
+        response
+    };
+    for body in [Body::empty(), Body::from("abc"), Body::stream(Silent)] {
+        let (head, encoded) = encode(&with(Response::new(body)), GET);
+        assert!(!head.contains("Length") && !head.contains("Transfer"), "{head}");
+        assert_eq!(encoded.framing, ResponseFraming::None);
+    }
+    let told =
+        Response::new("abc").with_header(http_name("content-length"), HeaderValue::from_static("1234"));
+    let (head, encoded) = encode(&with(told), GET);
+    assert!(head.ends_with("Content-Length: 1234\r\n\r\n"), "{head}");
+    assert_eq!(encoded.framing, ResponseFraming::None);
+}
+
+#[test]
 fn streams_are_chunked_or_end_with_the_connection() {
     let response = Response::new(Body::stream(Silent));
     let (head, encoded) = encode(&response, GET);
@@ -300,6 +319,44 @@ proptest! {
             let as_seen = ResponseHead { keep_alive: encoded.keep_alive, ..head };
             prop_assert_eq!(head, as_seen, "{}", shown);
             prop_assert!(!encoded.keep_alive || (keep_alive && !close));
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_encoded_whole_is_its_head_and_its_body(
+        status in prop_oneof![Just(200_u16), 200_u16..600], length in prop::option::of(0_usize..3000),
+        headers in prop::option::of(headers()), typed in any::<bool>(), close in any::<bool>(),
+        old in any::<bool>(), keep_alive in any::<bool>(), kind in 0..3,
+    ) {
+        let content: Vec<u8> = (0..length.unwrap_or(0)).map(|at| at as u8).collect();
+        let mut response = Response::new(match length {
+            None => Body::stream(Silent),
+            Some(_) => Body::from(content.clone()),
+        });
+        response.set_status(StatusCode::from_u16(status).expect("it is in range"));
+        if typed {
+            response = response.with_content_type(ContentType::JSON);
+        }
+        if let Some(headers) = headers {
+            *response.headers_mut() = headers;
+        }
+        if close {
+            response.close();
+        }
+        let version = if old { Version::HTTP_10 } else { Version::HTTP_11 };
+        let exchange = Exchange { version, keep_alive, ..[GET, HEAD, CONNECT][kind as usize] };
+        let encoder = encoder();
+        let (mut head, mut whole) = (b"before".to_vec(), b"before".to_vec());
+        let apart = encoder.encode(&response, exchange, &mut head);
+        // The second time what is kept ready may serve.
+        for _ in 0..2 {
+            whole.truncate(6);
+            prop_assert_eq!(encoder.encode_whole(&response, exchange, &mut whole), apart);
+            let mut expected = head.clone();
+            if apart.framing != ResponseFraming::None && length.is_some() {
+                expected.extend_from_slice(&content);
+            }
+            prop_assert_eq!(&whole, &expected);
         }
     }
 

@@ -68,6 +68,38 @@ fn owned_reads_go_straight_or_through_the_shared_buffers() {
 }
 
 #[test]
+fn received_bytes_are_passed_over_from_the_start() {
+    block_on(async {
+        let (client, server) = pair().await;
+        // More often than there are shared buffers: each goes back, however much of it was passed over.
+        for round in 0..1_500_usize {
+            client.write_all(b"0123456789".to_vec()).await.0.unwrap();
+            let mut received = server.recv().await.unwrap();
+            received.advance(0);
+            assert_eq!(&received[..], b"0123456789");
+            received.advance(round % 5);
+            assert_eq!(&received[..], &b"0123456789"[round % 5..]);
+            // What is left may be overwritten, and nothing else is.
+            received.fill(b'x');
+            received.advance(3);
+            assert_eq!(&received[..], &b"xxxxxxxxxx"[round % 5 + 3..]);
+            if round % 2 == 0 {
+                let left = received.len();
+                received.advance(left);
+                assert!(received.is_empty());
+                received.advance(0);
+            }
+        }
+        client.write_all(b"abc".to_vec()).await.0.unwrap();
+        let mut received = server.recv().await.unwrap();
+        let beyond = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| received.advance(4)));
+        assert!(beyond.is_err(), "there are no four");
+        assert_eq!(&received[..], b"abc", "and nothing was passed over");
+    })
+    .unwrap();
+}
+
+#[test]
 fn vectored_sends_keep_their_order() {
     block_on(async {
         let (client, server) = pair().await;
