@@ -56,7 +56,7 @@ pub(super) async fn finish(link: &Rc<Link>, progress: &mut Progress) -> Option<E
         Ok(()) => {}
         Err(SendFailure::Connection) => return Some(End::Reset),
         Err(SendFailure::Client) => {
-            if !link.has_sent.get() {
+            if !link.has_begun.get() {
                 link.with_output(|output| output.truncate(before));
             } else if encoded.framing == ResponseFraming::UntilClose {
                 return Some(End::Reset);
@@ -73,7 +73,7 @@ pub(super) async fn finish(link: &Rc<Link>, progress: &mut Progress) -> Option<E
             if !of_request {
                 link.shared.config.counts.add(Event::BodyFailed);
             }
-            if link.has_sent.get() {
+            if link.has_begun.get() {
                 return Some(break_off(link, &error, of_request, encoded.framing).await);
             }
             link.with_output(|output| output.truncate(before));

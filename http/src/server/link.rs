@@ -35,8 +35,8 @@ pub(super) struct Link {
     pub(super) sends_large_piece: Cell<bool>,
     /// When what waits came, where that matters. Boxed, as for most servers it does not.
     pub(super) arrivals: Cell<Option<Box<Arrivals>>>,
-    /// Output was sent since the last call of [`Link::begin_answer`]: no other answer can take that one's place.
-    pub(super) has_sent: Cell<bool>,
+    /// Of the answer since [`Link::begin_answer`] content is queued or something was sent: no other can take its place.
+    pub(super) has_begun: Cell<bool>,
 }
 
 /// How waiting for bytes ended.
@@ -76,7 +76,7 @@ impl Link {
             timer_is_for_rest: Cell::new(false),
             sends_large_piece: Cell::new(false),
             arrivals: Cell::default(),
-            has_sent: Cell::new(false),
+            has_begun: Cell::new(false),
         }
     }
 
@@ -185,9 +185,9 @@ impl Link {
         write(self.output.borrow_mut().get_or_insert_with(PoolBuf::take))
     }
 
-    /// Notes that nothing of an answer has left. Returns where in the output it begins.
+    /// Notes that an answer begins of which another may still take the place. Returns where in the output it begins.
     pub(super) fn begin_answer(&self) -> usize {
-        self.has_sent.set(false);
+        self.has_begun.set(false);
         self.output_len()
     }
 

@@ -64,7 +64,7 @@ impl Link {
             return None;
         }
         let output = output.take()?;
-        self.has_sent.set(true);
+        self.has_begun.set(true);
         Some(self.stream.submit_send(output))
     }
 
@@ -180,6 +180,9 @@ impl Link {
         let chunked = framing == ResponseFraming::Chunked;
         loop {
             let piece = poll_fn(|cx| self.poll_piece(body, cx)).await?;
+            if piece.is_some() {
+                self.has_begun.set(true);
+            }
             match piece {
                 None => break,
                 Some(bytes) if bytes.len() <= COPY => self.with_output(|output| {
