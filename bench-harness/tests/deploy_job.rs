@@ -183,6 +183,35 @@ fn the_manifest_is_what_kubernetes_expects() {
     assert!(!check(&wrong).status.success(), "the check finds nothing");
 }
 
+/// The files below a folder.
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { files(&path, found) } else { found.push(path) }
+    }
+}
+
+#[test]
+fn an_image_is_built_of_all_sources() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let ignored = text(&deploy().join("Containerfile.dockerignore"));
+    let mut sources = vec![root.join("Cargo.toml"), root.join("Cargo.lock"), deploy().join("indexed-job")];
+    let members = ["runtime", "runtime/macros", "http", "router", "bench-harness"];
+    members.iter().for_each(|member| files(&root.join(member).join("src"), &mut sources));
+    assert!(sources.len() > 200, "{}", sources.len());
+    // One of our modules is called target, as is what cargo makes.
+    for source in sources {
+        let name = source.strip_prefix(root).unwrap();
+        for pattern in ignored.lines() {
+            let kept = match pattern.strip_prefix("**/") {
+                Some(part) => name.components().all(|component| component.as_os_str() != part),
+                None => !name.starts_with(pattern),
+            };
+            assert!(kept, "{} is left out by {pattern}", name.display());
+        }
+    }
+}
+
 #[test]
 fn bundles_meet_in_object_storage_and_merge_exactly() {
     let (folder, server, store) = (Folder::new("run"), Server::start(), Store::start());
