@@ -46,6 +46,9 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", fs::read_to_string(self.0.join("master.log")).unwrap_or_default());
+        }
         let _ = fs::remove_dir_all(&self.0);
     }
 }
@@ -74,8 +77,14 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        let ended = self.0.try_wait();
         let _ = self.0.kill();
         let _ = self.0.wait();
+        if std::thread::panicking() {
+            let mut said = String::new();
+            self.0.stderr.take().map(|mut pipe| pipe.read_to_string(&mut said));
+            eprintln!("process {}, ended {ended:?} by itself:\n{said}", self.0.id());
+        }
     }
 }
 
@@ -96,7 +105,9 @@ fn master(folder: &Folder, port: u16, more: &[&str]) -> Running {
     let mut command = Command::new(locust());
     command.current_dir(&folder.0).args(["-f", "users.py", "--master", "--master-bind-host", "127.0.0.1"]);
     command.args(["--master-bind-port", &port.to_string()]).args(more);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    // What it says is shown where the test fails.
+    let log = fs::OpenOptions::new().create(true).append(true).open(folder.path("master.log")).unwrap();
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
     Running(command.spawn().unwrap())
 }
 
