@@ -42,6 +42,10 @@ fn shortened(plan: &LoadPlan) -> LoadPlan {
 
 /// Requests per second of the same load on the null responder, on the server's CPUs where they are known.
 fn ceiling(plan: &LoadPlan, record: &RunRecord) -> Option<f64> {
+    if plan.url.is_web_socket() {
+        // The null responder speaks HTTP.
+        return None;
+    }
     let others = || allowed_cpus().into_iter().filter(|cpu| !plan.cpus.contains(cpu)).collect::<Vec<_>>();
     let allowed = allowed_cpus();
     let cpus = match &plan.server_cpus {

@@ -8,18 +8,20 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use covet_runtime::{CoreSet, Runtime};
+use covet_runtime::{Builder, CoreSet, Runtime, StartError};
 
 use super::canary::Canary;
 use super::generator::generate;
 use super::job::{Event, Job};
 use super::observer::Observer;
 use super::open_files;
+use super::reader::ResponseReader;
 use super::settling::Settling;
 use super::tls::Security;
 use super::traffic::Traffic;
 use super::transport::Endpoint;
 use super::url::resolve;
+use super::websocket::WebSocket;
 use super::{LoadError, LoadPlan, Progress};
 use crate::record::{Conditions, Merger, Probes, RunRecord, cpu_model, kernel_release};
 
@@ -79,8 +81,16 @@ fn core_thread(job: &Arc<Job>, core: usize, cpu: usize, events: Sender<Event>) {
     let buffers = (connections * 2).clamp(64, 8192).next_power_of_two() as u16;
     let runtime = Runtime::builder().cores(CoreSet::list([cpu])).recv_buffers(buffers, 4096);
     let failed = events.clone();
-    if let Err(error) = runtime.block_on(generate(job.clone(), core, events)) {
+    if let Err(error) = run_core(runtime, job, core, events) {
         let _ = failed.send(Event::Failed(error.into()));
+    }
+}
+
+/// Runs a core in the protocol that the job's requests are of.
+fn run_core(runtime: Builder, job: &Arc<Job>, core: usize, events: Sender<Event>) -> Result<(), StartError> {
+    match job.traffic.is_web_socket() {
+        false => runtime.block_on(generate::<ResponseReader>(job.clone(), core, events)),
+        true => runtime.block_on(generate::<WebSocket>(job.clone(), core, events)),
     }
 }
 
@@ -153,7 +163,8 @@ fn watch_from(plan: &LoadPlan, job: &Arc<Job>, opens: Instant) -> (Option<Observ
     // Without it the record says that nobody watched.
     let observer = Observer::start(opens).ok();
     // A step of a session alone has nothing of what the steps before it were told.
-    let canary = (plan.canary && !plan.scenario).then(|| Canary::start(job.clone(), &plan.cpus, opens).ok());
+    let lone = plan.canary && !plan.scenario && !plan.url.is_web_socket();
+    let canary = lone.then(|| Canary::start(job.clone(), &plan.cpus, opens).ok());
     (observer, canary.flatten())
 }
 
@@ -171,7 +182,12 @@ pub(super) fn conditions(plan: &LoadPlan) -> Conditions {
         connections: plan.connections,
         threads: plan.cpus.len(),
         pipeline: plan.pipeline,
-        protocol: if plan.url.is_secure() { "HTTP/1.1 over TLS" } else { "HTTP/1.1" },
+        protocol: match (plan.url.is_web_socket(), plan.url.is_secure()) {
+            (false, false) => "HTTP/1.1",
+            (false, true) => "HTTP/1.1 over TLS",
+            (true, false) => "WebSocket",
+            (true, true) => "WebSocket over TLS",
+        },
         tls: plan.url.is_secure().then(|| plan.tls.to_string()),
         warmup: plan.warmup,
         steady_within: plan.steady_within,

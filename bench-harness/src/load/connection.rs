@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use covet_runtime::time;
 
 use super::in_flight::InFlight;
-use super::reader::{ReadError, ResponseReader};
+use super::protocol::Protocol;
+use super::reader::ReadError;
 use super::tally::Tally;
 use super::transport::{Transport, is_of_session};
 use super::worker::Worker;
@@ -35,7 +36,7 @@ pub(super) enum Ended {
     Retired,
     /// The connection broke.
     Reset(io::Error),
-    /// What came is not HTTP.
+    /// What came is not of the protocol.
     Malformed(ReadError),
     /// The oldest request waited too long.
     TimedOut,
@@ -59,6 +60,8 @@ pub(super) struct Connection {
     pub(super) index: usize,
     pub(super) stream: RefCell<Option<Rc<Transport>>>,
     pub(super) in_flight: RefCell<InFlight>,
+    /// How many exchanges may be under way at once.
+    pub(super) slots: Cell<u64>,
     /// Whether it is in the list of idle connections.
     pub(super) listed: Cell<bool>,
     /// Whether a response has come since it was opened.
@@ -90,11 +93,13 @@ pub(super) struct Session {
 }
 
 impl Connection {
-    pub(super) fn new(index: usize) -> Self {
+    /// A connection that is to have so many exchanges under way at once.
+    pub(super) fn new(index: usize, slots: u64) -> Self {
         Self {
             index,
             stream: RefCell::default(),
             in_flight: RefCell::default(),
+            slots: Cell::new(slots),
             listed: Cell::default(),
             answered: Cell::default(),
             left: Cell::default(),
@@ -143,17 +148,17 @@ impl Connection {
 
     /// Ends the time away, if the connection was.
     #[inline]
-    pub(super) fn back(&self, tally: &mut Tally, now: Instant, slots: u64) {
+    pub(super) fn back(&self, tally: &mut Tally, now: Instant) {
         if let Some(since) = self.away_since.take() {
-            tally.add_away(since, now, slots);
+            tally.add_away(since, now, self.slots.get());
         }
     }
 
-    fn poll_use(
+    fn poll_use<P: Protocol>(
         self: &Rc<Self>,
-        worker: &Worker,
+        worker: &Worker<P>,
         stream: &Transport,
-        reader: &mut ResponseReader,
+        protocol: &mut P,
         cx: &mut Context<'_>,
     ) -> Poll<Ended> {
         match self.asked.get() {
@@ -163,22 +168,28 @@ impl Connection {
             Asked::Leave => {}
         }
         loop {
-            match stream.poll_recv(cx) {
-                Poll::Ready(Ok(bytes)) if bytes.is_empty() => {
-                    // The end of a body that lasts until then is its own only where nobody could have made it.
-                    if !stream.is_truncated() {
-                        worker.receive_end(self, reader);
-                    }
-                    return Poll::Ready(Ended::Closed);
+            let taken = stream.poll_take(cx, |bytes| {
+                if !bytes.is_empty() {
+                    return worker.receive(self, protocol, bytes);
                 }
-                Poll::Ready(Ok(bytes)) => {
-                    if let Err(ended) = worker.receive(self, reader, &bytes) {
-                        return Poll::Ready(ended);
-                    }
+                // The end of a body that lasts until then is its own only where nobody could have made it.
+                if !stream.is_truncated() {
+                    worker.receive_end(self, protocol);
                 }
+                Err(Ended::Closed)
+            });
+            match taken {
+                Poll::Ready(Ok(Ok(()))) => {}
+                Poll::Ready(Ok(Err(ended))) => return Poll::Ready(ended),
                 Poll::Ready(Err(error)) => return Poll::Ready(Ended::Reset(error)),
                 Poll::Pending => break,
             }
+        }
+        if protocol.owes_reply()
+            && !stream.is_sending()
+            && let Err(error) = stream.submit_send(protocol.reply().into())
+        {
+            return Poll::Ready(Ended::Reset(error));
         }
         match worker.refill(self, stream, cx) {
             Ok(()) => Poll::Pending,
@@ -186,8 +197,13 @@ impl Connection {
         }
     }
 
-    async fn use_until_end(self: &Rc<Self>, worker: &Worker, stream: Rc<Transport>) -> Ended {
-        let mut reader = ResponseReader::default();
+    async fn use_until_end<P: Protocol>(
+        self: &Rc<Self>,
+        worker: &Worker<P>,
+        stream: Rc<Transport>,
+        mut protocol: P,
+    ) -> Ended {
+        self.slots.set(protocol.slots(worker.job.depth));
         if self.asked.get() == Asked::GiveUp {
             self.asked.set(Asked::Nothing);
         }
@@ -201,7 +217,7 @@ impl Connection {
                 *waker = Some(cx.waker().clone());
             }
             drop(waker);
-            self.poll_use(worker, &stream, &mut reader, cx)
+            self.poll_use(worker, &stream, &mut protocol, cx)
         })
         .await;
         *self.stream.borrow_mut() = None;
@@ -220,10 +236,10 @@ impl Connection {
 /// Keeps a connection in use for the whole run, and opens it again whenever it ends.
 ///
 /// Finishes only when the connection is asked to leave: a run drops it.
-pub(super) async fn keep_in_use(
-    worker: Rc<Worker>,
+pub(super) async fn keep_in_use<P: Protocol>(
+    worker: Rc<Worker<P>>,
     connection: Rc<Connection>,
-    mut opened: Option<Transport>,
+    mut opened: Option<(Transport, P)>,
 ) {
     let mut backoff = Duration::ZERO;
     // A connection that was used up is opened again by plan, and not because the server let go of it.
@@ -245,8 +261,8 @@ pub(super) async fn keep_in_use(
             }),
         };
         let served = match stream {
-            Ok(stream) => {
-                let ended = connection.use_until_end(&worker, Rc::new(stream)).await;
+            Ok((stream, protocol)) => {
+                let ended = connection.use_until_end(&worker, Rc::new(stream), protocol).await;
                 by_plan = connection.left.get() == 0 && matches!(ended, Ended::Retired | Ended::Announced);
                 // A timeout was pause enough.
                 connection.answered.get() || matches!(ended, Ended::TimedOut)

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use covet_runtime::time::sleep_until;
 use covet_runtime::yield_now;
 
+use super::protocol::Protocol;
 use super::worker::Worker;
 use crate::clock::Schedule;
 
@@ -22,7 +23,7 @@ const SHORTEST_SLEEP: Duration = Duration::from_micros(80);
 /// thinks; requests that find no idle connection are sent by the one that becomes free first.
 ///
 /// Never finishes: the run drops it.
-pub(super) async fn dispatch(worker: Rc<Worker>) {
+pub(super) async fn dispatch<P: Protocol>(worker: Rc<Worker<P>>) {
     loop {
         // The core's own clock stands still while tasks run, and punctuality is what this task is for.
         let now = Instant::now();
@@ -40,7 +41,7 @@ pub(super) async fn dispatch(worker: Rc<Worker>) {
     }
 }
 
-fn send_due(worker: &Worker, schedule: &RefCell<Schedule>, now: Instant) {
+fn send_due<P: Protocol>(worker: &Worker<P>, schedule: &RefCell<Schedule>, now: Instant) {
     // A pipelining connection whose send is under way stays listed, so one pass must not look at it for ever.
     let mut looks = worker.idle.borrow().len();
     if looks > 0 && schedule.borrow().next_due() <= now {
@@ -64,7 +65,7 @@ fn send_due(worker: &Worker, schedule: &RefCell<Schedule>, now: Instant) {
 }
 
 /// Waits until this time, or until a connection gives reason to look again.
-async fn stirred(worker: &Worker, until: Option<Instant>) {
+async fn stirred<P: Protocol>(worker: &Worker<P>, until: Option<Instant>) {
     let mut sleep = pin!(until.map(sleep_until));
     let mut waiting = false;
     poll_fn(|cx| {

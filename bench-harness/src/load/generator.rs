@@ -15,6 +15,8 @@ use super::dispatch::dispatch;
 use super::job::{Event, Job};
 use super::opening::Opening;
 use super::pauses::observe;
+use super::protocol::Protocol;
+use super::reader::ReadError;
 use super::settling::settle;
 use super::timeouts::watch;
 use super::transport::{Transport, is_of_session};
@@ -31,14 +33,14 @@ const STOP_POLL: Duration = Duration::from_millis(100);
 /// A run by count ends when nothing has ended for this long, beyond its timeout.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Runs core number `core` of a job, on the core's own thread and runtime.
-pub(super) async fn generate(job: Arc<Job>, core: usize, events: Sender<Event>) {
+/// Runs core number `core` of a job whose connections speak `P`, on the core's own thread and runtime.
+pub(super) async fn generate<P: Protocol>(job: Arc<Job>, core: usize, events: Sender<Event>) {
     if job.has_clocks() {
         // The default of 50 µs would be added to every sleep; without the permission the lateness shows it.
         let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
     }
     let opening = Rc::new(Opening::new(&job, core, Instant::now()));
-    let streams = match open_all(&job, &opening, core).await {
+    let streams = match open_all::<P>(&job, &opening, core).await {
         Ok(streams) => streams,
         Err(error) => {
             let _ = events.send(Event::Failed(error));
@@ -52,7 +54,7 @@ pub(super) async fn generate(job: Arc<Job>, core: usize, events: Sender<Event>) 
     let worker = Rc::new(Worker::new(job.clone(), core, start, opening));
     time::sleep_until(start).await;
     for (index, stream) in streams.into_iter().enumerate() {
-        let connection = Rc::new(Connection::new(index));
+        let connection = Rc::new(Connection::new(index, job.depth));
         worker.connections.borrow_mut().push(connection.clone());
         spawn(keep_in_use(worker.clone(), connection, stream)).detach();
     }
@@ -84,11 +86,11 @@ pub(super) async fn generate(job: Arc<Job>, core: usize, events: Sender<Event>) 
 }
 
 /// Opens the core's share of the connections; those that fail are `None`, and tried again during the run.
-async fn open_all(
+async fn open_all<P: Protocol>(
     job: &Arc<Job>,
     opening: &Rc<Opening>,
     core: usize,
-) -> Result<Vec<Option<Transport>>, LoadError> {
+) -> Result<Vec<Option<(Transport, P)>>, LoadError> {
     let count = job.share(job.connections as u64, core) as usize;
     let mut streams = Vec::with_capacity(count);
     let mut first_error: Option<io::Error> = None;
@@ -97,7 +99,7 @@ async fn open_all(
         let attempts: Vec<_> = (0..now)
             .map(|_| {
                 let (job, opening) = (job.clone(), opening.clone());
-                spawn(async move { opening.connect(&job).await })
+                spawn(async move { opening.connect::<P>(&job).await })
             })
             .collect();
         for attempt in attempts {
@@ -118,6 +120,9 @@ async fn open_all(
     match first_error {
         Some(source) if streams.iter().all(Option::is_none) => Err(match source.kind() {
             io::ErrorKind::AddrNotAvailable => LoadError::LocalPorts { address: job.endpoint.to_string() },
+            _ if source.get_ref().is_some_and(|inner| inner.is::<ReadError>()) => {
+                LoadError::Upgrade { address: job.endpoint.to_string(), source }
+            }
             _ if is_of_session(&source) => LoadError::Handshake { address: job.endpoint.to_string(), source },
             _ => LoadError::Connect { address: job.endpoint.to_string(), source },
         }),
@@ -139,7 +144,7 @@ async fn begin(job: &Job) -> Option<Instant> {
 }
 
 /// Hands over a second of the window at a time, until the window closes.
-async fn measure(worker: &Rc<Worker>, core: usize, window: Instant, events: &Sender<Event>) {
+async fn measure<P: Protocol>(worker: &Rc<Worker<P>>, core: usize, window: Instant, events: &Sender<Event>) {
     let end = worker.job.duration.map(|duration| window + duration);
     let mut ended_before = (0, Instant::now());
     for second in 1_u32.. {
@@ -163,7 +168,7 @@ async fn measure(worker: &Rc<Worker>, core: usize, window: Instant, events: &Sen
 }
 
 /// Waits until `until`; says whether the run ended before it.
-async fn ends_before(worker: &Rc<Worker>, until: Instant) -> bool {
+async fn ends_before<P: Protocol>(worker: &Rc<Worker<P>>, until: Instant) -> bool {
     loop {
         let left = until.saturating_duration_since(Instant::now());
         if time::timeout(left.min(STOP_POLL), worker.drained()).await.is_ok()
@@ -178,12 +183,12 @@ async fn ends_before(worker: &Rc<Worker>, until: Instant) -> bool {
 }
 
 /// Closes the window at `now`: what has no end yet is recorded with its age.
-pub(super) fn close(worker: &Worker, now: Instant) -> CoreRecord {
+pub(super) fn close<P: Protocol>(worker: &Worker<P>, now: Instant) -> CoreRecord {
     let mut in_flight_at_end = 0;
     let mut tally = worker.tally.replace(super::tally::Tally::new(now, false));
     let mut unfinished = Vec::new();
     for connection in worker.connections.borrow().iter() {
-        connection.back(&mut tally, now, worker.job.depth);
+        connection.back(&mut tally, now);
         for batch in connection.in_flight.borrow().iter() {
             unfinished.push((now.saturating_duration_since(batch.intended), batch.count));
             in_flight_at_end += batch.count;

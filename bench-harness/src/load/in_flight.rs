@@ -13,7 +13,10 @@ pub(super) struct Batch {
     pub(super) kind: u16,
 }
 
-/// The requests in flight on one connection; HTTP/1.1 answers them in the order in which they were sent.
+/// The requests in flight on one connection.
+///
+/// HTTP/1.1 answers them in the order in which they were sent; where another protocol does not, the one that is answered
+/// is brought forward first.
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
     batches: VecDeque<Batch>,
@@ -62,6 +65,24 @@ impl InFlight {
         Some(taken)
     }
 
+    /// Makes the request that has `position` before it the oldest, because its answer came before theirs.
+    #[cold]
+    pub(super) fn bring_forward(&mut self, position: u64) {
+        let mut before = 0;
+        let answered = self.batches.iter().position(|batch| {
+            before += batch.count;
+            position < before
+        });
+        let Some(index) = answered else { return };
+        let batch = self.batches[index];
+        if batch.count == 1 {
+            self.batches.remove(index);
+        } else {
+            self.batches[index].count -= 1;
+        }
+        self.batches.push_front(Batch { count: 1, ..batch });
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Batch> {
         self.batches.iter()
     }
@@ -74,6 +95,33 @@ mod tests {
     use std::time::Duration;
 
     proptest! {
+        #[test]
+        fn answers_in_any_order_leave_each_once(
+            pushes in prop::collection::vec(1_u64..6, 1..12),
+            places in prop::collection::vec(any::<u64>(), 60),
+        ) {
+            let start = Instant::now();
+            let mut in_flight = InFlight::default();
+            let mut expected = Vec::new();
+            for (index, &count) in pushes.iter().enumerate() {
+                let submitted = start + Duration::from_nanos(index as u64);
+                in_flight.push(Batch { intended: submitted, submitted, count, kind: index as u16 });
+                expected.extend(std::iter::repeat_n(index as u16, usize::try_from(count).unwrap()));
+            }
+            for place in places {
+                if expected.is_empty() { break; }
+                let place = place % expected.len() as u64;
+                in_flight.bring_forward(place);
+                let batch = in_flight.pop(1).unwrap();
+                prop_assert_eq!(batch.count, 1);
+                prop_assert_eq!(batch.kind, expected.remove(usize::try_from(place).unwrap()));
+                prop_assert_eq!(in_flight.len(), expected.len() as u64);
+            }
+            prop_assert!(expected.is_empty());
+            in_flight.bring_forward(0);
+            prop_assert_eq!(in_flight.pop(1), None);
+        }
+
         #[test]
         fn requests_leave_in_the_order_they_came(
             pushes in prop::collection::vec(1_u64..20, 1..20),

@@ -25,6 +25,7 @@ mod pauses;
 mod placement;
 mod plan;
 mod progress;
+mod protocol;
 mod reader;
 mod receiving;
 mod request;
@@ -37,6 +38,7 @@ mod tls;
 mod traffic;
 mod transport;
 mod url;
+mod websocket;
 mod worker;
 
 pub use cgroup::quota;

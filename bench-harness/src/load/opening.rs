@@ -1,14 +1,17 @@
 //! Opening connections, no faster than the run allows.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::io;
 use std::time::{Duration, Instant};
 
 use covet_runtime::time;
 
 use super::job::Job;
+use super::protocol::Protocol;
 use super::tls::Security;
 use super::transport::Transport;
+use crate::clock::Random;
 use crate::record::{Handshakes, Hist};
 
 /// What the connections of one core share while they are opened.
@@ -21,6 +24,7 @@ pub(super) struct Opening {
     times: RefCell<Hist>,
     security: Option<Security>,
     handshakes: RefCell<Option<Handshakes>>,
+    random: RefCell<Random>,
 }
 
 impl Opening {
@@ -36,6 +40,8 @@ impl Opening {
             handshakes: RefCell::new(
                 job.security.as_ref().map(|security| Handshakes::new(security.verified)),
             ),
+            // Apart from those of the cores.
+            random: RefCell::new(Random::new(job.seed, (core + 2 * job.cores) as u64)),
         }
     }
 
@@ -50,7 +56,7 @@ impl Opening {
     }
 
     /// Opens a connection within the run's timeout, once its turn has come.
-    pub(super) async fn connect(&self, job: &Job) -> io::Result<Transport> {
+    pub(super) async fn connect<P: Protocol>(&self, job: &Job) -> io::Result<(Transport, P)> {
         if let Some(period) = self.period {
             let turn = self.next.get().max(time::now());
             self.next.set(turn + period);
@@ -65,15 +71,43 @@ impl Opening {
         }
     }
 
-    async fn open(&self, job: &Job, number: usize) -> io::Result<Transport> {
+    async fn open<P: Protocol>(&self, job: &Job, number: usize) -> io::Result<(Transport, P)> {
         let begun = Instant::now();
         let transport = Transport::connect(&job.endpoint, number).await?;
         self.times.borrow_mut().record(begun.elapsed(), 1);
+        let transport = self.secure(transport, begun).await?;
+        let protocol = self.establish(&transport, job).await?;
+        Ok((transport, protocol))
+    }
+
+    async fn secure(&self, transport: Transport, begun: Instant) -> io::Result<Transport> {
         let Some(security) = &self.security else { return Ok(transport) };
         let (transport, info) = transport.secure(security).await?;
         if let Some(handshakes) = &mut *self.handshakes.borrow_mut() {
             handshakes.add(&info, begun.elapsed());
         }
         Ok(transport)
+    }
+
+    /// Says what the protocol has to say before the first exchange, and waits until the peer agrees.
+    async fn establish<P: Protocol>(&self, transport: &Transport, job: &Job) -> io::Result<P> {
+        let mut out = Vec::new();
+        let mut protocol = P::begin(&job.traffic, &mut self.random.borrow_mut(), &mut out);
+        if out.is_empty() {
+            return Ok(protocol);
+        }
+        transport.submit_send(out.into())?;
+        poll_fn(|cx| transport.poll_sent(cx)).await?;
+        loop {
+            let bytes = poll_fn(|cx| transport.poll_recv(cx)).await?;
+            if bytes.is_empty() {
+                let text = "the server closed the connection before it agreed to the protocol";
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
+            }
+            let agreed = protocol.establish(&bytes);
+            if agreed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))? {
+                return Ok(protocol);
+            }
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use covet_http::Method;
 use thiserror::Error;
 
 use super::{PlacementError, RequestError, RequestOptions, Target, TargetUrl, TlsOptions, UrlError};
@@ -169,6 +170,14 @@ impl LoadPlan {
         if self.is_paced() && self.pipeline > 1 {
             return invalid("think time and sessions are of one request at a time: leave --pipeline out");
         }
+        if self.url.is_web_socket() && (!self.mix.is_empty() || self.scenario) {
+            return invalid(
+                "a message to a WebSocket is all there is of a request: leave sessions and mixes out",
+            );
+        }
+        if self.url.is_web_socket() && self.request.method != Method::GET {
+            return invalid("a WebSocket is asked for with GET: leave --method out");
+        }
         if self.loop_model == LoopModel::Closed
             && (self.arrivals != Arrivals::Constant || !self.stages.is_empty())
         {
@@ -253,6 +262,14 @@ pub enum LoadError {
         /// Where to.
         address: String,
         /// What was wrong, and what to do.
+        source: io::Error,
+    },
+    /// A connection was opened at the start, and the server does not speak the protocol of the URL on it.
+    #[error("{address} does not agree to the protocol: check the path, and that this is a server of it")]
+    Upgrade {
+        /// Where to.
+        address: String,
+        /// What it answered.
         source: io::Error,
     },
     /// An address to connect from is not one of this machine.

@@ -29,6 +29,12 @@ pub(super) enum ReadError {
     Chunk(#[from] ChunkError),
     #[error("101 Switching Protocols without having been asked")]
     SwitchedProtocol,
+    /// The peer said that it closes the connection.
+    #[error("the peer closed the connection")]
+    Closed,
+    /// The peer does not agree to the protocol.
+    #[error("the server answered the handshake with {0}")]
+    Handshake(String),
     /// The handler of answers refused one.
     #[error("{0}")]
     Refused(&'static str),
@@ -59,7 +65,7 @@ impl HeadMemo {
     }
 }
 
-/// Reads the responses of one connection.
+/// Reads the responses of one connection: HTTP/1.1, as a [`Protocol`](super::protocol::Protocol).
 #[derive(Debug, Default)]
 pub(super) struct ResponseReader {
     state: State,

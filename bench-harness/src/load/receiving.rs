@@ -2,19 +2,20 @@
 
 use super::connection::{Connection, Ended};
 use super::extract::{CAPTURE_LIMIT, Captured};
-use super::reader::{Answer, ReadError, ResponseReader};
+use super::protocol::Protocol;
+use super::reader::{Answer, ReadError};
 use super::tally::Tally;
 use super::transport::is_of_session;
 use super::worker::Worker;
 use crate::record::ErrorClass;
 
-impl Worker {
+impl<P: Protocol> Worker<P> {
     /// Takes a received piece in.
     #[inline]
     pub(super) fn receive(
         &self,
         connection: &Connection,
-        reader: &mut ResponseReader,
+        protocol: &mut P,
         bytes: &[u8],
     ) -> Result<(), Ended> {
         let now = self.now();
@@ -23,12 +24,17 @@ impl Worker {
         let before = in_flight.len();
         let begun = connection.first_byte.get().zip(in_flight.oldest());
         let (mut valid, mut last) = (0, false);
-        let outcome = reader.read(bytes, &mut self.memo.borrow_mut(), self.job.traffic.method(), |answer| {
+        let (shared, traffic) = (&mut *self.shared.borrow_mut(), &self.job.traffic);
+        let outcome = protocol.receive(bytes, shared, traffic, |place, answer| {
             if last {
                 return Err(ReadError::Refused("a response after one that ends the connection"));
             }
-            if in_flight.len() == valid {
+            if in_flight.len() <= valid + place {
                 return Err(ReadError::Refused("a response to no request"));
+            }
+            if place > 0 {
+                tally.complete(&mut in_flight, std::mem::take(&mut valid), now);
+                in_flight.bring_forward(place);
             }
             last = !answer.keep_alive;
             let kind = if self.job.traffic.kinds() == 1 { 0 } else { in_flight.kind_at(valid).unwrap_or(0) };
@@ -53,7 +59,7 @@ impl Worker {
         {
             tally.record_split(submitted, first, now);
         }
-        if !reader.is_inside() {
+        if !protocol.is_inside() {
             connection.first_byte.set(None);
         } else if ended > 0 || begun.is_none() {
             connection.first_byte.set(Some(now));
@@ -74,6 +80,7 @@ impl Worker {
             _ if last => Err(Ended::Announced),
             Ok(()) if idle && connection.left.get() == 0 => Err(Ended::Retired),
             Ok(()) => Ok(()),
+            Err(ReadError::Closed) => Err(Ended::Closed),
             Err(error) => Err(Ended::Malformed(error)),
         }
     }
@@ -112,11 +119,13 @@ impl Worker {
     /// Counts an answer, and says whether it is valid.
     #[inline]
     fn judge(&self, tally: &mut Tally, kind: u16, answer: Answer) -> bool {
-        let class = usize::from(answer.status / 100);
-        tally.status[if class < 6 { class } else { 0 }] += 1;
-        if !self.job.expect.accepts(answer.status) {
-            tally.errors.add(ErrorClass::UnexpectedStatus, 1, || answer.status.to_string());
-            return false;
+        if P::STATUS {
+            let class = usize::from(answer.status / 100);
+            tally.status[if class < 6 { class } else { 0 }] += 1;
+            if !self.job.expect.accepts(answer.status) {
+                tally.errors.add(ErrorClass::UnexpectedStatus, 1, || answer.status.to_string());
+                return false;
+            }
         }
         if !self.job.expect.same_length || !self.job.traffic.same_length(kind) {
             return true;
@@ -132,8 +141,8 @@ impl Worker {
     }
 
     /// Counts the body that the end of the connection completes, where there is one.
-    pub(super) fn receive_end(&self, connection: &Connection, reader: &mut ResponseReader) {
-        let Some(answer) = reader.finish() else { return };
+    pub(super) fn receive_end(&self, connection: &Connection, protocol: &mut P) {
+        let Some(answer) = protocol.finish() else { return };
         let (mut tally, mut in_flight) = (self.tally.borrow_mut(), connection.in_flight.borrow_mut());
         let (Some(submitted), Some(kind)) = (in_flight.oldest(), in_flight.kind_at(0)) else { return };
         let now = self.now();

@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use super::connection::Connection;
 use super::in_flight::{Batch, InFlight};
+use super::protocol::Protocol;
 use super::transport::Transport;
 use super::worker::Worker;
 use crate::clock::Schedule;
@@ -18,7 +19,7 @@ use crate::clock::Schedule;
 /// What is sent in the last request of a connection, so that the server closes it.
 const CLOSE: &[u8] = b"Connection: close\r\n";
 
-impl Worker {
+impl<P: Protocol> Worker<P> {
     /// Sends `count` requests in one go; their clocks are the caller's affair.
     #[inline]
     fn submit(
@@ -69,7 +70,9 @@ impl Worker {
                 }
                 None => kinds.push(source.append(traffic, &mut out)),
             }
-            if closing
+            if P::FRAMES {
+                P::frame(&mut out, start, &mut self.random.borrow_mut());
+            } else if closing
                 && number == count
                 && let Some(line) = memchr::memchr(b'\n', &out[start..])
             {
@@ -89,7 +92,7 @@ impl Worker {
     /// How many requests the connection has room for.
     #[inline]
     fn room(&self, connection: &Connection, in_flight: &InFlight) -> u64 {
-        (self.job.depth - in_flight.len()).min(self.allowance()).min(connection.left.get())
+        (connection.slots.get() - in_flight.len()).min(self.allowance()).min(connection.left.get())
     }
 
     /// Fills the connection's free slots, or lists it as idle where no request is due.
@@ -118,7 +121,7 @@ impl Worker {
             let Some(schedule) = &self.schedule else {
                 self.submit(connection, stream, free, now)?;
                 self.push_closed(&mut in_flight, free, now);
-                connection.back(&mut self.tally.borrow_mut(), now, self.job.depth);
+                connection.back(&mut self.tally.borrow_mut(), now);
                 return Ok(());
             };
             let due = self.take_stock(connection, schedule, free, now);
@@ -155,7 +158,7 @@ impl Worker {
         let queued = schedule.backlog(now);
         let mut tally = self.tally.borrow_mut();
         tally.max_queued = tally.max_queued.max(queued);
-        connection.back(&mut tally, now, self.job.depth);
+        connection.back(&mut tally, now);
         if queued == 0 { 0 } else { schedule.due(now, free) }
     }
 
@@ -231,7 +234,7 @@ impl Worker {
         connection.session_left.set(connection.session_left.get().saturating_sub(1));
         let mut tally = self.tally.borrow_mut();
         tally.record_lateness(now - at, own);
-        connection.back(&mut tally, now, self.job.depth);
+        connection.back(&mut tally, now);
         Ok(())
     }
 

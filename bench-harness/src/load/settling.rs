@@ -10,6 +10,7 @@ use covet_runtime::time;
 
 use super::LoadPlan;
 use super::job::Event;
+use super::protocol::Protocol;
 use super::worker::Worker;
 use crate::record::{LoopModel, WarmedUp};
 use crate::stats::warmup::{FEWEST, settled};
@@ -50,7 +51,11 @@ pub(super) fn observation(plan: &LoadPlan) -> Duration {
 }
 
 /// Tells of what one core does, until the beginning of the window is known; returns at it.
-pub(super) async fn settle(worker: &Rc<Worker>, start: Instant, events: &Sender<Event>) -> Instant {
+pub(super) async fn settle<P: Protocol>(
+    worker: &Rc<Worker<P>>,
+    start: Instant,
+    events: &Sender<Event>,
+) -> Instant {
     let job = &worker.job;
     let mut before = worker.tally.borrow().ended();
     for index in 1_u32.. {

@@ -32,6 +32,8 @@ pub(super) struct Traffic {
     /// The one request, where nothing changes.
     fixed: Option<Bytes>,
     method: Method,
+    /// What a connection of WebSocket begins with, but for the fields that ask for it.
+    handshake: Option<Template>,
     /// Whether the kinds are the steps of a session, in order.
     scenario: bool,
     /// How many values a session takes out of its answers.
@@ -70,7 +72,11 @@ impl Traffic {
             if !(target.weight > 0.0 && target.weight.is_finite()) {
                 return Err(RequestError::Weight { url: target.url.to_string() }.into());
             }
-            let (head, body) = render_template(&target.url, &target.request, &names)?;
+            let (mut head, body) = render_template(&target.url, &target.request, &names)?;
+            if plan.url.is_web_socket() {
+                // A request is a message.
+                head = Template::literal(Vec::new());
+            }
             let same_length = head.is_constant() && body.is_constant();
             let mut extract = Vec::with_capacity(target.extract.len());
             for extraction in &target.extract {
@@ -89,7 +95,8 @@ impl Traffic {
             *share /= sum;
         }
         let (scenario, values) = (plan.scenario, names.len());
-        let mut traffic = Self { kinds, cumulative, fixed: None, method, scenario, values };
+        let handshake = plan.url.is_web_socket().then(|| handshake(plan)).transpose()?;
+        let mut traffic = Self { kinds, cumulative, fixed: None, method, handshake, scenario, values };
         if traffic.kinds.len() == 1 && traffic.kinds[0].same_length && !plan.scenario {
             let mut bytes = Vec::new();
             traffic.append(&mut bytes, 0, 0, &mut Random::new(0, 0), &mut Vec::new(), &[]);
@@ -101,6 +108,20 @@ impl Traffic {
     /// The request, where it is always the same.
     pub(super) fn fixed(&self) -> Option<&Bytes> {
         self.fixed.as_ref()
+    }
+
+    /// Whether connections speak WebSocket.
+    pub(super) fn is_web_socket(&self) -> bool {
+        self.handshake.is_some()
+    }
+
+    /// Appends what a connection of WebSocket begins with, but for the fields that ask for it and the end.
+    pub(super) fn append_handshake(&self, out: &mut Vec<u8>, random: &mut Random) {
+        if let Some(handshake) = &self.handshake {
+            handshake.render(out, 0, 0, random, &[]);
+            // The empty line that ends the head.
+            out.truncate(out.len() - 2);
+        }
     }
 
     /// The method, as far as the framing of responses depends on it.
@@ -148,6 +169,12 @@ impl Traffic {
         kind.head.render(out, sequence, body.len(), random, values);
         out.extend_from_slice(body);
     }
+}
+
+/// The head of the request that asks for WebSocket: it has the fields of the plan, and no body.
+fn handshake(plan: &LoadPlan) -> Result<Template, RequestError> {
+    let request = RequestOptions { body: Vec::new().into(), ..plan.request.clone() };
+    Ok(render_template(&plan.url, &request, &[])?.0)
 }
 
 /// One core's requests in a row.

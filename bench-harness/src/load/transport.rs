@@ -1,8 +1,7 @@
 //! The way to the server, and what carries the bytes.
 //!
-//! Everything above works on a [`Transport`] and does not know what it is: a socket, or a TLS session over one. Another
-//! protocol than HTTP/1.1 goes above it, beside `reader` and `request`: HTTP/2 makes its frames there, and WebSocket
-//! its messages.
+//! Everything above works on a [`Transport`] and does not know what it is: a socket, or a TLS session over one. What is
+//! spoken over it is a [`Protocol`](super::protocol::Protocol).
 
 use std::cell::RefCell;
 use std::fmt;
@@ -123,7 +122,23 @@ impl Transport {
         Ok((self, info))
     }
 
+    /// Hands the bytes that come next to `take`, which are none at the end; plain ones are not moved on the way.
     #[inline]
+    pub(super) fn poll_take<T>(
+        &self,
+        cx: &mut Context<'_>,
+        take: impl FnOnce(&[u8]) -> T,
+    ) -> Poll<io::Result<T>> {
+        if self.secure.is_some() {
+            return self.poll_recv(cx).map_ok(|bytes| take(&bytes));
+        }
+        match self.socket.poll_recv(cx) {
+            Poll::Ready(Ok(bytes)) => Poll::Ready(Ok(take(&bytes))),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
     pub(super) fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<io::Result<Received>> {
         match &self.secure {
             None => self.socket.poll_recv(cx).map_ok(Received::Plain),

@@ -6,10 +6,11 @@ use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
 
 use thiserror::Error;
 
-/// An `http` or `https` URL, taken apart.
+/// An `http`, `https`, `ws` or `wss` URL, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetUrl {
     secure: bool,
+    web_socket: bool,
     host: String,
     port: u16,
     target: String,
@@ -25,8 +26,10 @@ pub enum UrlError {
         /// The text given.
         url: String,
     },
-    /// The scheme is neither http nor https.
-    #[error("scheme `{scheme}` is not supported: write an http:// or https:// URL")]
+    /// The scheme is none of those.
+    #[error(
+        "scheme `{scheme}` is not supported: write an http:// or https:// URL, or ws:// or wss:// for WebSocket"
+    )]
     Scheme {
         /// The scheme given.
         scheme: String,
@@ -57,7 +60,7 @@ pub enum UrlError {
 }
 
 impl TargetUrl {
-    /// Parses an absolute `http` or `https` URL; a fragment is left out, as it is never sent.
+    /// Parses an absolute `http`, `https`, `ws` or `wss` URL; a fragment is left out, as it is never sent.
     ///
     /// # Errors
     /// What is wrong with the text, and what to write instead.
@@ -65,9 +68,11 @@ impl TargetUrl {
         let Some((scheme, rest)) = text.split_once("://") else {
             return Err(UrlError::NoScheme { url: text.to_owned() });
         };
-        let secure = match scheme.to_ascii_lowercase().as_str() {
-            "http" => false,
-            "https" => true,
+        let (secure, web_socket) = match scheme.to_ascii_lowercase().as_str() {
+            "http" => (false, false),
+            "https" => (true, false),
+            "ws" => (false, true),
+            "wss" => (true, true),
             _ => return Err(UrlError::Scheme { scheme: scheme.to_owned() }),
         };
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -77,12 +82,17 @@ impl TargetUrl {
         }
         let (host, port, bracketed) = parse_authority(authority)?;
         let port = port.unwrap_or(default_port(secure));
-        Ok(Self { secure, host: host.to_owned(), port, target: parse_target(target)?, bracketed })
+        Ok(Self { secure, web_socket, host: host.to_owned(), port, target: parse_target(target)?, bracketed })
     }
 
-    /// Whether the scheme is `https`.
+    /// Whether the scheme is `https` or `wss`.
     pub fn is_secure(&self) -> bool {
         self.secure
+    }
+
+    /// Whether the scheme is `ws` or `wss`.
+    pub fn is_web_socket(&self) -> bool {
+        self.web_socket
     }
 
     /// The host name or address, without brackets.
@@ -90,14 +100,15 @@ impl TargetUrl {
         &self.host
     }
 
-    /// The port; 80 or, for `https`, 443 where the URL has none.
+    /// The port; 80 or, over TLS, 443 where the URL has none.
     pub fn port(&self) -> u16 {
         self.port
     }
 
     /// Whether another URL leads to the same host and port, by the same scheme.
     pub fn same_server(&self, other: &Self) -> bool {
-        (self.secure, &self.host, self.port) == (other.secure, &other.host, other.port)
+        let server = |url: &Self| (url.secure, url.web_socket, url.host.clone(), url.port);
+        server(self) == server(other)
     }
 
     /// Another path and query on the same server.
@@ -147,7 +158,12 @@ pub(super) fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
 
 impl fmt::Display for TargetUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.secure { "https" } else { "http" };
+        let scheme = match (self.web_socket, self.secure) {
+            (false, false) => "http",
+            (false, true) => "https",
+            (true, false) => "ws",
+            (true, true) => "wss",
+        };
         write!(f, "{scheme}://{}{}", self.host_field(), self.target)
     }
 }

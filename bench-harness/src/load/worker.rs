@@ -16,15 +16,15 @@ use covet_runtime::time;
 use super::connection::Connection;
 use super::job::Job;
 use super::opening::Opening;
-use super::reader::HeadMemo;
+use super::protocol::Protocol;
 use super::tally::Tally;
 use super::traffic::Source;
 use super::transport::Transport;
 use crate::clock::{Random, Schedule};
 use crate::record::{Handshakes, Hist};
 
-/// One generator core. Everything on it happens on one thread.
-pub(super) struct Worker {
+/// One generator core, whose connections speak `P`. Everything on it happens on one thread.
+pub(super) struct Worker<P: Protocol> {
     pub(super) job: Arc<Job>,
     pub(super) tally: RefCell<Tally>,
     pub(super) connections: RefCell<Vec<Rc<Connection>>>,
@@ -43,9 +43,9 @@ pub(super) struct Worker {
     budget: Cell<Option<u64>>,
     outstanding: Cell<u64>,
     drained: Cell<Option<Waker>>,
-    pub(super) memo: RefCell<HeadMemo>,
+    pub(super) shared: RefCell<P::Shared>,
     pub(super) first_lengths: RefCell<Vec<Option<u64>>>,
-    /// `depth` requests in a row, so that any number of them is one slice; empty where they differ.
+    /// `depth` requests in a row, so that any number of them is one slice; empty where they differ, or are framed anew.
     pub(super) requests: Bytes,
     pub(super) source: RefCell<Source>,
     /// The kinds of the requests that were sent last, where there are several.
@@ -53,7 +53,7 @@ pub(super) struct Worker {
     opening: Rc<Opening>,
 }
 
-impl Worker {
+impl<P: Protocol> Worker<P> {
     /// The state of core number `core` of a job that begins at `start`.
     pub(super) fn new(job: Arc<Job>, core: usize, start: Instant, opening: Rc<Opening>) -> Self {
         let schedule =
@@ -70,9 +70,14 @@ impl Worker {
             budget: Cell::new(None),
             outstanding: Cell::new(0),
             drained: Cell::default(),
-            memo: RefCell::default(),
+            shared: RefCell::default(),
             first_lengths: RefCell::new(vec![None; job.traffic.kinds()]),
-            requests: job.traffic.fixed().map(|request| request.repeat(depth).into()).unwrap_or_default(),
+            requests: job
+                .traffic
+                .fixed()
+                .filter(|_| !P::FRAMES)
+                .map(|request| request.repeat(depth).into())
+                .unwrap_or_default(),
             source: RefCell::new(Source::new(job.seed, core, job.cores)),
             kinds: RefCell::default(),
             schedule,
@@ -95,10 +100,10 @@ impl Worker {
     }
 
     /// Opens a connection when its turn has come.
-    pub(super) async fn connect(&self) -> io::Result<Transport> {
-        let stream = self.opening.connect(&self.job).await?;
+    pub(super) async fn connect(&self) -> io::Result<(Transport, P)> {
+        let opened = self.opening.connect(&self.job).await?;
         self.tally.borrow_mut().opened += 1;
-        Ok(stream)
+        Ok(opened)
     }
 
     /// How long connections took to be opened, those before the window included.

@@ -62,6 +62,11 @@ impl LiveLoad {
         if plan.loop_model != LoopModel::Closed {
             return Err(LoadError::Plan("users that come and go are of a closed loop: leave the rate out"));
         }
+        if plan.url.is_web_socket() {
+            return Err(LoadError::Plan(
+                "users that come and go speak HTTP/1.1: write an http:// or https:// URL",
+            ));
+        }
         let cores = plan.cpus.len();
         let plan = &LoadPlan {
             connections: cores.max(1),

@@ -18,10 +18,14 @@ use crate::load::generator::close;
 use crate::load::job::Job;
 use crate::load::opening::Opening;
 use crate::load::pauses::observe;
+use crate::load::reader::ResponseReader;
 use crate::load::timeouts::watch;
 use crate::load::transport::is_of_session;
-use crate::load::worker::Worker;
+use crate::load::worker;
 use crate::record::{CoreInterval, CoreRecord, ErrorClass, Errors};
+
+/// Users speak HTTP/1.1.
+type Worker = worker::Worker<ResponseReader>;
 
 /// How often a core looks how many users are wanted of it.
 const PULSE: Duration = Duration::from_millis(10);
@@ -128,7 +132,7 @@ async fn generate(job: Arc<Job>, core: usize, crew: Arc<Crew>, events: Sender<Li
 /// Takes the first `wanted` places, and clears the others as their requests end.
 fn seat(worker: &Rc<Worker>, places: &mut Vec<Place>, wanted: usize, start: Instant) {
     while places.len() < wanted {
-        let connection = Rc::new(Connection::new(places.len()));
+        let connection = Rc::new(Connection::new(places.len(), worker.job.depth));
         // Before it was there its slot was not open.
         connection.leave(start);
         worker.connections.borrow_mut().push(connection.clone());
