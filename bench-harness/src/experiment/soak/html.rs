@@ -54,7 +54,10 @@ impl Soak {
         for one in &grown {
             self.over_time(&mut body, one);
         }
+        // Latencies that prove nothing are shown grey; what the server had holds all the same.
+        body.push_str(if self.record.is_valid() { "<div>\n" } else { "<div class=\"void\">\n" });
         overlay(&mut body, &[("response", Curves::of(&[&self.record.response]).with(self.within()))]);
+        body.push_str("</div>\n");
         body.push_str("<h2>Guards</h2>\n");
         checks(&mut body, &self.checks());
         let known = serde_json::to_value(&self.record.conditions).unwrap_or_default();

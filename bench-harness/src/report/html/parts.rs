@@ -37,7 +37,7 @@ pub(crate) fn figure(out: &mut String, wide: Option<String>, narrow: Option<Stri
 }
 
 /// A value of more characters than this has a row of its own.
-const LONG: usize = 60;
+const LONG: usize = 40;
 
 /// Names and values, side by side.
 pub(crate) fn conditions(conditions: &[Condition]) -> String {
