@@ -78,6 +78,8 @@ for document in docs/bench/tutorial.md docs/bench/reports.md docs/bench/reading-
     typed_lines=$((typed_lines + 1))
     # shellcheck disable=SC2086 # the statuses are several words
     case $command in
+      # Their server is another program: a WebSocket server is loaded in the crate's own tests.
+      *'covet-bench run ws://'* | *'covet-bench run wss://'*) ;;
       *'covet-bench serve --listen 127.0.0.1:8080 '* | *'covet-bench null '*) serving "$document" "$command" ;;
       # The server of the page on comparisons: a second one.
       *'covet-bench ab --a '*)
