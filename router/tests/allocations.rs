@@ -29,6 +29,7 @@ fn router() -> Router {
         .get("/text/{id}", async |Path(id): Path<String>| id)
         .get("/state", async |State(state): State<Rc<u32>>| if *state == 7 { "seven" } else { "other" })
         .get("/json", async || Json(Message { message: "Hello, World!" }))
+        .get("/json/long", async || Json([[7_u64; 30]; 30]))
         .get("/request", async |request: Request| request.path().len().to_string())
         .get("/headers", async |headers: HeaderMap| if headers.is_empty() { "none" } else { "some" })
         .merge(layered)
@@ -81,6 +82,15 @@ fn what_a_handler_makes_is_all_that_is_allocated() {
     assert_eq!(per_request("/json"), 1.0);
     // One for the answer's text: the request itself is taken without a copy.
     assert_eq!(per_request("/request"), 1.0);
+}
+
+#[test]
+fn a_document_is_serialised_into_a_buffer_of_its_cores_pool() {
+    // The first request has grown the buffer that the others find.
+    for target in ["/json", "/json/long"] {
+        let allocations = covet_runtime::block_on(async move { per_request(target) });
+        assert_eq!(allocations.expect("a core starts"), 0.0, "{target}");
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use covet_runtime::buf::PoolBuf;
 use futures_core::Stream;
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
@@ -35,6 +36,7 @@ enum Inner {
     Static(&'static [u8]),
     Bytes(Bytes),
     Vec(Vec<u8>),
+    Pool(PoolBuf),
     Incoming {
         source: Rc<dyn BodySource>,
         length: Option<u64>,
@@ -148,6 +150,7 @@ impl Body {
             Inner::Static(bytes) => Some(bytes.len() as u64),
             Inner::Bytes(bytes) => Some(bytes.len() as u64),
             Inner::Vec(bytes) => Some(bytes.len() as u64),
+            Inner::Pool(bytes) => Some(bytes.len() as u64),
             Inner::Incoming { source, length } => length.and_then(|_| source.remaining()),
             Inner::Stream(stream) => stream.remaining(),
         }
@@ -170,6 +173,7 @@ impl Body {
             Inner::Static(bytes) => Some(bytes),
             Inner::Bytes(bytes) => Some(bytes),
             Inner::Vec(bytes) => Some(bytes),
+            Inner::Pool(bytes) => Some(bytes),
             Inner::Incoming { .. } | Inner::Stream(_) | Inner::Taken => None,
         }
     }
@@ -181,6 +185,7 @@ impl Body {
             Inner::Static(bytes) => Ok(FixedBody::Static(bytes)),
             Inner::Bytes(bytes) => Ok(FixedBody::Bytes(bytes)),
             Inner::Vec(bytes) => Ok(FixedBody::Vec(bytes)),
+            Inner::Pool(bytes) => Ok(FixedBody::Vec(bytes.into_vec())),
             inner => Err(Self { inner }),
         }
     }
@@ -277,6 +282,7 @@ impl Body {
             Inner::Static(bytes) => Bytes::from_static(bytes),
             Inner::Bytes(bytes) => bytes,
             Inner::Vec(bytes) => bytes.into(),
+            Inner::Pool(bytes) => bytes.into_vec().into(),
             _ => return None,
         };
         (!bytes.is_empty()).then_some(bytes)
@@ -293,7 +299,7 @@ impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match &self.inner {
             Inner::Empty => "Empty",
-            Inner::Static(_) | Inner::Bytes(_) | Inner::Vec(_) => "Fixed",
+            Inner::Static(_) | Inner::Bytes(_) | Inner::Vec(_) | Inner::Pool(_) => "Fixed",
             Inner::Incoming { .. } => "Incoming",
             Inner::Stream(_) => "Stream",
             Inner::Ended(_) => "Ended",
@@ -324,6 +330,13 @@ impl From<String> for Body {
 impl From<Vec<u8>> for Body {
     fn from(bytes: Vec<u8>) -> Self {
         Self { inner: Inner::Vec(bytes) }
+    }
+}
+
+impl From<PoolBuf> for Body {
+    /// The buffer goes back to its core's pool when the body is dropped: once it is sent, if it is a small one.
+    fn from(bytes: PoolBuf) -> Self {
+        Self { inner: Inner::Pool(bytes) }
     }
 }
 

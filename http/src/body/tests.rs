@@ -40,7 +40,10 @@ fn ready<F: Future>(future: F) -> F::Output {
 
 #[test]
 fn fixed_bodies_are_collected_whole() {
+    let mut pooled = PoolBuf::take();
+    pooled.extend_from_slice(b"hello");
     for mut body in [
+        Body::from(pooled),
         Body::from("hello"),
         Body::from(&b"hello"[..]),
         Body::from(String::from("hello")),

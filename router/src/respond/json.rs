@@ -1,6 +1,7 @@
 //! JSON as a response.
 
 use covet_http::{ContentType, Response};
+use covet_runtime::buf::PoolBuf;
 use serde::Serialize;
 
 use super::{IntoResponse, typed};
@@ -33,6 +34,8 @@ pub struct Json<T>(pub T);
 impl<T: Serialize> IntoResponse for Json<T> {
     #[inline]
     fn into_response(self) -> Result<Response> {
-        typed(serde_json::to_vec(&self.0)?, ContentType::JSON)
+        let mut text = PoolBuf::take();
+        serde_json::to_writer(&mut *text, &self.0)?;
+        typed(text, ContentType::JSON)
     }
 }
