@@ -328,6 +328,47 @@ fn options_are_set_on_every_kind_of_socket() {
 }
 
 #[test]
+fn two_tasks_own_the_halves_of_a_connection() {
+    block_on(async {
+        let (client, server) = pair().await;
+        let (read, write) = client.into_split();
+        // More than both sides' socket buffers hold: the sender waits while the other task receives.
+        let sent = vec![7_u8; 4 << 20];
+        let sender = spawn(async move {
+            write.write_all(sent).await.0.unwrap();
+            write.shutdown().await.unwrap();
+        });
+        let echo = async {
+            loop {
+                let received = server.recv().await.unwrap();
+                if received.is_empty() {
+                    server.shutdown(Shutdown::Write).await.unwrap();
+                    return;
+                }
+                server.write_all(received.to_vec()).await.0.unwrap();
+            }
+        };
+        let receiver = spawn(async move {
+            let mut length = 0;
+            loop {
+                let received = read.recv().await.unwrap();
+                if received.is_empty() {
+                    return length;
+                }
+                length += received.len();
+            }
+        });
+        time::timeout(Duration::from_secs(30), echo).await.unwrap();
+        sender.await.unwrap();
+        assert_eq!(receiver.await.unwrap(), 4 << 20);
+        // Both halves are gone, and with them the connection.
+        let broken = async { while server.write_all("nobody").await.0.is_ok() {} };
+        time::timeout(Duration::from_secs(5), broken).await.unwrap();
+    })
+    .unwrap();
+}
+
+#[test]
 fn bytes_say_since_when_they_have_waited() {
     block_on(async {
         let (client, server) = pair().await;
