@@ -10,6 +10,7 @@ pub mod compare;
 pub mod experiment;
 pub mod load;
 pub mod locust;
+mod read_some;
 pub mod record;
 pub mod report;
 pub mod stats;

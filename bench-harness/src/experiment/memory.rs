@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 
 use crate::load::{self, TargetUrl};
+use crate::read_some::read_some;
 use crate::target::accounting::{self, Resident};
 
 /// How long a connection and its answer may take.
@@ -272,7 +273,7 @@ fn answer(stream: &mut TcpStream) -> io::Result<()> {
 
 fn fill(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> io::Result<()> {
     let mut piece = [0; 4096];
-    match stream.read(&mut piece)? {
+    match read_some(stream, &mut piece)? {
         0 => Err(io::ErrorKind::UnexpectedEof.into()),
         count => {
             bytes.extend_from_slice(&piece[..count]);

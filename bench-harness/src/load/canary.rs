@@ -17,6 +17,7 @@ use super::reader::{HeadMemo, ResponseReader};
 use super::traffic::Source;
 use super::transport::Endpoint;
 use crate::clock::Random;
+use crate::read_some::read_some;
 use crate::record::Hist;
 
 /// The mean time between two requests: so few that they change nothing.
@@ -101,7 +102,7 @@ impl Line {
     fn receive(&mut self) -> io::Result<()> {
         self.stream.write_all(&self.wire)?;
         self.wire.clear();
-        let count = self.stream.read(&mut self.piece)?;
+        let count = read_some(&mut *self.stream, &mut self.piece)?;
         if count == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }

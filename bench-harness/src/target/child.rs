@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_dea
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use super::accounting;
+use crate::read_some::read_some;
 
 const POLL: Duration = Duration::from_millis(5);
 const STDERR_KEPT: usize = 4096;
@@ -263,7 +264,7 @@ impl Tail {
         let bytes = Arc::clone(&self.bytes);
         thread::spawn(move || {
             let mut piece = [0; 1024];
-            while let Ok(count @ 1..) = pipe.read(&mut piece) {
+            while let Ok(count @ 1..) = read_some(&mut pipe, &mut piece) {
                 let mut bytes = bytes.lock().unwrap_or_else(PoisonError::into_inner);
                 bytes.extend_from_slice(&piece[..count]);
                 let excess = bytes.len().saturating_sub(STDERR_KEPT);
