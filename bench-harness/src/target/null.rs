@@ -21,7 +21,7 @@ use crate::clock::{Delay, Random};
 
 /// Answers that are kept in a row, so that a pipelined batch is answered in one send.
 const COPIES: u64 = 128;
-/// Bodies of a responder that stands beside a server are no longer than this, as [`COPIES`] of them are kept.
+/// Bodies of a responder that stands beside a server are no longer than this, as many copies of them are kept.
 pub const LONGEST_BODY: u64 = 256 * 1024;
 /// What ends the head of a request.
 const END: [u8; 4] = *b"\r\n\r\n";

@@ -152,8 +152,20 @@ impl Exchange {
 
     /// The connection, if nothing of this exchange is left on it and it may carry another.
     pub(super) fn into_transport(self) -> Option<Transport> {
-        let over = self.decoder.is_done() && self.is_sent() && self.input.is_empty() && !self.ended;
+        let over = self.decoder.is_done() && self.is_handed_over() && self.input.is_empty() && !self.ended;
         (over && self.keep_alive).then_some(self.transport)
+    }
+
+    /// Whether all of the request is the kernel's to send. The answer may be here before the kernel says that it has
+    /// sent the last piece; who reuses the connection looks whether it has by then.
+    fn is_handed_over(&self) -> bool {
+        match &self.upload {
+            Upload::Done | Upload::Flushing => true,
+            Upload::Sending { body, rest, chunked: false } => {
+                rest.is_empty() && body.exact_length() == Some(0)
+            }
+            _ => false,
+        }
     }
 
     /// The connection as a tunnel behind the answer to CONNECT; `None` if something came in it already.
