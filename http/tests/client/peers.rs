@@ -96,17 +96,21 @@ fn nginx_serves_us() {
     });
 }
 
-#[test]
-fn tinyproxy_forwards() {
-    let proxy = start("tinyproxy", |folder, port| {
+/// A proxy that wants `user` and `secret`.
+pub(crate) fn tinyproxy() -> Option<Program> {
+    start("tinyproxy", |folder, port| {
         let path = folder.join("tinyproxy.conf");
         let text = format!(
             "Port {port}\nListen 127.0.0.1\nTimeout 60\nMaxClients 10\nAllow 127.0.0.1\nBasicAuth user secret\n"
         );
         std::fs::write(&path, text).unwrap();
         vec!["-d".to_owned(), "-c".to_owned(), path.display().to_string()]
-    });
-    let Some(proxy) = proxy else { return };
+    })
+}
+
+#[test]
+fn tinyproxy_forwards() {
+    let Some(proxy) = tinyproxy() else { return };
     let server = Script::answering("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", false);
     run(async {
         let through = |user: &str| {

@@ -3,20 +3,13 @@
 use covet_http::client::{Cause, Client, ClientBuilder, Phase, Proxies, Proxy};
 use covet_http::tls::{ClientCertificates, Version};
 
-use crate::peers::{Program, start};
+use crate::peers::{Program, start, tinyproxy};
 use crate::script::{Script, run};
 use crate::tls::{Authority, serve};
 
 /// A proxy for `localhost` that wants `user` and `secret`, and its port.
 fn https_proxy(authority: &Authority) -> Option<(Program, Program, u16)> {
-    let proxy = start("tinyproxy", |folder, port| {
-        let path = folder.join("tinyproxy.conf");
-        let text = format!(
-            "Port {port}\nListen 127.0.0.1\nTimeout 60\nMaxClients 10\nAllow 127.0.0.1\nBasicAuth user secret\n"
-        );
-        std::fs::write(&path, text).unwrap();
-        vec!["-d".to_owned(), "-c".to_owned(), path.display().to_string()]
-    })?;
+    let proxy = tinyproxy()?;
     let (chain, key) = authority.issue("localhost");
     let behind = proxy.port;
     let tls = start("stunnel", |folder, port| {
