@@ -7,7 +7,7 @@ mod server;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use judging::{
     Scratch, expect_exit, failed_checks, fails_in_one_line, is_debug, json, program, run, service,
     undisturbed,
 };
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use server::Server;
 
@@ -93,6 +94,12 @@ while True:
 "#;
 
 fn soak(folder: &Scratch, leak: u32) -> (Output, Value) {
+    let output = undisturbed(|| soak_once(folder, leak));
+    let result = json(&output);
+    (output, result)
+}
+
+fn soak_once(folder: &Scratch, leak: u32) -> Output {
     let script = folder.0.join("server.py");
     fs::write(&script, PYTHON).expect("the script is written");
     let command = format!("python3 {} {{port}} {leak}", script.display());
@@ -120,7 +127,11 @@ fn soak(folder: &Scratch, leak: u32) -> (Output, Value) {
     ]);
     let result = json(&output);
     let page = fs::read_to_string(page).expect("the page is written");
-    let word = if leak > 0 { ">LEAK<" } else { ">NO LEAK<" };
+    let word = match (output.status.code(), leak) {
+        (Some(97), _) => ">INVALID<",
+        (_, 0) => ">NO LEAK<",
+        _ => ">LEAK<",
+    };
     for part in [
         word,
         "Server's memory over time",
@@ -133,7 +144,7 @@ fn soak(folder: &Scratch, leak: u32) -> (Output, Value) {
     assert!(page.len() < 300_000 && !page.contains("<script") && !page.contains("NaN"), "{}", page.len());
     schema::check("soak-1", &result);
     schema::check("run-1", &result["run"]);
-    (output, result)
+    output
 }
 
 #[test]
@@ -141,14 +152,53 @@ fn a_leak_is_found_and_its_absence_too() {
     let folder = Scratch::new();
     // 500 requests a second that keep 4,096 bytes each are 7.4 GB an hour.
     let (output, result) = soak(&folder, 4096);
-    assert_eq!(output.status.code(), Some(99), "{}", result["memory"]);
+    expect_exit(&output, 99, false);
     assert_eq!(result["memory"]["finding"], "leak", "{}", result["memory"]);
     let slope = result["memory"]["per_hour"].as_f64().expect("bytes per hour");
     assert!((2e9..14e9).contains(&slope), "{slope}");
     assert_eq!(result["descriptors"]["finding"], "leak", "{}", result["descriptors"]);
     let (output, result) = soak(&folder, 0);
-    assert_eq!(output.status.code(), Some(0), "{} {}", result["memory"], result["descriptors"]);
-    assert_eq!(result["finding"], "no-leak");
+    expect_exit(&output, 0, false);
+    assert_eq!(result["memory"]["finding"], "no-leak", "{}", result["memory"]);
+    let invalid = output.status.code() == Some(97);
+    assert_eq!(result["finding"], if invalid { Value::Null } else { "no-leak".into() });
+}
+
+#[test]
+fn a_soak_whose_load_stood_still_is_invalid_and_finds_nothing() {
+    let folder = Scratch::new();
+    let page = folder.0.join("soak.html");
+    let frozen = |format: &str| {
+        let arguments = ["soak", "-d", "4s", "-R", "500", "-c", "4", "--limit", "400GB", "--output-format", format];
+        let process = Command::new(program())
+            .args(arguments)
+            .args(["--html", page.to_str().expect("UTF-8")])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let pid = Pid::from_child(&process);
+        thread::sleep(Duration::from_millis(2500));
+        kill_process(pid, Signal::STOP).expect("it runs");
+        thread::sleep(Duration::from_secs(1));
+        kill_process(pid, Signal::CONT).expect("it stands still");
+        process.wait_with_output().expect("it ends")
+    };
+    let output = frozen("json");
+    let result = json(&output);
+    assert_eq!(output.status.code(), Some(97), "{result}");
+    schema::check("soak-1", &result);
+    assert_eq!((&result["valid"], &result["finding"]), (&Value::Bool(false), &Value::Null));
+    assert!(failed_checks(&result).contains(&"pauses".to_owned()), "{result}");
+    let written = fs::read_to_string(&page).expect("the page is written");
+    for part in [">INVALID<", "not judged", "longest pause"] {
+        assert!(written.contains(part), "{part}");
+    }
+    assert!(!written.to_lowercase().contains("no leak<"), "nothing was found");
+    let output = frozen("text");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(97), "{text}");
+    assert!(text.starts_with("INVALID  ") && text.contains("memory      not judged"), "{text}");
+    assert!(text.contains("FAILED      pauses: ") && !text.contains("NO LEAK"), "{text}");
 }
 
 #[test]

@@ -14,10 +14,11 @@ use super::run::{OutputFormat, explain, write_out};
 use super::subject_args::SubjectArgs;
 use super::values;
 use crate::experiment::memory::SHARED_OFTEN;
-use crate::experiment::soak::{self, FEWEST, Finding, Growth, Soak, SoakError};
+use crate::experiment::soak::{self, FEWEST, Finding, Growth, Soak, SoakError, Verdict};
 use crate::load::{LoadPlan, NoProgress, allowed_cpus};
 use crate::record::LoopModel;
-use crate::report::quantity::{grouped, time};
+use crate::report::Outcome;
+use crate::report::quantity::{grouped, range, time};
 use crate::verdict::Quantity;
 use crate::verdict::quantity::bytes;
 
@@ -81,8 +82,8 @@ fn at_least_zero(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0).ok_or_else(bad)
 }
 
-/// Loads the server, reads what it has meanwhile, prints the slopes, and exits with [`Exit::Refuted`] on a leak and
-/// with [`Exit::Inconclusive`] where a longer soak must decide.
+/// Loads the server, reads what it has meanwhile, prints the slopes, and exits with [`Exit::Refuted`] on a leak, with
+/// [`Exit::Inconclusive`] where a longer soak must decide, and with [`Exit::Invalid`] where a guard of the load failed.
 ///
 /// # Errors
 /// When an argument makes no sense, the server cannot be reached or its process not be seen, the soak is too short for
@@ -136,15 +137,20 @@ pub fn soak(args: SoakArgs) -> anyhow::Result<Exit> {
         ));
     };
     let descriptors = soaked.descriptors(args.descriptor_limit);
+    let verdict = soaked.verdict([&memory].into_iter().chain(descriptors.as_ref()));
     write_out(&match args.output_format {
-        OutputFormat::Text => text(&chosen.subject.describe(), &soaked, &memory, descriptors.as_ref()),
+        OutputFormat::Text => {
+            text(&chosen.subject.describe(), &soaked, &memory, descriptors.as_ref(), verdict)
+        }
         OutputFormat::Json => format!(
             "{:#}\n",
             json!({
                 "schema": "covet-bench.soak/1",
                 "subject": chosen.subject.describe(),
                 "duration_s": length.as_secs_f64(),
-                "finding": worst(&memory, descriptors.as_ref()),
+                "valid": verdict != Verdict::Invalid,
+                "checks": soaked.checks(),
+                "finding": verdict.finding(),
                 "memory": memory,
                 "descriptors": descriptors,
                 "period_s": soaked.period.as_secs_f64(),
@@ -158,27 +164,25 @@ pub fn soak(args: SoakArgs) -> anyhow::Result<Exit> {
         pages::write(path, &soaked.to_html(&chosen.subject.describe(), &memory, descriptors.as_ref()))?;
     }
     standing.stop()?;
-    Ok(match worst(&memory, descriptors.as_ref()) {
-        Finding::Leak => Exit::Refuted,
-        Finding::NoLeak => Exit::Success,
-        Finding::Undecided => Exit::Inconclusive,
+    Ok(match verdict {
+        Verdict::Invalid => Exit::Invalid,
+        Verdict::Found(Finding::Leak) => Exit::Refuted,
+        Verdict::Found(Finding::NoLeak) => Exit::Success,
+        Verdict::Found(Finding::Undecided) => Exit::Inconclusive,
     })
 }
 
-fn worst(memory: &Growth, descriptors: Option<&Growth>) -> Finding {
-    let found = [Some(memory.finding), descriptors.map(|growth| growth.finding)];
-    let any = |finding| found.contains(&Some(finding));
-    match () {
-        () if any(Finding::Leak) => Finding::Leak,
-        () if any(Finding::Undecided) => Finding::Undecided,
-        () => Finding::NoLeak,
-    }
-}
-
-fn text(what: &str, soaked: &Soak, memory: &Growth, descriptors: Option<&Growth>) -> String {
+fn text(
+    what: &str,
+    soaked: &Soak,
+    memory: &Growth,
+    descriptors: Option<&Growth>,
+    verdict: Verdict,
+) -> String {
     let record = &soaked.record;
     let mut text = format!(
-        "{what}: {} for {}, {} requests answered, {} errors\n",
+        "{}  {what}: {} for {}, {} requests answered, {} errors\n",
+        verdict.label(),
         match record.conditions.loop_model.rate() {
             Some(rate) => format!("{}/s", grouped(rate)),
             None => format!("{} connections in a closed loop", record.conditions.connections),
@@ -190,13 +194,12 @@ fn text(what: &str, soaked: &Soak, memory: &Growth, descriptors: Option<&Growth>
     let mut line = |name: &str, growth: &Growth, show: fn(f64) -> String| {
         let _ = writeln!(
             text,
-            "  {name:<12}{}  {} at the first reading, {} at the last; {} per hour [{}, {}], and up to {} is no leak",
-            growth.finding.label(),
+            "  {name:<12}{}  {} at the first reading, {} at the last; {} per hour {}, and up to {} is no leak",
+            if verdict == Verdict::Invalid { "not judged" } else { growth.finding.label() },
             show(growth.first),
             show(growth.last),
             show(growth.per_hour),
-            show(growth.lower),
-            show(growth.upper),
+            range(growth.lower, growth.upper, show),
             show(growth.limit)
         );
     };
@@ -214,8 +217,17 @@ fn text(what: &str, soaked: &Soak, memory: &Growth, descriptors: Option<&Growth>
     if !soaked.shared_pages_once {
         let _ = writeln!(text, "  note: {SHARED_OFTEN}");
     }
-    if worst(memory, descriptors) == Finding::Undecided {
-        text.push_str("  undecided: the interval holds the limit; a longer soak makes it narrower\n");
+    match verdict {
+        Verdict::Invalid => {
+            text.push_str("  not judged: a check of the load failed, so nothing follows from what the server had\n");
+            for check in soaked.checks().iter().filter(|check| check.outcome == Outcome::Failed) {
+                let _ = writeln!(text, "  FAILED      {}: {}", check.name, check.detail);
+            }
+        }
+        Verdict::Found(Finding::Undecided) => {
+            text.push_str("  undecided: the interval holds the limit; a longer soak makes it narrower\n");
+        }
+        Verdict::Found(_) => {}
     }
     text
 }

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::{Side, geometric_mean, values};
 use crate::bundle::{Metric, MetricError};
-use crate::report::quantity::change as signed;
+use crate::report::quantity::{change as signed, range};
 use crate::stats::ratio::LogRatio;
 use crate::stats::{Interval, LEVEL};
 
@@ -127,7 +127,7 @@ impl Gate {
             None => GateVerdict::Failed,
         };
         let bounds = interval.map_or("no interval".to_owned(), |interval| {
-            format!("[{}, {}]", signed(interval.lower), signed(interval.upper))
+            range(interval.lower, interval.upper, signed)
         });
         let detail = format!(
             "{} against {}: {} {bounds}",

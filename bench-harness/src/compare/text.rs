@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{Comparison, GateVerdict, MetricResult};
 use crate::bundle::Metric;
-use crate::report::quantity::{change as signed, percent, percentile, seconds};
+use crate::report::quantity::{change as signed, percent, percentile, range, seconds};
 use crate::report::text::table::{Align, Table};
 use crate::report::text::wrap::{shortened, wrap};
 use crate::stats::ratio::Finding;
@@ -103,7 +103,7 @@ impl Comparison {
         ]);
         for point in self.shift.iter().filter(|point| SHOWN.contains(&point.q)) {
             let bounds = point.simultaneous.map_or("-".to_owned(), |interval| {
-                format!("[{}, {}]", signed(interval.lower), signed(interval.upper))
+                range(interval.lower, interval.upper, signed)
             });
             table.row(vec![
                 percentile(point.q),
@@ -122,9 +122,7 @@ pub(super) fn value(metric: &MetricResult, value: f64) -> String {
 }
 
 pub(super) fn interval(metric: &MetricResult) -> String {
-    metric.interval.map_or("-".to_owned(), |interval| {
-        format!("[{}, {}]", signed(interval.lower), signed(interval.upper))
-    })
+    metric.interval.map_or("-".to_owned(), |interval| range(interval.lower, interval.upper, signed))
 }
 
 pub(super) fn finding(metric: &MetricResult) -> &'static str {

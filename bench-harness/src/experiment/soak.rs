@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use crate::load::{self, Beside, LoadError, LoadPlan, Progress, Witness};
 use crate::record::RunRecord;
+use crate::report::Check;
 use crate::stats::LEVEL;
 use crate::stats::trend::Slope;
 use crate::target::accounting::{self, Resident};
@@ -56,6 +57,33 @@ impl Finding {
             Finding::Leak => "LEAK",
             Finding::NoLeak => "NO LEAK",
             Finding::Undecided => "UNDECIDED",
+        }
+    }
+}
+
+/// What a soak comes to: the worst that any quantity came to, or that nothing follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// A guard of the load failed: whether the server was under this load at all is not known.
+    Invalid,
+    /// Every guard held.
+    Found(Finding),
+}
+
+impl Verdict {
+    /// The words that are printed.
+    pub fn label(self) -> &'static str {
+        match self {
+            Verdict::Invalid => "INVALID",
+            Verdict::Found(finding) => finding.label(),
+        }
+    }
+
+    /// The finding, where there is one.
+    pub fn finding(self) -> Option<Finding> {
+        match self {
+            Verdict::Invalid => None,
+            Verdict::Found(finding) => Some(finding),
         }
     }
 }
@@ -150,6 +178,24 @@ impl Soak {
         let values: Option<Vec<f64>> =
             self.settled().iter().map(|reading| Some(reading.descriptors? as f64)).collect();
         Growth::of(&values?, self.period, limit)
+    }
+
+    /// What the growth of each quantity comes to together, under a load whose guards held.
+    pub fn verdict<'a>(&self, grown: impl IntoIterator<Item = &'a Growth>) -> Verdict {
+        if !self.record.is_valid() {
+            return Verdict::Invalid;
+        }
+        let findings: Vec<Finding> = grown.into_iter().map(|growth| growth.finding).collect();
+        Verdict::Found(match () {
+            () if findings.contains(&Finding::Leak) => Finding::Leak,
+            () if findings.contains(&Finding::Undecided) => Finding::Undecided,
+            () => Finding::NoLeak,
+        })
+    }
+
+    /// What the load had to pass.
+    pub fn checks(&self) -> Vec<Check> {
+        self.record.guards().into_iter().filter_map(Check::of).collect()
     }
 }
 

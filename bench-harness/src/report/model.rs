@@ -4,6 +4,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::{Curve, Environment};
+use crate::record::{Guard, GuardOutcome};
 use crate::stats::{Bearing, Interval, LEVEL, quantile};
 use crate::verdict::{Claim, Feasibility, Judgement, Limit, Reading};
 
@@ -73,6 +74,19 @@ pub struct Check {
     pub outcome: Outcome,
     /// What was found, in one phrase.
     pub detail: String,
+}
+
+impl Check {
+    /// A guard that was looked at; `None` where it was not, for nothing follows from it.
+    pub fn of(guard: Guard) -> Option<Check> {
+        let outcome = match guard.outcome {
+            GuardOutcome::Passed => Outcome::Passed,
+            GuardOutcome::Warning => Outcome::Warning,
+            GuardOutcome::Failed => Outcome::Failed,
+            GuardOutcome::NotMeasured => return None,
+        };
+        Some(Check { name: guard.name.to_owned(), outcome, detail: guard.detail })
+    }
 }
 
 /// One run.

@@ -72,6 +72,11 @@ pub fn change(ratio: f64) -> String {
     }
 }
 
+/// Both ends of an interval, each as `show` writes it: `[1.2 ms, 1.4 ms]`.
+pub fn range(lower: f64, upper: f64, show: impl Fn(f64) -> String) -> String {
+    format!("[{}, {}]", show(lower), show(upper))
+}
+
 /// Three significant digits without an exponent.
 pub fn three_digits(value: f64) -> String {
     let decimals = match value.abs() {

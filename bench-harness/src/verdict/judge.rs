@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{Claim, Feasibility, Quantity, Reading, Verdict};
-use crate::report::quantity::percent;
+use crate::report::quantity::{percent, range as written};
 use crate::stats::modes::{self, Range};
 use crate::stats::{Interval, LEVEL, spread};
 
@@ -115,7 +115,7 @@ pub fn layer(claim: &Claim, evidence: &Evidence) -> Judgement {
 
 fn measured(claim: &Claim, evidence: &Evidence, figure: &Range) -> Judgement {
     let show = |value: f64| claim.quantity.show(value);
-    let range = |of: &Range| format!("[{}, {}]", show(of.lower), show(of.upper));
+    let range = |of: &Range| written(of.lower, of.upper, show);
     let two = modes::modes(&evidence.runs).filter(modes::Modes::are_repeated);
     let judged = match &two {
         None => {

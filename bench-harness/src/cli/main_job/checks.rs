@@ -1,7 +1,7 @@
 //! What every measurement over a socket must pass, and what its rate was limited by.
 
 use super::http::Measured;
-use crate::record::{GuardOutcome, RunRecord};
+use crate::record::RunRecord;
 use crate::report::model::RunResult;
 use crate::report::quantity::{grouped, percent};
 use crate::report::{Check, Outcome};
@@ -63,14 +63,8 @@ fn is_flat(by_cores: Option<f64>, by_connections: Option<f64>, connections_state
 /// The guards of all runs, each with its worst outcome.
 pub(in crate::cli) fn guards(records: &[&RunRecord]) -> Vec<Check> {
     let mut checks: Vec<(Check, usize)> = Vec::new();
-    for guard in records.iter().flat_map(|record| record.guards()) {
-        let outcome = match guard.outcome {
-            GuardOutcome::Passed => Outcome::Passed,
-            GuardOutcome::Warning => Outcome::Warning,
-            GuardOutcome::Failed => Outcome::Failed,
-            GuardOutcome::NotMeasured => continue,
-        };
-        let check = Check { name: guard.name.to_owned(), outcome, detail: guard.detail };
+    for check in records.iter().flat_map(|record| record.guards()).filter_map(Check::of) {
+        let outcome = check.outcome;
         match checks.iter_mut().find(|(known, _)| known.name == check.name) {
             None => checks.push((check, 1)),
             Some((known, count)) if known.outcome < outcome => (*known, *count) = (check, 1),

@@ -2,15 +2,14 @@
 
 use std::fmt::Write as _;
 
-use super::{Finding, Growth, Reading, Soak};
+use super::{Finding, Growth, Reading, Soak, Verdict};
 use crate::experiment::memory::SHARED_OFTEN;
-use crate::record::{GuardOutcome, REPORTED_QUANTILES};
-use crate::report::Environment;
+use crate::record::REPORTED_QUANTILES;
+use crate::report::{Environment, Outcome};
 use crate::report::html::parts::{checks, conditions, document, figure, number, tag};
 use crate::report::html::plots::{Curves, overlay};
 use crate::report::html::run::conditions_of;
-use crate::report::model::{Check, Outcome};
-use crate::report::quantity::{grouped, time};
+use crate::report::quantity::{grouped, range, time};
 use crate::report::svg::latency::Bounds;
 use crate::report::svg::time::{Line, Measure, chart};
 use crate::report::svg::{NARROW, Size, WIDE, escape};
@@ -49,8 +48,9 @@ impl Soak {
             of: |reading| reading.descriptors.map(|count| count as f64),
             growth,
         }));
-        let mut body = self.head(subject, &grown);
-        self.table(&mut body, &grown);
+        let verdict = self.verdict(grown.iter().map(|one| one.growth));
+        let mut body = self.head(subject, verdict);
+        self.table(&mut body, &grown, verdict);
         for one in &grown {
             self.over_time(&mut body, one);
         }
@@ -64,15 +64,25 @@ impl Soak {
         let rows = known.as_object().map(conditions_of).unwrap_or_default();
         let _ = writeln!(body, "<h2>Conditions</h2>\n{}", conditions(&rows));
         let _ = writeln!(body, "<h2>Where it was measured</h2>\n{}", conditions(&Environment::read().facts));
-        document(&format!("Soak of {subject}: {}", worst(&grown).label()), &body)
+        document(&format!("Soak of {subject}: {}", verdict.label()), &body)
     }
 
-    fn head(&self, subject: &str, grown: &[Grown<'_>]) -> String {
+    fn head(&self, subject: &str, verdict: Verdict) -> String {
         let record = &self.record;
-        let (class, words) = match worst(grown) {
-            Finding::Leak => ("bad", "The whole interval of a slope lies above what is no leak."),
-            Finding::NoLeak => ("good", "The whole interval of each slope lies within what is no leak."),
-            Finding::Undecided => ("warn", "An interval holds the limit: a longer soak makes it narrower."),
+        let (class, words) = match verdict {
+            Verdict::Invalid => {
+                let failed = self.checks().into_iter().find(|check| check.outcome == Outcome::Failed);
+                let why = failed.map_or_else(String::new, |check| format!(" {}: {}.", check.name, check.detail));
+                ("bad", format!("The load failed a check, so nothing follows.{}", escape(&why)))
+            }
+            Verdict::Found(finding) => {
+                let words = match finding {
+                    Finding::Leak => "The whole interval of a slope lies above what is no leak.",
+                    Finding::NoLeak => "The whole interval of each slope lies within what is no leak.",
+                    Finding::Undecided => "An interval holds the limit: a longer soak makes it narrower.",
+                };
+                (class(finding), words.to_owned())
+            }
         };
         format!(
             "<h1>Soak of {}</h1>\n<p class=\"soft\">{}, {} requests answered, {} errors</p>\n\
@@ -81,31 +91,29 @@ impl Soak {
             time(record.elapsed),
             grouped(record.completed as f64),
             grouped(record.errors.total() as f64),
-            worst(grown).label()
+            verdict.label()
         )
     }
 
-    fn table(&self, out: &mut String, grown: &[Grown<'_>]) {
+    fn table(&self, out: &mut String, grown: &[Grown<'_>], verdict: Verdict) {
         out.push_str(
             "<h2>Growth</h2>\n<table class=\"stack\"><thead><tr><th></th><th class=\"n\">First reading</th>\
              <th class=\"n\">Last reading</th><th class=\"n\">Per hour</th><th class=\"n\">95 % interval</th>\
              <th class=\"n\">No leak up to</th><th>Finding</th></tr></thead><tbody>\n",
         );
         for Grown { name, show, growth, .. } in grown {
-            let class = match growth.finding {
-                Finding::Leak => "bad",
-                Finding::NoLeak => "good",
-                Finding::Undecided => "warn",
+            let finding = match verdict {
+                Verdict::Invalid => tag("", "not judged"),
+                Verdict::Found(_) => tag(class(growth.finding), &growth.finding.label().to_lowercase()),
             };
             let _ = writeln!(
                 out,
-                "<tr><td class=\"lead\">{name}</td>{}{}{}{}{}<td data-name=\"Finding\">{}</td></tr>",
+                "<tr><td class=\"lead\">{name}</td>{}{}{}{}{}<td data-name=\"Finding\">{finding}</td></tr>",
                 number("First reading", &show(growth.first)),
                 number("Last reading", &show(growth.last)),
                 number("Per hour", &show(growth.per_hour)),
-                number("95 % interval", &format!("[{}, {}]", show(growth.lower), show(growth.upper))),
-                number("No leak up to", &show(growth.limit)),
-                tag(class, &growth.finding.label().to_lowercase())
+                number("95 % interval", &range(growth.lower, growth.upper, show)),
+                number("No leak up to", &show(growth.limit))
             );
         }
         let _ = writeln!(
@@ -153,27 +161,13 @@ impl Soak {
         };
         REPORTED_QUANTILES.into_iter().filter_map(bounds).collect()
     }
-
-    fn checks(&self) -> Vec<Check> {
-        let made = self.record.guards().into_iter().filter_map(|guard| {
-            let outcome = match guard.outcome {
-                GuardOutcome::Passed => Outcome::Passed,
-                GuardOutcome::Warning => Outcome::Warning,
-                GuardOutcome::Failed => Outcome::Failed,
-                GuardOutcome::NotMeasured => return None,
-            };
-            Some(Check { name: guard.name.to_owned(), outcome, detail: guard.detail })
-        });
-        made.collect()
-    }
 }
 
-/// The worst that any quantity came to.
-fn worst(grown: &[Grown<'_>]) -> Finding {
-    let any = |finding| grown.iter().any(|one| one.growth.finding == finding);
-    match () {
-        () if any(Finding::Leak) => Finding::Leak,
-        () if any(Finding::Undecided) => Finding::Undecided,
-        () => Finding::NoLeak,
+/// The colour of a finding.
+fn class(finding: Finding) -> &'static str {
+    match finding {
+        Finding::Leak => "bad",
+        Finding::NoLeak => "good",
+        Finding::Undecided => "warn",
     }
 }

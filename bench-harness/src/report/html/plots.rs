@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::parts::{figure, number};
 use crate::record::Hist;
-use crate::report::quantity::{change, grouped, percentile, seconds};
+use crate::report::quantity::{change, grouped, percentile, range, seconds};
 use crate::report::svg::latency::{Bounds, Series, chart};
 use crate::report::svg::{NARROW, WIDE, escape, shift};
 use crate::report::{Clock, Curve, Percentile};
@@ -98,7 +98,7 @@ pub(crate) fn shift_section(out: &mut String, [a, b]: [&str; 2], shift: &[Shift]
         escape(b)
     );
     let bounds = |interval: Option<Interval>| {
-        interval.map_or("-".to_owned(), |i| format!("[{}, {}]", change(i.lower), change(i.upper)))
+        interval.map_or("-".to_owned(), |i| range(i.lower, i.upper, change))
     };
     for point in shift {
         let _ = writeln!(

@@ -6,7 +6,7 @@ pub(crate) mod wrap;
 use std::fmt::Write;
 
 use super::model::{Check, Clock, Condition, Latency, LayerResult, Outcome, Percentile, Report};
-use super::quantity::{percent, percentile, seconds, short, three_digits};
+use super::quantity::{percent, percentile, range, seconds, short, three_digits};
 use crate::stats::{Bearing, Interval};
 use crate::verdict::{Claim, Quantity};
 use table::{Align, Table};
@@ -91,11 +91,11 @@ fn layers(out: &mut String, report: &Report, width: usize) {
 
 fn interval_of(quantity: Quantity, interval: &Interval, wide: bool) -> String {
     match (quantity, wide) {
-        (Quantity::Rate, true) => format!("[{}, {}]", short(interval.lower), short(interval.upper)),
+        (Quantity::Rate, true) => range(interval.lower, interval.upper, short),
         // An interval that begins at zero is no multiple of its estimate.
         (Quantity::Errors, false) => format!("< {}", quantity.show(interval.upper)),
         (_, false) => format!("±{}", percent(interval.relative_half_width())),
-        (_, true) => format!("[{}, {}]", quantity.show(interval.lower), quantity.show(interval.upper)),
+        (_, true) => range(interval.lower, interval.upper, |value| quantity.show(value)),
     }
 }
 
@@ -193,7 +193,7 @@ fn latency(out: &mut String, latency: &Latency, width: usize) {
             cells.push(cell(&clock.percentiles[i]));
             if j == 0 {
                 cells.push(row.interval.map_or("-".to_owned(), |v| {
-                    format!("[{}, {}]", seconds(v.lower / 1e9), seconds(v.upper / 1e9))
+                    range(v.lower / 1e9, v.upper / 1e9, seconds)
                 }));
             }
         }
