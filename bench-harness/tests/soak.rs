@@ -169,7 +169,8 @@ fn a_soak_whose_load_stood_still_is_invalid_and_finds_nothing() {
     let folder = Scratch::new();
     let page = folder.0.join("soak.html");
     let frozen = |format: &str| {
-        let arguments = ["soak", "-d", "4s", "-R", "500", "-c", "4", "--limit", "400GB", "--output-format", format];
+        let arguments =
+            ["soak", "-d", "4s", "-R", "500", "-c", "4", "--limit", "400GB", "--output-format", format];
         let process = Command::new(program())
             .args(arguments)
             .args(["--html", page.to_str().expect("UTF-8")])

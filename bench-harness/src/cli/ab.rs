@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use serde_json::json;
 
 use super::exit::{Advice, Exit};
@@ -27,10 +28,10 @@ pub struct AbArgs {
     #[arg(long)]
     pub aa: bool,
     /// Shell command that starts A at its address, anew for each of its runs
-    #[arg(long, value_name = "COMMAND")]
+    #[arg(long, value_name = "COMMAND", value_parser = NonEmptyStringValueParser::new())]
     pub a_cmd: Option<String>,
     /// Shell command that starts B at its address, anew for each of its runs
-    #[arg(long, value_name = "COMMAND")]
+    #[arg(long, value_name = "COMMAND", value_parser = NonEmptyStringValueParser::new())]
     pub b_cmd: Option<String>,
     /// Pairs of runs, in blocks of ABBA or BAAB
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u16).range(2..=1000))]

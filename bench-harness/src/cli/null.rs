@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use clap::Args;
 use covet_runtime::CoreSet;
 
-use super::exit::{Advise, Exit};
+use super::exit::Exit;
 use super::values;
 use crate::clock::Delay;
 use crate::load::format_cpus;
@@ -21,7 +21,7 @@ pub struct NullArgs {
     pub listen: SocketAddr,
     /// Cores to serve on: `all`, `physical`, a list such as `0,2-5`
     #[arg(long, value_name = "LIST", default_value = "all")]
-    pub cores: String,
+    pub cores: CoreSet,
     /// Bytes in the body of every answer
     #[arg(long, value_name = "BYTES", default_value_t = 13)]
     pub body: usize,
@@ -42,14 +42,10 @@ pub struct NullArgs {
 /// # Errors
 /// When the cores do not exist or the address cannot be listened on.
 pub fn null(args: NullArgs) -> anyhow::Result<Exit> {
-    let cores: CoreSet = args
-        .cores
-        .parse()
-        .advise_usage("--cores cannot be used", "Write all, physical, or a list such as 0,2-5")?;
     let options = NullOptions { body: args.body, delay: args.delay, seed: args.seed };
     let (scheme, server) = match args.tls_self_signed {
-        true => ("https", null_secure::start(args.listen, cores, args.body)?),
-        false => ("http", responder::start(args.listen, cores, options)?),
+        true => ("https", null_secure::start(args.listen, args.cores, args.body)?),
+        false => ("http", responder::start(args.listen, args.cores, options)?),
     };
     super::serve::note_driver();
     let line =

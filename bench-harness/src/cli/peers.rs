@@ -76,6 +76,14 @@ pub fn peers(args: PeersArgs) -> anyhow::Result<Exit> {
     if args.rounds == 0 || args.duration.is_zero() {
         return Err(Advice::error(Exit::Usage, "nothing would be measured", "Ask for a round and some time"));
     }
+    if !args.path.starts_with('/') {
+        let what = format!("--path {:?} is no path", args.path);
+        return Err(Advice::error(Exit::Usage, what, "Write /plaintext, /json or /user/ID"));
+    }
+    if let Some(folder) = args.workspace.as_deref().filter(|folder| !folder.join("Cargo.toml").is_file()) {
+        let what = format!("--workspace {} holds no Cargo.toml", folder.display());
+        return Err(Advice::error(Exit::Usage, what, "Give the folder bench-harness/peers of a checkout"));
+    }
     let (server_cpus, generator_cpus) = split_cpus(allowed_cpus(), args.server_cores)?;
     let (mut contestants, absent) = enlist(&selected, &args)?;
     contestants.insert(0, covet(&server_cpus)?);

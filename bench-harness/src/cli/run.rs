@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -37,7 +38,7 @@ pub struct RunArgs {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub repeats: u16,
     /// Shell command that starts the server at the URL's address, anew for each run; `{cpus}` stands for --server-cpus
-    #[arg(long, value_name = "COMMAND")]
+    #[arg(long, value_name = "COMMAND", value_parser = NonEmptyStringValueParser::new())]
     pub server_cmd: Option<String>,
     /// Measure the null responder's ceiling, another number of generator cores, and a connection apart, beside the run
     /// [auto: for runs of three seconds and more]

@@ -22,7 +22,7 @@ pub struct ServeArgs {
     pub sockets: SocketArgs,
     /// Cores to serve on: `all`, `physical`, a list such as `0,2-5`
     #[arg(long, value_name = "LIST", default_value = "all")]
-    pub cores: String,
+    pub cores: CoreSet,
     /// Put so many middleware around the routes, each of which looks at a field of the request and hands it on
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     pub middleware: u16,
@@ -56,7 +56,7 @@ fn describe(sockets: &Sockets) -> String {
 /// # Errors
 /// When the cores do not exist, the address cannot be listened on, or a limit is too low.
 pub fn serve(args: ServeArgs) -> anyhow::Result<Exit> {
-    let cores: CoreSet = args.cores.parse()?;
+    let cores = args.cores;
     let https = args.tls.https(args.sockets.listen.ip())?;
     let mut config = Config { tls: https.as_ref().map(|https| https.config.clone()), ..Config::default() };
     args.defence.apply(&mut config);

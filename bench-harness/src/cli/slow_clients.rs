@@ -28,7 +28,7 @@ pub struct SlowClientsArgs {
     #[arg(short = 'c', long, default_value_t = 64)]
     pub connections: usize,
     /// Share of the server's capacity that the open loop asks for
-    #[arg(long, default_value_t = 0.5)]
+    #[arg(long, default_value_t = 0.5, value_parser = |text: &str| values::between(text, 0.01, 1.0))]
     pub load: f64,
     /// Pairs of runs: one with the slow clients, one without, in alternating order
     #[arg(long, default_value_t = 5)]
@@ -37,7 +37,7 @@ pub struct SlowClientsArgs {
     #[arg(short = 'd', long, default_value = "5s", value_parser = values::duration)]
     pub duration: Duration,
     /// Percentile that is compared
-    #[arg(long, default_value_t = 99.9)]
+    #[arg(long, default_value_t = 99.9, value_parser = |text: &str| values::between(text, 1.0, 99.999))]
     pub percentile: f64,
 }
 

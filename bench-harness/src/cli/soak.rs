@@ -219,7 +219,9 @@ fn text(
     }
     match verdict {
         Verdict::Invalid => {
-            text.push_str("  not judged: a check of the load failed, so nothing follows from what the server had\n");
+            text.push_str(
+                "  not judged: a check of the load failed, so nothing follows from what the server had\n",
+            );
             for check in soaked.checks().iter().filter(|check| check.outcome == Outcome::Failed) {
                 let _ = writeln!(text, "  FAILED      {}: {}", check.name, check.detail);
             }

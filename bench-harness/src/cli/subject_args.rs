@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, TcpListener};
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 
 use super::exit::{Advice, Advise, Exit};
 use super::main_job::layout::Layout;
@@ -20,7 +21,7 @@ pub struct SubjectArgs {
     pub url: Option<String>,
     /// Shell command that starts the server, anew for each run, at the URL, or at a port of 127.0.0.1 that it is given
     /// as `{port}`; `{cpus}` stands for its CPUs
-    #[arg(long, value_name = "COMMAND")]
+    #[arg(long, value_name = "COMMAND", value_parser = NonEmptyStringValueParser::new())]
     pub server_cmd: Option<String>,
     /// Process of a server that runs already, for its CPU time and memory [default: who listens on the URL's port here]
     #[arg(long, requires = "url", conflicts_with = "server_cmd")]
@@ -53,6 +54,7 @@ impl SubjectArgs {
     /// at the URL.
     pub fn choose(&self, path: &str) -> anyhow::Result<Chosen> {
         let given_cpus = list("--server-cpus", &self.server_cpus)?;
+        let generator_cpus = list("--cpus", &self.cpus)?;
         let subject = match (&self.url, &self.server_cmd) {
             (None, None) => {
                 Subject::Reference { path: path.to_owned(), cpus: Vec::new(), arguments: Vec::new() }
@@ -81,7 +83,7 @@ impl SubjectArgs {
             Subject::Running { .. } => subject.cpus(),
             _ => None,
         };
-        let layout = Layout::around(given_cpus.or(known), list("--cpus", &self.cpus)?, subject.is_local());
+        let layout = Layout::around(given_cpus.or(known), generator_cpus, subject.is_local());
         Ok(Chosen { subject: subject.on(&layout.server), layout })
     }
 }

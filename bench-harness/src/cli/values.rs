@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+/// No rate and no count is larger.
+const MOST: f64 = 1e15;
+/// No share is larger: a hundred times as much.
+const LARGEST_SHARE: f64 = 100.0;
+
 /// Parses a length of time: a number and `us`, `ms`, `s`, `m` or `h`; a bare number is seconds.
 ///
 /// # Errors
@@ -26,7 +31,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// Parses a rate per second: a number with an optional `k` (thousand) or `m` (million).
 ///
 /// # Errors
-/// A sentence for the terminal when the number is not above zero or the suffix is unknown.
+/// A sentence for the terminal when the number is not above zero and at most 10^15, or the suffix is unknown.
 pub fn rate(text: &str) -> Result<f64, String> {
     let (number, unit) = split_unit(not_negative(text)?);
     let factor = match unit {
@@ -39,16 +44,32 @@ pub fn rate(text: &str) -> Result<f64, String> {
     if rate == 0.0 {
         return Err("a rate must be above zero".to_owned());
     }
+    if rate > MOST {
+        return Err("more than 10^15".to_owned());
+    }
     Ok(rate)
 }
 
 /// Parses a share: a number of percent, with or without its sign. 2 and 2% are 0.02.
 ///
 /// # Errors
-/// A sentence for the terminal when it is no number of zero or more.
+/// A sentence for the terminal when it is no number from zero to 10,000.
 pub fn percent(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').unwrap_or(text).trim_end();
-    positive(number).map(|percent| percent / 100.0)
+    let share = positive(number)? / 100.0;
+    if share > LARGEST_SHARE {
+        return Err("more than 10,000 %".to_owned());
+    }
+    Ok(share)
+}
+
+/// Parses a number from `least` to `most`.
+///
+/// # Errors
+/// A sentence for the terminal that names the range.
+pub fn between(text: &str, least: f64, most: f64) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| (least..=most).contains(number));
+    number.ok_or_else(|| format!("write a number from {least} to {most}"))
 }
 
 /// Parses how many: a number with an optional `k` (thousand) or `m` (million).
@@ -57,7 +78,7 @@ pub fn percent(text: &str) -> Result<f64, String> {
 /// A sentence for the terminal when it is not at least one and at most 10^15, or the suffix is unknown.
 pub fn count(text: &str) -> Result<f64, String> {
     let count = rate(text).map_err(|error| error.replace("a rate must be above zero", "write 1 or more"))?;
-    if !(1.0..=1e15).contains(&count) {
+    if !(1.0..=MOST).contains(&count) {
         return Err("write a number from 1 to 10^15".to_owned());
     }
     Ok(count)
@@ -100,6 +121,7 @@ mod tests {
     fn shares_are_in_percent() {
         assert_eq!(percent("2%"), Ok(0.02));
         assert_eq!(percent("0.5"), Ok(0.005));
+        assert!(percent("10001").is_err() && percent("1e9").is_err());
         assert!(percent("-2%").is_err() && percent("%").is_err() && percent("two").is_err());
     }
 
@@ -109,8 +131,17 @@ mod tests {
         assert_eq!(rate("1.2m"), Ok(1_200_000.0));
         assert_eq!(rate("7"), Ok(7.0));
         assert!(rate("0").is_err());
+        assert_eq!(rate("99999999999999999999999"), Err("more than 10^15".to_owned()));
         assert!(rate("many").is_err());
         assert_eq!(rate("-5"), Err("it cannot be negative".to_owned()));
+    }
+
+    #[test]
+    fn a_range_is_named() {
+        assert_eq!(between("0.5", 0.0, 1.0), Ok(0.5));
+        for text in ["", "x", "-1", "1.5", "NaN", "inf"] {
+            assert_eq!(between(text, 0.0, 1.0), Err("write a number from 0 to 1".to_owned()));
+        }
     }
 
     #[test]

@@ -126,9 +126,8 @@ impl Gate {
             None if within(ratio) => GateVerdict::Passed,
             None => GateVerdict::Failed,
         };
-        let bounds = interval.map_or("no interval".to_owned(), |interval| {
-            range(interval.lower, interval.upper, signed)
-        });
+        let bounds = interval
+            .map_or("no interval".to_owned(), |interval| range(interval.lower, interval.upper, signed));
         let detail = format!(
             "{} against {}: {} {bounds}",
             self.metric.format(after),

@@ -102,9 +102,9 @@ impl Comparison {
             ("interval", Align::Right),
         ]);
         for point in self.shift.iter().filter(|point| SHOWN.contains(&point.q)) {
-            let bounds = point.simultaneous.map_or("-".to_owned(), |interval| {
-                range(interval.lower, interval.upper, signed)
-            });
+            let bounds = point
+                .simultaneous
+                .map_or("-".to_owned(), |interval| range(interval.lower, interval.upper, signed));
             table.row(vec![
                 percentile(point.q),
                 seconds(point.a_ns / 1e9),

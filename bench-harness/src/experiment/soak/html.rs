@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use super::{Finding, Growth, Reading, Soak, Verdict};
 use crate::experiment::memory::SHARED_OFTEN;
 use crate::record::REPORTED_QUANTILES;
-use crate::report::{Environment, Outcome};
 use crate::report::html::parts::{checks, conditions, document, figure, number, tag};
 use crate::report::html::plots::{Curves, overlay};
 use crate::report::html::run::conditions_of;
@@ -13,6 +12,7 @@ use crate::report::quantity::{grouped, range, time};
 use crate::report::svg::latency::Bounds;
 use crate::report::svg::time::{Line, Measure, chart};
 use crate::report::svg::{NARROW, Size, WIDE, escape};
+use crate::report::{Environment, Outcome};
 use crate::stats::quantile::nines;
 use crate::stats::spread::median;
 use crate::verdict::quantity::bytes;
@@ -72,7 +72,8 @@ impl Soak {
         let (class, words) = match verdict {
             Verdict::Invalid => {
                 let failed = self.checks().into_iter().find(|check| check.outcome == Outcome::Failed);
-                let why = failed.map_or_else(String::new, |check| format!(" {}: {}.", check.name, check.detail));
+                let why =
+                    failed.map_or_else(String::new, |check| format!(" {}: {}.", check.name, check.detail));
                 ("bad", format!("The load failed a check, so nothing follows.{}", escape(&why)))
             }
             Verdict::Found(finding) => {

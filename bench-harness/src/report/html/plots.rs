@@ -97,9 +97,8 @@ pub(crate) fn shift_section(out: &mut String, [a, b]: [&str; 2], shift: &[Shift]
         escape(a),
         escape(b)
     );
-    let bounds = |interval: Option<Interval>| {
-        interval.map_or("-".to_owned(), |i| range(i.lower, i.upper, change))
-    };
+    let bounds =
+        |interval: Option<Interval>| interval.map_or("-".to_owned(), |i| range(i.lower, i.upper, change));
     for point in shift {
         let _ = writeln!(
             out,

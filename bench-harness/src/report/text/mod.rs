@@ -192,9 +192,9 @@ fn latency(out: &mut String, latency: &Latency, width: usize) {
         for (j, clock) in latency.clocks.iter().enumerate() {
             cells.push(cell(&clock.percentiles[i]));
             if j == 0 {
-                cells.push(row.interval.map_or("-".to_owned(), |v| {
-                    range(v.lower / 1e9, v.upper / 1e9, seconds)
-                }));
+                cells.push(
+                    row.interval.map_or("-".to_owned(), |v| range(v.lower / 1e9, v.upper / 1e9, seconds)),
+                );
             }
         }
         table.row(cells);
