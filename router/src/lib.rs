@@ -41,6 +41,10 @@ mod state;
 pub mod test_client;
 
 pub use covet_http::multipart::Multipart;
+#[doc(no_inline)]
+pub use covet_http::{
+    Body, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header,
+};
 pub use error::{BoxError, Error, Result};
 pub use extract::{Extension, Form, FromRequest, Path, Query, State};
 pub use handler::Handler;

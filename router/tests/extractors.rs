@@ -134,6 +134,44 @@ fn queries_and_forms_are_url_encoded() {
     assert_eq!(form("text/plain", "name=x&count=1").status(), 415);
 }
 
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct Basket {
+    items: Vec<Item>,
+}
+
+#[test]
+fn what_does_not_fit_its_type_is_named_with_its_place() {
+    let router = Router::new()
+        .get("/", async |Query(item): Query<Item>| Json(item))
+        .post("/form", async |Form(item): Form<Item>| Json(item))
+        .post("/", async |Json(basket): Json<Basket>| Json(basket));
+    let client = TestClient::new(router);
+    let detail = |answer: covet_router::test_client::TestResponse| {
+        answer.json::<serde_json::Value>()["detail"].as_str().expect("a detail").to_owned()
+    };
+
+    let query = detail(client.get("/?name=x&count=many").send());
+    assert_eq!(query, "the query is not valid: `count`: invalid digit found in string");
+    let absent = detail(client.get("/?count=1").send());
+    assert_eq!(absent, "the query is not valid: missing field `name`");
+    let form = client.post("/form").header("content-type", "application/x-www-form-urlencoded");
+    let form = detail(form.body("name=x&count=-1").send());
+    assert_eq!(form, "the form is not valid: `count`: invalid digit found in string");
+
+    let json = |body: &'static str| {
+        let request = client.post("/").header("content-type", "application/json");
+        detail(request.body(body).send())
+    };
+    let wrong = json(r#"{"items":[{"name":"a","count":1},{"name":"b","count":"2"}]}"#);
+    assert!(
+        wrong.starts_with("the JSON body is not valid: `items[1].count`: invalid type: string"),
+        "{wrong}"
+    );
+    assert!(wrong.contains("line 1 column"), "{wrong}");
+    let absent = json(r#"{"items":[{"name":"a"}]}"#);
+    assert!(absent.starts_with("the JSON body is not valid: `items[0]`: missing field `count`"), "{absent}");
+}
+
 #[test]
 fn json_is_checked_for_type_syntax_and_shape() {
     let client = TestClient::new(Router::new().post("/", async |Json(item): Json<Item>| Json(item)));

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::FromRequest;
 use super::body::{gather, media_type};
+use super::misfit;
 use crate::error::{Error, Result};
 use crate::state::RouteContext;
 
@@ -12,7 +13,7 @@ use crate::state::RouteContext;
 ///
 /// Fails with 415 if the body is of another type or in another character encoding than UTF-8, 413 if
 /// it is over the route's body limit or has more pairs than [`FormLimits`] allows, 422 if it does
-/// not fit `T`. As the URL standard has it, escapes that are no UTF-8 become U+FFFD, and a `%` that
+/// not fit `T`, with the field's name. As the URL standard has it, escapes that are no UTF-8 become U+FFFD, and a `%` that
 /// begins no escape stands for itself.
 ///
 /// ```
@@ -87,9 +88,14 @@ impl<S, T: DeserializeOwned> FromRequest<S> for Form<T> {
         }
         serde_urlencoded::from_bytes(&bytes).map(Self).map_err(|error| {
             Error::new(StatusCode::UNPROCESSABLE_ENTITY)
-                .with_detail(format!("the form is not valid: {error}"))
+                .with_detail(format!("the form is not valid: {}", explain_form::<T>(&bytes, &error)))
         })
     }
+}
+
+/// What is wrong with URL-encoded pairs that are no `T`, and where.
+pub(super) fn explain_form<T: DeserializeOwned>(pairs: &[u8], error: &serde_urlencoded::de::Error) -> String {
+    misfit::explain::<T, _>(error, serde_urlencoded::Deserializer::new(form_urlencoded::parse(pairs)))
 }
 
 /// Whether the Content-Type names no other character encoding. The type defines none at all, and

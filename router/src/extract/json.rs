@@ -6,6 +6,7 @@ use serde_json::error::Category;
 
 use super::FromRequest;
 use super::body::{gather, media_type};
+use super::misfit;
 use crate::error::{Error, Result};
 use crate::respond::Json;
 use crate::state::RouteContext;
@@ -24,7 +25,8 @@ impl<S, T: DeserializeOwned> FromRequest<S> for Json<T> {
                 Category::Data => StatusCode::UNPROCESSABLE_ENTITY,
                 Category::Syntax | Category::Eof | Category::Io => StatusCode::BAD_REQUEST,
             };
-            Error::new(status).with_detail(format!("the JSON body is not valid: {error}"))
+            let misfit = misfit::explain::<T, _>(error, &mut serde_json::Deserializer::from_slice(&bytes));
+            Error::new(status).with_detail(format!("the JSON body is not valid: {misfit}"))
         })
     }
 }

@@ -21,6 +21,7 @@ mod decode;
 mod extension;
 mod form;
 mod json;
+mod misfit;
 mod multipart;
 mod path;
 mod path_error;

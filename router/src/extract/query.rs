@@ -4,13 +4,14 @@ use covet_http::Request;
 use serde::de::DeserializeOwned;
 
 use super::FromRequest;
+use super::form::explain_form;
 use crate::error::{Error, Result};
 use crate::state::RouteContext;
 
 /// The query of the target, deserialised as `application/x-www-form-urlencoded`.
 ///
 /// No query is an empty one, so a type whose fields are all optional is always there. Fails with
-/// 400.
+/// 400, whose detail names the field that does not fit.
 ///
 /// ```
 /// use covet_router::{Query, Router, test_client::TestClient};
@@ -31,12 +32,18 @@ use crate::state::RouteContext;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Query<T>(pub T);
 
+#[cold]
+fn misfit<T: DeserializeOwned>(query: &[u8], error: &serde_urlencoded::de::Error) -> Error {
+    Error::bad_request(format!("the query is not valid: {}", explain_form::<T>(query, error)))
+}
+
 impl<S, T: DeserializeOwned> FromRequest<S> for Query<T> {
     #[inline]
     async fn from_request(request: &mut Request, _: &RouteContext<S>) -> Result<Self> {
-        match serde_urlencoded::from_str(request.query().unwrap_or_default()) {
+        let query = request.query().unwrap_or_default();
+        match serde_urlencoded::from_str(query) {
             Ok(value) => Ok(Self(value)),
-            Err(error) => Err(Error::bad_request(format!("the query is not valid: {error}"))),
+            Err(error) => Err(misfit::<T>(query.as_bytes(), &error)),
         }
     }
 }
