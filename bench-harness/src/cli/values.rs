@@ -4,6 +4,7 @@ use std::time::Duration;
 
 /// No rate and no count is larger.
 const MOST: f64 = 1e15;
+const TOO_MANY: &str = "more than 10^15";
 /// No share is larger: a hundred times as much.
 const LARGEST_SHARE: f64 = 100.0;
 
@@ -45,7 +46,7 @@ pub fn rate(text: &str) -> Result<f64, String> {
         return Err("a rate must be above zero".to_owned());
     }
     if rate > MOST {
-        return Err("more than 10^15".to_owned());
+        return Err(TOO_MANY.to_owned());
     }
     Ok(rate)
 }
@@ -77,9 +78,13 @@ pub fn between(text: &str, least: f64, most: f64) -> Result<f64, String> {
 /// # Errors
 /// A sentence for the terminal when it is not at least one and at most 10^15, or the suffix is unknown.
 pub fn count(text: &str) -> Result<f64, String> {
-    let count = rate(text).map_err(|error| error.replace("a rate must be above zero", "write 1 or more"))?;
-    if !(1.0..=MOST).contains(&count) {
-        return Err("write a number from 1 to 10^15".to_owned());
+    const RANGE: &str = "write a number from 1 to 10^15";
+    let said = |error: String| {
+        error.replace("a rate must be above zero", "write 1 or more").replace(TOO_MANY, RANGE)
+    };
+    let count = rate(text).map_err(said)?;
+    if count < 1.0 {
+        return Err(RANGE.to_owned());
     }
     Ok(count)
 }
