@@ -84,6 +84,10 @@ pub trait BodySource {
     fn take_trailers(&self) -> Option<HeaderMap> {
         None
     }
+
+    /// Told when a content coding could not be taken off what was read: it is the sender's fault, though the framing is
+    /// right.
+    fn undecodable(&self) {}
 }
 
 impl Body {
@@ -159,6 +163,14 @@ impl Body {
     /// Whether the body is known to have no bytes left.
     pub fn is_empty(&self) -> bool {
         self.exact_length() == Some(0)
+    }
+
+    /// Where the bytes of an incoming body come from, until it is read to its end.
+    pub(crate) fn source(&self) -> Option<&Rc<dyn BodySource>> {
+        match &self.inner {
+            Inner::Incoming { source, .. } => Some(source),
+            _ => None,
+        }
     }
 
     /// Whether the body was taken away and this is the mark left in its place.

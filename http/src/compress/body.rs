@@ -1,6 +1,7 @@
 //! Bodies that are decoded as they are read.
 
 use std::pin::Pin;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -8,7 +9,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http_body::Frame;
 
 use super::{ContentCoding, DecodeError, Decoder, Limits, content_codings};
-use crate::{Body, BodyError, Request};
+use crate::{Body, BodyError, BodySource, Request};
 
 /// The longest piece that is decoded at a time.
 const PIECE: usize = 32 * 1024;
@@ -48,12 +49,14 @@ pub fn decode_request(request: &mut Request, limits: &Limits) -> Result<(), Deco
 /// [`DecodeError::Unsupported`] for a coding that is not built in. Whatever else [`DecodeError`] lists comes when the
 /// body is read, as [`BodyError::Encoded`].
 pub fn decode_body(body: Body, codings: &[ContentCoding], limits: &Limits) -> Result<Body, DecodeError> {
+    let sender = body.source().map(Rc::downgrade);
     let mut body = body;
     for &coding in codings.iter().rev() {
         let decoder = Decoder::new(coding, *limits)?;
         body = Body::from_http_body(Decoded {
             body,
             decoder,
+            sender: sender.clone(),
             input: Bytes::new(),
             state: State::Reading,
             turn: 0,
@@ -65,6 +68,8 @@ pub fn decode_body(body: Body, codings: &[ContentCoding], limits: &Limits) -> Re
 struct Decoded {
     body: Body,
     decoder: Decoder,
+    /// Who is to blame for content that can't be decoded.
+    sender: Option<Weak<dyn BodySource>>,
     /// What was read and is not decoded yet.
     input: Bytes,
     state: State,
@@ -133,6 +138,11 @@ impl http_body::Body for Decoded {
             Some(Ok(data)) => Some(Ok(Frame::data(data))),
             Some(Err(error)) => {
                 self.state = State::Failed;
+                if matches!(error, BodyError::Encoded(_))
+                    && let Some(sender) = self.sender.as_ref().and_then(Weak::upgrade)
+                {
+                    sender.undecodable();
+                }
                 Some(Err(error))
             }
             None => self.body.take_trailers().map(|trailers| Ok(Frame::trailers(trailers))),

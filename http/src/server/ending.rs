@@ -64,9 +64,7 @@ pub(super) async fn finish(link: &Rc<Link>, progress: &mut Progress) -> Option<E
             return Some(end_without_client(link).await);
         }
         Err(SendFailure::Body(error)) => {
-            // What a coding hides is read whole before it turns out to be wrong.
-            let of_request =
-                incoming.is_some() && (link.body_has_failed() || matches!(error, BodyError::Encoded(_)));
+            let of_request = incoming.is_some() && link.body_has_failed();
             if of_request && matches!(error, BodyError::Io(_)) {
                 return Some(End::Reset);
             }

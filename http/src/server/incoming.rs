@@ -16,6 +16,8 @@ use crate::{BodyError, BodySource};
 /// How far the body of the present exchange has been read.
 pub(super) struct BodyState {
     decoder: Decoder,
+    /// What was read of it is not what its content codings say.
+    undecodable: bool,
     /// The client waits for a 100 response before it sends the body.
     expects_continue: bool,
     read: u64,
@@ -72,6 +74,14 @@ impl BodySource for IncomingBody {
         }
         self.link.body.borrow_mut().as_mut().and_then(|body| body.trailers.take())
     }
+
+    fn undecodable(&self) {
+        if self.link.exchange.get() == self.exchange
+            && let Some(body) = self.link.body.borrow_mut().as_mut()
+        {
+            body.undecodable = true;
+        }
+    }
 }
 
 impl Link {
@@ -83,7 +93,15 @@ impl Link {
             Framing::Chunked => Decoder::Chunked(Box::new(ChunkedDecoder::new(&self.shared.config.limits))),
         };
         let (waited, waiting_since, trailers) = (Duration::ZERO, None, None);
-        let state = BodyState { decoder, expects_continue, read: 0, waited, waiting_since, trailers };
+        let state = BodyState {
+            decoder,
+            undecodable: false,
+            expects_continue,
+            read: 0,
+            waited,
+            waiting_since,
+            trailers,
+        };
         *self.body.borrow_mut() = Some(Box::new(state));
         Rc::new(IncomingBody { link: self.clone(), exchange: self.exchange.get() })
     }
@@ -98,9 +116,10 @@ impl Link {
         self.body.borrow().as_ref().is_none_or(|body| body.is_done())
     }
 
-    /// Whether the present body could not be read to its end.
+    /// Whether the present body could not be read to its end, or not as what it is said to be.
     pub(super) fn body_has_failed(&self) -> bool {
-        self.body.borrow().as_ref().is_some_and(|body| matches!(body.decoder, Decoder::Failed))
+        let body = self.body.borrow();
+        body.as_ref().is_some_and(|body| matches!(body.decoder, Decoder::Failed) || body.undecodable)
     }
 
     /// Whether the rest of the body is short enough, as far as can be told, to be read and thrown away.

@@ -10,6 +10,7 @@ use covet_http::server::Event;
 use covet_http::{Body, BodyError, BodySource, Request, Response};
 
 use super::harness::{Client, Server, config};
+use super::log;
 use super::server;
 
 #[test]
@@ -165,7 +166,7 @@ fn the_failure_of_anothers_body_is_not_the_clients() {
             "/cut" => BodyError::Incomplete,
             "/late" => BodyError::TimedOut,
             "/failed" => BodyError::Io(io::ErrorKind::ConnectionReset.into()),
-            "/mine" => BodyError::Source("mine".into()),
+            "/mine" => BodyError::Source("the stream of this very test".into()),
             _ => BodyError::TooLarge { limit: 1 },
         };
         let begins = request.query() == Some("begun");
@@ -177,6 +178,7 @@ fn the_failure_of_anothers_body_is_not_the_clients() {
         };
         Response::new(Body::incoming(Rc::new(upstream), None))
     }
+    log::listen();
     let config = config();
     let counts = config.counts.clone();
     let server = Server::with(config, pass_on);
@@ -194,5 +196,9 @@ fn the_failure_of_anothers_body_is_not_the_clients() {
             failures += 2;
             assert_eq!(counts.get(Event::BodyFailed), failures, "{head} {path}");
         }
+    }
+    // Of what failed, the log has a line for each.
+    for how in ["failed before it began", "broke off"] {
+        assert_eq!(log::warnings_with(&[how, "the stream of this very test"]), 2, "{how}");
     }
 }

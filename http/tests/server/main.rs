@@ -4,10 +4,13 @@
 
 mod backpressure;
 mod bodies;
+#[cfg(feature = "gzip")]
+mod codings;
 mod conformance;
 mod floods;
 mod harness;
 mod limits;
+mod log;
 mod overload;
 mod panics;
 mod proxies;
