@@ -26,12 +26,50 @@ fn kinds(session: &mut Session) -> Vec<String> {
     said(session).into_iter().map(|(kind, _)| kind).collect()
 }
 
-#[test]
-fn a_test_goes_from_ready_to_ready() {
-    let at = Instant::now();
+/// A session that has told its master that it is ready.
+fn ready(at: Instant) -> Session {
     let mut session = Session::new("w", "GET", "/", now(at, 0));
     session.connected(now(at, 0));
     assert_eq!(session.tick(Vitals::default(), now(at, 0)), None);
+    session
+}
+
+/// One whose master knows it.
+fn known(at: Instant) -> Session {
+    let mut session = ready(at);
+    session.receive(&to_master("ack", json!({ "index": 0 }), "w"), now(at, 0)).unwrap();
+    session
+}
+
+/// One whose master runs a test of seven users.
+fn spawning(at: Instant) -> Session {
+    let mut session = known(at);
+    session.receive(&spawn(5.0, 7), now(at, 1)).unwrap();
+    session.outgoing();
+    session
+}
+
+/// One that has stopped such a test at the master's word.
+fn stopped(at: Instant) -> Session {
+    let mut session = spawning(at);
+    assert!(session.receive(&to_master("stop", (), "w"), now(at, 2)).unwrap().is_some());
+    session.stopped(now(at, 2));
+    session
+}
+
+/// One whose connection was lost within such a test, and opened again.
+fn reconnected(at: Instant) -> Session {
+    let mut session = spawning(at);
+    session.connected(now(at, 2));
+    session
+}
+
+const SEVEN: Vitals = Vitals { cpu: 0.0, memory: 0, users: 7 };
+
+#[test]
+fn a_test_goes_from_ready_to_ready() {
+    let at = Instant::now();
+    let mut session = ready(at);
     assert_eq!(
         said(&mut session),
         [
@@ -81,25 +119,11 @@ fn another_master_does_not_know_the_test() {
     assert_eq!(session.silence(now(at, 48)), Duration::from_secs(37));
 }
 
-/// A session whose master knows it and runs a test of seven users.
-fn spawning(at: Instant) -> Session {
-    let mut session = Session::new("w", "GET", "/", now(at, 0));
-    session.connected(now(at, 0));
-    session.tick(Vitals::default(), now(at, 0));
-    session.receive(&to_master("ack", json!({ "index": 0 }), "w"), now(at, 0)).unwrap();
-    session.receive(&spawn(5.0, 7), now(at, 1)).unwrap();
-    session.outgoing();
-    session
-}
-
-const SEVEN: Vitals = Vitals { cpu: 0.0, memory: 0, users: 7 };
-
 #[test]
 fn a_master_that_may_not_know_the_worker_hears_of_no_users() {
     let at = Instant::now();
-    let mut session = spawning(at);
-    // The connection is lost while users come. Another master would answer `spawning_complete` with `quit`.
-    session.connected(now(at, 2));
+    // Another master would answer `spawning_complete` with `quit`.
+    let mut session = reconnected(at);
     assert_eq!(session.tick(SEVEN, now(at, 2)), None);
     assert_eq!(kinds(&mut session), ["heartbeat"]);
     // It is the same one.
@@ -107,8 +131,7 @@ fn a_master_that_may_not_know_the_worker_hears_of_no_users() {
     session.tick(SEVEN, now(at, 2));
     assert_eq!(kinds(&mut session), ["spawning_complete"]);
 
-    let mut session = spawning(at);
-    session.connected(now(at, 2));
+    let mut session = reconnected(at);
     session.tick(SEVEN, now(at, 2));
     assert_eq!(session.tick(SEVEN, now(at, 10)), Some(Order::Forget));
     session.forgotten(now(at, 10));
@@ -120,8 +143,7 @@ fn a_master_that_may_not_know_the_worker_hears_of_no_users() {
 #[test]
 fn a_new_order_settles_whether_the_master_knows_the_worker() {
     let at = Instant::now();
-    let mut session = spawning(at);
-    session.connected(now(at, 2));
+    let mut session = reconnected(at);
     session.receive(&spawn(6.0, 7), now(at, 2)).unwrap();
     session.tick(SEVEN, now(at, 2));
     assert_eq!(kinds(&mut session), ["spawning", "spawning_complete", "heartbeat"]);
@@ -131,9 +153,7 @@ fn a_new_order_settles_whether_the_master_knows_the_worker() {
 #[test]
 fn a_stop_while_users_come_leaves_a_worker_that_is_ready() {
     let at = Instant::now();
-    let mut session = spawning(at);
-    assert!(session.receive(&to_master("stop", (), "w"), now(at, 2)).unwrap().is_some());
-    session.stopped(now(at, 2));
+    let mut session = stopped(at);
     assert_eq!(kinds(&mut session), ["stats", "client_stopped", "client_ready"]);
     // Seven users are there no more, and would be none of this master's.
     session.tick(SEVEN, now(at, 2));
@@ -149,9 +169,7 @@ fn a_stop_while_users_come_leaves_a_worker_that_is_ready() {
 #[test]
 fn a_stop_and_the_next_test_can_come_together() {
     let at = Instant::now();
-    let mut session = spawning(at);
-    session.receive(&to_master("stop", (), "w"), now(at, 2)).unwrap();
-    session.stopped(now(at, 2));
+    let mut session = stopped(at);
     // Sent before the master had heard that the worker is ready.
     let order = session.receive(&spawn(6.0, 7), now(at, 2)).unwrap();
     assert!(matches!(order, Some(Order::Users { count: 7, fresh: true, .. })), "{order:?}");
@@ -166,9 +184,7 @@ fn a_stop_and_the_next_test_can_come_together() {
 #[test]
 fn a_connection_lost_within_a_stop_is_no_worker_lost() {
     let at = Instant::now();
-    let mut session = spawning(at);
-    session.receive(&to_master("stop", (), "w"), now(at, 2)).unwrap();
-    session.stopped(now(at, 2));
+    let mut session = stopped(at);
     // What was said never left.
     session.outgoing();
     session.connected(now(at, 3));
@@ -179,10 +195,7 @@ fn a_connection_lost_within_a_stop_is_no_worker_lost() {
 #[test]
 fn a_worker_that_stood_still_for_long_makes_itself_known_again() {
     let at = Instant::now();
-    let mut session = Session::new("w", "GET", "/", now(at, 0));
-    session.connected(now(at, 0));
-    session.tick(Vitals::default(), now(at, 0));
-    session.receive(&to_master("ack", json!({ "index": 0 }), "w"), now(at, 0)).unwrap();
+    let mut session = known(at);
     session.tick(Vitals::default(), now(at, 1));
     session.outgoing();
     // The master has struck it off, and answers nothing.
