@@ -10,17 +10,28 @@ use clap::Args;
 use super::exit::{Advice, Exit};
 use super::peers::split_cpus;
 use super::values;
+use crate::experiment::beside::{Beside, Side, Sides};
+use crate::experiment::standstill::Standstill;
 use crate::load::{self, Extent, LoadPlan, NoProgress, TargetUrl, allowed_cpus, format_cpus};
-use crate::record::{LoopModel, RunRecord};
+use crate::record::LoopModel;
+use crate::stats::{Interval, StatsError};
 use crate::target::child::Child;
-use crate::target::slow_clients::SlowClients;
+use crate::target::slow_clients::{Sink, SlowClients};
 
 const START_PATIENCE: Duration = Duration::from_secs(20);
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
+/// How often each of the slow clients sends a byte.
+const PAUSE: Duration = Duration::from_secs(1);
+/// What begins before a slice, and is not counted.
+const WARMUP: Duration = Duration::from_millis(50);
+const SEED: u64 = 1;
 
 /// Options of `covet-bench slow-clients`.
 #[derive(Debug, Clone, Args)]
 pub struct SlowClientsArgs {
+    /// Server to load; the reference service is started on a core of its own where there is none
+    #[arg(long, value_parser = TargetUrl::parse)]
+    pub url: Option<TargetUrl>,
     /// Slow clients: each sends a head of which a byte comes every second, without an end
     #[arg(long, default_value_t = 1000)]
     pub clients: usize,
@@ -30,101 +41,196 @@ pub struct SlowClientsArgs {
     /// Share of the server's capacity that the open loop asks for
     #[arg(long, default_value_t = 0.5, value_parser = |text: &str| values::between(text, 0.01, 1.0))]
     pub load: f64,
-    /// Pairs of runs: one with the slow clients, one without, in alternating order
+    /// Pairs of periods: one with the slow clients, one without, in blocks of ABBA or BAAB
+    #[arg(long, default_value_t = 30)]
+    pub pairs: usize,
+    /// Slices of a period
     #[arg(long, default_value_t = 5)]
-    pub rounds: usize,
-    /// Measured time of one run
-    #[arg(short = 'd', long, default_value = "5s", value_parser = values::duration)]
-    pub duration: Duration,
+    pub slices: usize,
+    /// Measured time of a slice
+    #[arg(long, default_value = "100ms", value_parser = values::duration)]
+    pub slice: Duration,
+    /// A slice within which the machine itself stood still for so long is left out, on either side
+    #[arg(long, default_value = "1ms", value_parser = values::duration)]
+    pub standstill: Duration,
     /// Percentile that is compared
     #[arg(long, default_value_t = 99.9, value_parser = |text: &str| values::between(text, 1.0, 99.999))]
     pub percentile: f64,
+    /// By how much it may be longer with the slow clients
+    #[arg(long, default_value = "10%", value_parser = values::percent)]
+    pub within: f64,
 }
 
-/// Starts the reference service, finds its capacity, and measures an open loop with and without slow clients. Prints one
-/// line: the ratio of the percentiles, as the median of the rounds' ratios.
+/// What an interval says of a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Finding {
+    Within,
+    Beyond,
+    CannotTell,
+}
+
+impl Finding {
+    fn of(ratio: Option<&Interval>, limit: f64) -> Self {
+        match ratio {
+            Some(ratio) if ratio.upper <= limit => Self::Within,
+            Some(ratio) if ratio.lower > limit => Self::Beyond,
+            _ => Self::CannotTell,
+        }
+    }
+
+    fn exit(self) -> Exit {
+        match self {
+            Self::Within => Exit::Success,
+            Self::Beyond => Exit::Refuted,
+            Self::CannotTell => Exit::Inconclusive,
+        }
+    }
+}
+
+/// Measures an open loop at a share of the server's capacity with and without slow clients, in short slices by turns, and
+/// prints the ratio of the percentiles of all that each side has measured, with its interval.
+///
+/// Without them as many clients trickle to a socket that nobody reads, so that both sides have the same to do for the
+/// clients' part.
 ///
 /// # Errors
 /// When there are fewer than two cores, or the server can't be started or loaded.
 pub fn slow_clients(args: SlowClientsArgs) -> anyhow::Result<Exit> {
-    if args.rounds == 0 || args.duration.is_zero() || args.clients == 0 {
+    if args.pairs == 0 || args.slices == 0 || args.slice.is_zero() || args.clients == 0 {
         return Err(Advice::error(
             Exit::Usage,
             "nothing would be measured",
-            "Ask for clients, a round and some time",
+            "Ask for clients, pairs, slices and some time",
         ));
     }
     let (server_cpus, cpus) = split_cpus(allowed_cpus(), 1)?;
-    let program = std::env::current_exe().context("cannot find this program")?;
-    let cores = format_cpus(&server_cpus);
-    let server = Child::start(
-        move |port| {
-            let mut command = Command::new(program);
-            command.args(["serve", "--cores", &cores, "--listen", &format!("127.0.0.1:{port}")]);
-            command
-        },
-        Some(&server_cpus),
-        START_PATIENCE,
-    )?;
-    let url = TargetUrl::parse(&format!("http://{}/plaintext", server.address()))?;
-    let plan = |loop_model, duration| LoadPlan {
+    let (server, url) = match args.url.clone() {
+        Some(url) => (None, url),
+        None => {
+            let server = start(&server_cpus)?;
+            let url = TargetUrl::parse(&format!("http://{}/plaintext", server.address()))?;
+            (Some(server), url)
+        }
+    };
+    let addresses = url.resolve().with_context(|| format!("cannot resolve `{}`", url.host()))?;
+    let address = *addresses.first().context("the host has no address")?;
+    let plan = |loop_model, warmup, duration| LoadPlan {
         loop_model,
         connections: args.connections,
-        warmup: Duration::from_millis(500),
+        warmup,
         extent: Extent { duration: Some(duration), requests: None },
         server_cpus: Some(server_cpus.clone()),
         ..LoadPlan::closed(url.clone(), cpus.clone())
     };
-    let capacity = load::run(&plan(LoopModel::Closed, Duration::from_secs(2)), &NoProgress)?.rate();
-    let open = plan(LoopModel::Open { rate: capacity * args.load }, args.duration);
-    let quantile = args.percentile / 100.0;
-    let mut pairs = Vec::new();
-    for round in 0..args.rounds {
-        // Whatever drifts meets both in turn.
-        let (with, without) = if round % 2 == 0 {
-            let without = measure(&open)?;
-            (measure_beside(&open, server.address(), args.clients)?, without)
-        } else {
-            let with = measure_beside(&open, server.address(), args.clients)?;
-            (with, measure(&open)?)
-        };
-        let micros = |record: &RunRecord| record.response.quantile(quantile).as_secs_f64() * 1e6;
-        pairs.push((micros(&with), micros(&without)));
+    let closed = plan(LoopModel::Closed, Duration::from_millis(500), Duration::from_secs(2));
+    let capacity = load::run(&closed, &NoProgress)?.rate();
+    let rate = capacity * args.load;
+    let beside = Beside {
+        plan: plan(LoopModel::Open { rate }, WARMUP, args.slice),
+        pairs: args.pairs,
+        slices: args.slices,
+        standstill: args.standstill,
+        seed: SEED,
+    };
+    let watched: Vec<usize> = server_cpus.iter().chain(&cpus).copied().collect();
+    let machine = Standstill::start(&watched);
+    let sides = beside
+        .measure(machine.as_ref().ok(), |with| company(with, address, args.clients, &cpus))
+        .context("the slow clients, or the load beside them, did not come about")?;
+    if let Some(server) = server {
+        server.stop(STOP_PATIENCE)?;
     }
-    server.stop(STOP_PATIENCE)?;
-    let ratios: Vec<f64> = pairs.iter().map(|(with, without)| with / without).collect();
-    println!(
-        "p{} with {} slow clients over without: {:.3} ({:.0} µs over {:.0} µs; rounds {}; open loop at {:.0}/s, {:.0} % of {:.0}/s)",
-        args.percentile,
-        args.clients,
-        median(ratios.clone()),
-        median(pairs.iter().map(|pair| pair.0).collect()),
-        median(pairs.iter().map(|pair| pair.1).collect()),
-        ratios.iter().map(|ratio| format!("{ratio:.2}")).collect::<Vec<_>>().join(" "),
-        capacity * args.load,
-        args.load * 100.0,
-        capacity,
-    );
-    Ok(Exit::Success)
+    let ratio = sides.ratio(args.percentile / 100.0, SEED);
+    let finding = Finding::of(ratio.as_ref().ok(), 1.0 + args.within);
+    println!("{}", verdict(&args, &sides, &ratio, finding));
+    println!("open loop at {rate:.0}/s, {:.0} % of {capacity:.0}/s", args.load * 100.0);
+    match machine {
+        Ok(_) => println!("{}", left_out(&args, &sides)),
+        Err(error) => println!(
+            "no slice is left out: the machine's own pauses are not known, as nothing may run before the load \
+             (SCHED_FIFO: {error}; it takes CAP_SYS_NICE)"
+        ),
+    }
+    Ok(finding.exit())
 }
 
-fn measure(plan: &LoadPlan) -> anyhow::Result<RunRecord> {
-    let record = load::run(plan, &NoProgress)?;
-    let errors = record.errors.total();
-    anyhow::ensure!(errors == 0, "{errors} requests failed: {:?}", record.errors);
-    Ok(record)
+fn start(cpus: &[usize]) -> anyhow::Result<Child> {
+    let program = std::env::current_exe().context("cannot find this program")?;
+    let cores = format_cpus(cpus);
+    let command = move |port| {
+        let mut command = Command::new(program);
+        command.args(["serve", "--cores", &cores, "--listen", &format!("127.0.0.1:{port}")]);
+        command
+    };
+    Ok(Child::start(command, Some(cpus), START_PATIENCE)?)
 }
 
-fn measure_beside(plan: &LoadPlan, server: SocketAddr, clients: usize) -> anyhow::Result<RunRecord> {
-    let slow = SlowClients::start(server, clients, Duration::from_secs(1))
-        .context("cannot connect the slow clients (is `ulimit -n` above their number?)")?;
-    let record = measure(plan)?;
-    drop(slow);
-    Ok(record)
+/// Slow clients of the server, or of nobody.
+fn company(
+    with: bool,
+    server: SocketAddr,
+    count: usize,
+    cpus: &[usize],
+) -> std::io::Result<(SlowClients, Option<Sink>)> {
+    let sink = if with { None } else { Some(Sink::start()?) };
+    let address = sink.as_ref().map_or(server, Sink::address);
+    Ok((SlowClients::start(address, count, PAUSE, cpus)?, sink))
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
+fn verdict(
+    args: &SlowClientsArgs,
+    sides: &Sides,
+    ratio: &Result<Interval, StatsError>,
+    finding: Finding,
+) -> String {
+    let percent = args.within * 100.0;
+    let finding = match finding {
+        Finding::Within => format!("within {percent:.0} %"),
+        Finding::Beyond => format!("LONGER by more than {percent:.0} %"),
+        Finding::CannotTell => format!("cannot tell whether within {percent:.0} %"),
+    };
+    let micros = |side: &Side| side.quantile(args.percentile / 100.0).as_secs_f64() * 1e6;
+    let figures = format!("{:.0} µs over {:.0} µs", micros(&sides.with), micros(&sides.without));
+    let name = format!("p{} with {} slow clients over without", args.percentile, args.clients);
+    match ratio {
+        Ok(ratio) => format!(
+            "{name}: {:.3}, 95 % interval {:.3} to {:.3} of {} pairs ({figures}): {finding}",
+            ratio.estimate, ratio.lower, ratio.upper, ratio.runs
+        ),
+        Err(StatsError::TooFewRuns { runs, needed }) => {
+            format!("{name}: {figures}, of {runs} pairs, and an interval takes {needed}: {finding}")
+        }
+        Err(error) => format!("{name}: {figures}, without an interval ({error}): {finding}"),
+    }
+}
+
+fn left_out(args: &SlowClientsArgs, sides: &Sides) -> String {
+    let side = |side: &Side| format!("{} of {}", side.kept, side.slices);
+    format!(
+        "slices in which the machine did not stand still for {:?} or more, which are those that count: {} with, {} without",
+        args.standstill,
+        side(&sides.with),
+        side(&sides.without)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::LEVEL;
+
+    #[test]
+    fn an_interval_that_holds_the_limit_tells_nothing() {
+        let interval = |lower, upper| Interval { estimate: lower, lower, upper, level: LEVEL, runs: 30 };
+        for (ratio, finding, exit) in [
+            (Some(interval(0.9, 1.1)), Finding::Within, Exit::Success),
+            (Some(interval(0.9, 1.11)), Finding::CannotTell, Exit::Inconclusive),
+            (Some(interval(1.1, 1.2)), Finding::CannotTell, Exit::Inconclusive),
+            (Some(interval(1.11, 1.2)), Finding::Beyond, Exit::Refuted),
+            (None, Finding::CannotTell, Exit::Inconclusive),
+        ] {
+            assert_eq!(Finding::of(ratio.as_ref(), 1.1), finding, "{ratio:?}");
+            assert_eq!(finding.exit(), exit);
+        }
+    }
 }

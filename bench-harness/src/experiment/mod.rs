@@ -2,6 +2,7 @@
 
 pub mod ab;
 pub mod bench;
+pub mod beside;
 pub mod link;
 pub mod memory;
 pub mod plan;
@@ -11,6 +12,7 @@ pub mod search;
 pub mod selfcheck;
 pub mod slo;
 pub mod soak;
+pub mod standstill;
 pub mod subject;
 pub mod sweep;
 pub mod watch;

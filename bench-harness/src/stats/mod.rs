@@ -6,7 +6,7 @@
 //! coverage where a percentile bootstrap falls to 74-89 %.
 //!
 //! What runs say: [`interval`], [`ratio`], [`modes`], [`permutation`], [`shift`], [`band`], [`share`], [`holm`], [`power`],
-//! [`levels`], and of few values [`harrell_davis`]. What one run says
+//! [`levels`], [`pooled`], and of few values [`harrell_davis`]. What one run says
 //! of itself: [`warmup`], [`trend`], [`effective`], [`quantile`], [`order`]. Sizes of a difference: [`distance`]. Rates
 //! over load: [`scalability`]. Each agrees with R or scipy on the fixtures in `tests/fixtures/statistics.json`.
 
@@ -21,6 +21,7 @@ pub mod levels;
 pub mod modes;
 pub mod order;
 pub mod permutation;
+pub mod pooled;
 pub mod power;
 pub mod quantile;
 pub mod ratio;

@@ -1,0 +1,177 @@
+//! The quantile of all values that several runs measured together, of one side over that of the other.
+//!
+//! A high quantile of a short run rests on a handful of values; that of many short runs together rests on many. What is
+//! resampled is the pair of runs, since the values of one run depend on each other.
+
+use hdrhistogram::Histogram;
+
+use super::{Interval, StatsError};
+use crate::clock::Random;
+
+/// Pairs that an interval needs: with fewer of them a percentile bootstrap covers less than it promises.
+pub const FEWEST: usize = 20;
+const RESAMPLES: usize = 1000;
+
+/// The values of one side, pair by pair: which of `values`, and how often.
+struct Side {
+    values: Vec<u64>,
+    pairs: Vec<Vec<(usize, u64)>>,
+}
+
+impl Side {
+    fn of<'a>(runs: impl Iterator<Item = &'a Histogram<u64>> + Clone) -> Self {
+        let mut values: Vec<u64> = runs
+            .clone()
+            .flat_map(|run| {
+                run.iter_recorded().map(|bucket| run.median_equivalent(bucket.value_iterated_to()))
+            })
+            .collect();
+        values.sort_unstable();
+        values.dedup();
+        let pairs = runs.map(|run| {
+            let counts = run.iter_recorded().map(|bucket| {
+                let value = run.median_equivalent(bucket.value_iterated_to());
+                // Every value of every run is there.
+                (values.partition_point(|&known| known < value), bucket.count_at_value())
+            });
+            counts.collect()
+        });
+        let pairs = pairs.collect();
+        Self { values, pairs }
+    }
+
+    /// The quantile `q` of the values of these pairs, each as often as it is named; `None` without values.
+    fn quantile(&self, chosen: &[usize], q: f64, counts: &mut Vec<u64>) -> Option<f64> {
+        counts.clear();
+        counts.resize(self.values.len(), 0);
+        let mut total = 0;
+        for &pair in chosen {
+            for &(at, count) in &self.pairs[pair] {
+                counts[at] += count;
+                total += count;
+            }
+        }
+        let rank = ((q * total as f64).ceil() as u64).max(1);
+        let mut seen = 0;
+        let at = counts.iter().position(|count| {
+            seen += count;
+            seen >= rank
+        })?;
+        Some(self.values[at] as f64)
+    }
+}
+
+/// Quantile `q` of all values of the first sides of the pairs, over that of the second ones, with an interval by the
+/// percentile bootstrap over pairs. The same seed gives the same interval.
+///
+/// Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
+///
+/// # Errors
+/// Fewer than [`FEWEST`] pairs, a level outside (0, 1), and sides without a value above zero.
+pub fn quantile_ratio(
+    pairs: &[(Histogram<u64>, Histogram<u64>)],
+    q: f64,
+    level: f64,
+    seed: u64,
+) -> Result<Interval, StatsError> {
+    if !(level > 0.0 && level < 1.0) {
+        return Err(StatsError::Level { level });
+    }
+    if pairs.len() < FEWEST {
+        return Err(StatsError::TooFewRuns { runs: pairs.len(), needed: FEWEST });
+    }
+    let above = Side::of(pairs.iter().map(|(above, _)| above));
+    let below = Side::of(pairs.iter().map(|(_, below)| below));
+    let mut counts = Vec::new();
+    let mut ratio = |chosen: &[usize]| {
+        let above = above.quantile(chosen, q, &mut counts).unwrap_or(0.0);
+        above / below.quantile(chosen, q, &mut counts).unwrap_or(0.0)
+    };
+    let all: Vec<usize> = (0..pairs.len()).collect();
+    let estimate = ratio(&all);
+    if !(estimate.is_finite() && estimate > 0.0) {
+        return Err(StatsError::NotPositive { index: 0, value: estimate });
+    }
+    let mut random = Random::new(seed, 0);
+    let mut chosen = all;
+    let mut resampled: Vec<f64> = (0..RESAMPLES)
+        .map(|_| {
+            chosen.fill_with(|| random.between(0, pairs.len() as u64 - 1) as usize);
+            ratio(&chosen)
+        })
+        .collect();
+    resampled.sort_by(f64::total_cmp);
+    let at = |share: f64| resampled[((RESAMPLES - 1) as f64 * share).round() as usize];
+    let tail = (1.0 - level) / 2.0;
+    Ok(Interval { estimate, lower: at(tail), upper: at(1.0 - tail), level, runs: pairs.len() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `count` values of an exponential distribution, all longer by this factor in a bad run.
+    fn run(random: &mut Random, scale: f64, count: u64) -> Histogram<u64> {
+        let mut run = Histogram::new_with_bounds(1, 1_000_000_000, 3).unwrap();
+        let luck = 1.0 + 0.2 * random.exponential();
+        for _ in 0..count {
+            run.record((scale * luck * random.exponential()) as u64 + 1).unwrap();
+        }
+        run
+    }
+
+    fn pairs(random: &mut Random, factor: f64) -> Vec<(Histogram<u64>, Histogram<u64>)> {
+        (0..24).map(|_| (run(random, 1e5 * factor, 300), run(random, 1e5, 300))).collect()
+    }
+
+    #[test]
+    fn the_estimate_is_the_ratio_of_the_pooled_quantiles() {
+        let pairs = pairs(&mut Random::new(1, 0), 1.5);
+        let pool = |side: fn(&(Histogram<u64>, Histogram<u64>)) -> &Histogram<u64>| {
+            let mut whole = Histogram::<u64>::new_with_bounds(1, 1_000_000_000, 3).unwrap();
+            pairs.iter().for_each(|pair| whole.add(side(pair)).unwrap());
+            whole.value_at_quantile(0.99) as f64
+        };
+        let interval = quantile_ratio(&pairs, 0.99, 0.95, 1).unwrap();
+        let expected = pool(|pair| &pair.0) / pool(|pair| &pair.1);
+        assert!((interval.estimate / expected - 1.0).abs() < 2e-3, "{} {expected}", interval.estimate);
+        assert!(interval.lower <= interval.estimate && interval.estimate <= interval.upper);
+        assert_eq!(interval, quantile_ratio(&pairs, 0.99, 0.95, 1).unwrap());
+    }
+
+    #[test]
+    fn intervals_hold_the_truth_about_as_often_as_promised() {
+        let mut random = Random::new(7, 0);
+        for truth in [1.0, 1.3] {
+            let held = (0..60)
+                .filter(|_| {
+                    let interval = quantile_ratio(&pairs(&mut random, truth), 0.95, 0.95, 1).unwrap();
+                    interval.lower <= truth && truth <= interval.upper
+                })
+                .count();
+            assert!(held >= 51, "{held} of 60 held {truth}");
+        }
+    }
+
+    #[test]
+    fn a_side_twice_as_slow_is_seen_and_equal_sides_are_not_told_apart() {
+        let mut random = Random::new(3, 0);
+        let slow = quantile_ratio(&pairs(&mut random, 2.0), 0.95, 0.95, 1).unwrap();
+        assert!(slow.lower > 1.5 && slow.upper < 2.6, "{slow:?}");
+        let equal = quantile_ratio(&pairs(&mut random, 1.0), 0.95, 0.95, 1).unwrap();
+        assert!(equal.lower < 1.0 && equal.upper > 1.0, "{equal:?}");
+    }
+
+    #[test]
+    fn too_little_is_refused() {
+        let mut all = pairs(&mut Random::new(1, 0), 1.0);
+        assert_eq!(quantile_ratio(&all, 0.5, 1.0, 1), Err(StatsError::Level { level: 1.0 }));
+        for (_, below) in &mut all {
+            below.reset();
+        }
+        assert!(matches!(quantile_ratio(&all, 0.5, 0.95, 1), Err(StatsError::NotPositive { .. })));
+        all.truncate(FEWEST - 1);
+        let error = StatsError::TooFewRuns { runs: FEWEST - 1, needed: FEWEST };
+        assert_eq!(quantile_ratio(&all, 0.5, 0.95, 1), Err(error));
+    }
+}
