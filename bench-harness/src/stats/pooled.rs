@@ -121,7 +121,7 @@ mod tests {
     }
 
     fn pairs(random: &mut Random, factor: f64) -> Vec<(Histogram<u64>, Histogram<u64>)> {
-        (0..24).map(|_| (run(random, 1e5 * factor, 300), run(random, 1e5, 300))).collect()
+        (0..24).map(|_| (run(random, 1e5 * factor, 150), run(random, 1e5, 150))).collect()
     }
 
     #[test]
@@ -142,15 +142,13 @@ mod tests {
     #[test]
     fn intervals_hold_the_truth_about_as_often_as_promised() {
         let mut random = Random::new(7, 0);
-        for truth in [1.0, 1.3] {
-            let held = (0..60)
-                .filter(|_| {
-                    let interval = quantile_ratio(&pairs(&mut random, truth), 0.95, 0.95, 1).unwrap();
-                    interval.lower <= truth && truth <= interval.upper
-                })
-                .count();
-            assert!(held >= 51, "{held} of 60 held {truth}");
-        }
+        let held = (0..40)
+            .filter(|_| {
+                let interval = quantile_ratio(&pairs(&mut random, 1.3), 0.95, 0.95, 1).unwrap();
+                interval.lower <= 1.3 && 1.3 <= interval.upper
+            })
+            .count();
+        assert!(held >= 34, "{held} of 40");
     }
 
     #[test]
