@@ -120,14 +120,16 @@ mod tests {
         run
     }
 
-    fn pairs(random: &mut Random, factor: f64) -> Vec<(Histogram<u64>, Histogram<u64>)> {
+    type Pair = (Histogram<u64>, Histogram<u64>);
+
+    fn pairs(random: &mut Random, factor: f64) -> Vec<Pair> {
         (0..24).map(|_| (run(random, 1e5 * factor, 150), run(random, 1e5, 150))).collect()
     }
 
     #[test]
     fn the_estimate_is_the_ratio_of_the_pooled_quantiles() {
         let pairs = pairs(&mut Random::new(1, 0), 1.5);
-        let pool = |side: fn(&(Histogram<u64>, Histogram<u64>)) -> &Histogram<u64>| {
+        let pool = |side: fn(&Pair) -> &Histogram<u64>| {
             let mut whole = Histogram::<u64>::new_with_bounds(1, 1_000_000_000, 3).unwrap();
             pairs.iter().for_each(|pair| whole.add(side(pair)).unwrap());
             whole.value_at_quantile(0.99) as f64
