@@ -3,51 +3,33 @@
 // The helpers of a test fail as loudly as it does.
 #![allow(clippy::unwrap_used)]
 
+mod folder;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
 use covet_bench::bundle::{Bundle, BundleWriter, RunDocument, Series};
 use covet_bench::record::Hist;
+use folder::Folder;
 use serde_json::{Value, json};
 
-/// A folder for temporary files, removed when the test is over.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("covet-bundle-cli-{}-{name}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
+/// Writes a bundle of runs with these rates and median times.
+fn bundle(folder: &Folder, name: &str, pipeline: u64, runs: &[(u64, u64)]) -> String {
+    let path = folder.0.join(name);
+    let mut writer = BundleWriter::create(&path).unwrap();
+    let mut documents = Vec::new();
+    for (index, &(rate, nanos)) in runs.iter().enumerate() {
+        let mut hist = Hist::new();
+        (0..rate).for_each(|i| hist.record(Duration::from_nanos(nanos / 2 + nanos * i / rate), 1));
+        let mut logs = writer.logs(index + 1);
+        logs.add("response", 0, Duration::ZERO, Duration::from_secs(1), &hist);
+        writer.add(logs.finish().unwrap());
+        documents.push(document(rate, pipeline, &hist));
     }
-
-    /// Writes a bundle of runs with these rates and median times.
-    fn bundle(&self, name: &str, pipeline: u64, runs: &[(u64, u64)]) -> String {
-        let path = self.0.join(name);
-        let mut writer = BundleWriter::create(&path).unwrap();
-        let mut documents = Vec::new();
-        for (index, &(rate, nanos)) in runs.iter().enumerate() {
-            let mut hist = Hist::new();
-            (0..rate).for_each(|i| hist.record(Duration::from_nanos(nanos / 2 + nanos * i / rate), 1));
-            let mut logs = writer.logs(index + 1);
-            logs.add("response", 0, Duration::ZERO, Duration::from_secs(1), &hist);
-            writer.add(logs.finish().unwrap());
-            documents.push(document(rate, pipeline, &hist));
-        }
-        writer.finish(documents).unwrap();
-        self.path(name)
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).display().to_string()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+    writer.finish(documents).unwrap();
+    folder.path(name)
 }
 
 fn document(rate: u64, pipeline: u64, hist: &Hist) -> RunDocument {
@@ -75,7 +57,7 @@ const AFTER: [(u64, u64); 4] =
 #[test]
 fn gates_decide_the_exit_status() {
     let folder = Folder::new("gates");
-    let (a, b) = (folder.bundle("before", 1, &BEFORE), folder.bundle("after", 1, &AFTER));
+    let (a, b) = (bundle(&folder, "before", 1, &BEFORE), bundle(&folder, "after", 1, &AFTER));
     let (status, text, _) = bench(&["compare", &a, &b]);
     assert_eq!(status, Some(0), "{text}");
     assert!(text.starts_with("after (4 runs) against before (4 runs)"), "{text}");
@@ -94,7 +76,7 @@ fn gates_decide_the_exit_status() {
 #[test]
 fn different_conditions_are_refused_until_forced() {
     let folder = Folder::new("conditions");
-    let (a, b) = (folder.bundle("a", 1, &BEFORE), folder.bundle("b", 16, &BEFORE));
+    let (a, b) = (bundle(&folder, "a", 1, &BEFORE), bundle(&folder, "b", 16, &BEFORE));
     let (status, _, error) = bench(&["compare", &a, &b]);
     assert_eq!(status, Some(2), "{error}");
     assert!(error.contains("different conditions: pipeline is 1 and 16"), "{error}");
@@ -106,7 +88,7 @@ fn different_conditions_are_refused_until_forced() {
 #[test]
 fn bad_input_is_told_in_one_line() {
     let folder = Folder::new("bad");
-    let good = folder.bundle("good", 1, &BEFORE);
+    let good = bundle(&folder, "good", 1, &BEFORE);
     fs::create_dir(folder.0.join("empty")).unwrap();
     for (path, status, part) in
         [(folder.path("missing"), 1, "No such file"), (folder.path("empty"), 2, "no manifest.json")]
@@ -131,7 +113,7 @@ fn bad_input_is_told_in_one_line() {
 #[test]
 fn bundles_merge_and_are_never_overwritten() {
     let folder = Folder::new("merge");
-    let (a, b) = (folder.bundle("a", 1, &[(1000, 500_000)]), folder.bundle("b", 1, &[(2000, 500_000)]));
+    let (a, b) = (bundle(&folder, "a", 1, &[(1000, 500_000)]), bundle(&folder, "b", 1, &[(2000, 500_000)]));
     let out = folder.path("out");
     let (status, text, error) = bench(&["merge", &a, &b, "-o", &out]);
     assert_eq!(status, Some(0), "{error}");
@@ -140,7 +122,7 @@ fn bundles_merge_and_are_never_overwritten() {
     let (status, _, error) = bench(&["merge", &a, &b, "-o", &out]);
     assert_eq!(status, Some(2), "{error}");
     assert!(error.contains("exists already"), "{error}");
-    let other = folder.bundle("c", 16, &[(2000, 500_000)]);
+    let other = bundle(&folder, "c", 16, &[(2000, 500_000)]);
     let refused = folder.path("refused");
     let (status, _, error) = bench(&["merge", &a, &other, "-o", &refused]);
     assert_eq!(status, Some(2), "{error}");
@@ -182,7 +164,7 @@ fn rehash(bundle: &Path, name: &str, bytes: &[u8]) {
 #[test]
 fn damage_of_any_kind_is_one_line_and_no_panic() {
     let folder = Folder::new("damage");
-    let good = folder.bundle("good", 1, &BEFORE[..2]);
+    let good = bundle(&folder, "good", 1, &BEFORE[..2]);
     let claim = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../claims/covetpy.toml")).unwrap();
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut random = move |below: usize| {
@@ -201,7 +183,7 @@ fn damage_of_any_kind_is_one_line_and_no_panic() {
         assert!(error.starts_with("covet-bench: ") && error.trim_end().lines().count() == 1, "{error}");
     };
     for round in 0..48 {
-        let bad = folder.bundle("bad", 1, &BEFORE[..2]);
+        let bad = bundle(&folder, "bad", 1, &BEFORE[..2]);
         let name = ["manifest.json", "result.json", "run-1.response.hlog", "run-2.response.hlog"][round % 4];
         let file = Path::new(&bad).join(name);
         let bytes = damaged(&fs::read(&file).unwrap(), &mut random);

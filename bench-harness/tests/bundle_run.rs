@@ -4,61 +4,17 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Command, Output};
 
 use covet_bench::bundle::Bundle;
+use folder::Folder;
+use null::Null;
 use serde_json::Value;
 
+mod folder;
+mod null;
 mod schema;
-
-/// A `covet-bench null` in a process of its own, on a free port.
-struct Null {
-    process: Child,
-    url: String,
-}
-
-impl Null {
-    fn start() -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_covet-bench"))
-            .args(["null", "--listen", "127.0.0.1:0"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        Self { process, url: line.split_whitespace().nth(2).unwrap().to_owned() }
-    }
-}
-
-impl Drop for Null {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// A folder for temporary files, removed when the test is over.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("covet-bundle-run-{}-{name}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).display().to_string()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 fn bench(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_covet-bench")).args(arguments).output().unwrap()
@@ -80,7 +36,7 @@ fn json(path: impl AsRef<Path>) -> Value {
 
 #[test]
 fn a_bundle_holds_what_was_printed_and_follows_its_schemas() {
-    let (null, folder) = (Null::start(), Folder::new("whole"));
+    let (null, folder) = (Null::start(&[]), Folder::new("whole"));
     for (name, rate) in [("closed", &[][..]), ("open", &["-R", "2000"])] {
         let out = folder.path(name);
         let printed = run(&null.url, &out, &[rate, &["--output-format", "json"]].concat());
@@ -108,7 +64,7 @@ fn a_bundle_holds_what_was_printed_and_follows_its_schemas() {
 /// The schemas, OpenMetrics and OTLP are read by the tools of those who defined them.
 #[test]
 fn others_read_what_is_written_and_exported() {
-    let (null, folder) = (Null::start(), Folder::new("readers"));
+    let (null, folder) = (Null::start(&[]), Folder::new("readers"));
     let out = folder.path("runs");
     run(&null.url, &out, &["-R", "2000", "--repeats", "2"]);
     for form in ["openmetrics", "otlp"] {
@@ -131,7 +87,7 @@ fn others_read_what_is_written_and_exported() {
 
 #[test]
 fn runs_and_comparisons_have_pages() {
-    let (null, folder) = (Null::start(), Folder::new("pages"));
+    let (null, folder) = (Null::start(&[]), Folder::new("pages"));
     let (out, page) = (folder.path("runs"), folder.path("run.html"));
     run(&null.url, &out, &["-R", "2000", "--repeats", "2", "--html", &page]);
     let made = fs::read_to_string(&page).unwrap();
@@ -175,7 +131,7 @@ fn a_folder_that_exists_is_refused_before_the_run() {
 
 #[test]
 fn a_disk_that_refuses_the_bundle_does_not_lose_the_run() {
-    let (null, folder) = (Null::start(), Folder::new("full"));
+    let (null, folder) = (Null::start(&[]), Folder::new("full"));
     let out = folder.path("out");
     // A file may have 1 KiB; without the signal a write beyond it is an error, as on a full disk.
     let command = format!(
@@ -193,7 +149,7 @@ fn a_disk_that_refuses_the_bundle_does_not_lose_the_run() {
 
 #[test]
 fn exports_of_a_run_judge_thresholds() {
-    let (null, folder) = (Null::start(), Folder::new("export"));
+    let (null, folder) = (Null::start(&[]), Folder::new("export"));
     let out = folder.path("run");
     run(&null.url, &out, &[]);
     let valid = Bundle::read(Path::new(&out)).unwrap().runs[0].valid;

@@ -4,6 +4,7 @@
 // The helpers of a test fail as loudly as it does.
 #![allow(clippy::unwrap_used)]
 
+mod folder;
 mod server;
 
 use std::fs;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use folder::Folder;
 use serde_json::Value;
 use server::{PATIENCE, Server};
 
@@ -149,23 +151,6 @@ fn container(manifest: &Value, index: usize, folder: &Path, here: &[(&str, &str)
 fn path() -> String {
     let program = Path::new(env!("CARGO_BIN_EXE_covet-bench")).parent().unwrap();
     format!("{}:{}:{}", deploy().display(), program.display(), std::env::var("PATH").unwrap())
-}
-
-/// A folder for temporary files, removed when the test is over.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("covet-deploy-{}-{name}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 #[test]

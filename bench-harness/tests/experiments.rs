@@ -1,49 +1,22 @@
 //! What is made of several runs, and the instrument's checks of itself, as their users meet them.
 
+mod folder;
+mod null;
 mod schema;
 
-use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::rc::Rc;
 use std::time::Duration;
 
 use covet_bench::experiment::Bench;
 use covet_http::server::{Config, serve};
 use covet_router::Router;
+use folder::Folder;
+use null::Null;
 use serde_json::Value;
 
 const BENCH: &str = env!("CARGO_BIN_EXE_covet-bench");
-
-/// A `covet-bench null` in a process of its own, on a free port.
-struct Null {
-    process: Child,
-    url: String,
-}
-
-impl Null {
-    fn start(arguments: &[&str]) -> Self {
-        let mut process = Command::new(BENCH)
-            .args(["null", "--listen", "127.0.0.1:0", "--cores", "0"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the binary starts");
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().expect("it is piped"))
-            .read_line(&mut line)
-            .expect("it says where it listens");
-        let url = line.split_whitespace().nth(2).expect("listening on URL").to_owned();
-        Self { process, url }
-    }
-}
-
-impl Drop for Null {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
 
 fn bench(arguments: &[&str]) -> Output {
     Command::new(BENCH).args(arguments).output().expect("the binary runs")
@@ -67,11 +40,11 @@ fn a_server_that_is_much_slower_is_found_worse() {
     // With three pairs one run that loses half of its window to something else leaves the interval open (t = 4.3 on two
     // degrees of freedom); with six it does not.
     let sides = ["ab", "--a", &fast.url, "--b", &slow.url, "--pairs", "6", "--output-format", "json"];
-    let path = std::env::temp_dir().join(format!("covet-ab-{}.html", std::process::id()));
-    let load = ["-c", "4", "-d", "400ms", "--warmup", "50ms", "--html", path.to_str().expect("UTF-8")];
+    let folder = Folder::new("ab");
+    let path = folder.path("ab.html");
+    let load = ["-c", "4", "-d", "400ms", "--warmup", "50ms", "--html", &path];
     let output = bench(&[&sides[..], &load].concat());
     let page = std::fs::read_to_string(&path).expect("the page is written");
-    let _ = std::fs::remove_file(&path);
     for part in ["Shift of each percentile", "Latency by percentile", "is slower", "Finding", "Guards"] {
         assert!(page.contains(part), "{part}");
     }

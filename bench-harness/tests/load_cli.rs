@@ -1,41 +1,13 @@
 //! `covet-bench run` and `covet-bench null` as their users meet them.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Output, Stdio};
+mod null;
+
+use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use null::Null;
 use rustix::process::{Pid, Signal, kill_process};
-
-/// A `covet-bench null` in a process of its own, on a free port.
-struct Null {
-    process: Child,
-    url: String,
-}
-
-impl Null {
-    fn start(arguments: &[&str]) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_covet-bench"))
-            .args(["null", "--listen", "127.0.0.1:0"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the binary starts");
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().expect("it is piped"))
-            .read_line(&mut line)
-            .expect("it says where it listens");
-        let url = line.split_whitespace().nth(2).expect("listening on URL").to_owned();
-        Self { process, url }
-    }
-}
-
-impl Drop for Null {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
 
 fn bench(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_covet-bench")).args(arguments).output().expect("the binary runs")

@@ -6,16 +6,10 @@ use std::io::{Read, Write};
 use std::thread;
 use std::time::Duration;
 
-use covet_bench::load::{Extent, LoadPlan, NoProgress, RequestOptions, run};
-use covet_bench::record::{Guard, GuardOutcome, RunRecord};
+use covet_bench::load::{Extent, LoadPlan, RequestOptions};
+use covet_bench::record::{Guard, GuardOutcome};
 use covet_http::Method;
-use load_servers::{OK, Server, assert_accounts_close, last_cpu};
-
-fn measure(plan: &LoadPlan) -> RunRecord {
-    let record = run(plan, &NoProgress).expect("the run begins");
-    assert_accounts_close(&record);
-    record
-}
+use load_servers::{OK, Server, last_cpu, measure};
 
 #[test]
 fn a_sound_server_gives_a_valid_record() {

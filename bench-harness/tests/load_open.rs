@@ -7,15 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use covet_bench::load::{Extent, LoadPlan, NoProgress, run};
-use covet_bench::record::{GuardOutcome, LoopModel, RunRecord};
-use load_servers::{OK, Server, assert_accounts_close};
-
-fn measure(plan: &LoadPlan) -> RunRecord {
-    let record = run(plan, &NoProgress).expect("the run begins");
-    assert_accounts_close(&record);
-    record
-}
+use covet_bench::load::{Extent, LoadPlan};
+use covet_bench::record::{GuardOutcome, LoopModel};
+use load_servers::{OK, Server, measure};
 
 #[test]
 fn requests_leave_at_the_rate_and_on_time() {

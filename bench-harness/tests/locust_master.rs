@@ -3,6 +3,7 @@
 // The helpers of a test fail as loudly as it does.
 #![allow(clippy::unwrap_used)]
 
+mod folder;
 mod server;
 
 use std::fs;
@@ -13,6 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
+use folder::Folder;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use server::{PATIENCE, Server, covet_bench};
@@ -28,28 +30,26 @@ fn locust() -> PathBuf {
     program
 }
 
-/// A folder for temporary files, removed when the test is over.
-struct Folder(PathBuf);
+/// A folder with the users' file, whose log of the master is shown where a test fails.
+struct Desk(Folder);
 
-impl Folder {
+impl Desk {
     fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("covet-locust-{}-{name}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        fs::write(path.join("users.py"), USERS).unwrap();
-        Self(path)
+        let folder = Folder::new(name);
+        fs::write(folder.0.join("users.py"), USERS).unwrap();
+        Self(folder)
     }
 
     fn path(&self, name: &str) -> String {
-        self.0.join(name).display().to_string()
+        self.0.path(name)
     }
 }
 
-impl Drop for Folder {
+impl Drop for Desk {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("{}", fs::read_to_string(self.0.join("master.log")).unwrap_or_default());
+            eprintln!("{}", fs::read_to_string(self.path("master.log")).unwrap_or_default());
         }
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -101,9 +101,9 @@ fn free_ports() -> (u16, u16) {
     (port(), port())
 }
 
-fn master(folder: &Folder, port: u16, more: &[&str]) -> Running {
+fn master(folder: &Desk, port: u16, more: &[&str]) -> Running {
     let mut command = Command::new(locust());
-    command.current_dir(&folder.0).args(["-f", "users.py", "--master", "--master-bind-host", "127.0.0.1"]);
+    command.current_dir(&folder.0.0).args(["-f", "users.py", "--master", "--master-bind-host", "127.0.0.1"]);
     command.args(["--master-bind-port", &port.to_string()]).args(more);
     // What it says is shown where the test fails.
     let log = fs::OpenOptions::new().create(true).append(true).open(folder.path("master.log")).unwrap();
@@ -113,11 +113,11 @@ fn master(folder: &Folder, port: u16, more: &[&str]) -> Running {
 
 /// Three workers, whose records go into files: a pipe that nobody reads until the end has no room for the third, and a
 /// worker that cannot write is deaf to its master.
-fn workers(folder: &Folder, port: u16, more: impl Fn(usize) -> Vec<String>) -> Vec<Running> {
+fn workers(folder: &Desk, port: u16, more: impl Fn(usize) -> Vec<String>) -> Vec<Running> {
     let start = |number| {
         let master = format!("127.0.0.1:{port}");
         let mut command = covet_bench(&["worker", "--master", &master, "--output-format", "json"]);
-        let records = folder.0.join(format!("records-{number}"));
+        let records = folder.0.0.join(format!("records-{number}"));
         command.args(more(number)).stdout(fs::File::create(&records).unwrap());
         Running(command.spawn().unwrap(), Some(records))
     };
@@ -199,7 +199,7 @@ fn completed(record: &Value) -> u64 {
 
 #[test]
 fn a_web_page_drives_three_workers_and_the_counts_agree() {
-    let (folder, server) = (Folder::new("web"), Server::start());
+    let (folder, server) = (Desk::new("web"), Server::start());
     let (port, web) = free_ports();
     let web_port = web.to_string();
     let web_args = ["--web-host", "127.0.0.1", "--web-port", &web_port];
@@ -258,7 +258,7 @@ fn a_web_page_drives_three_workers_and_the_counts_agree() {
     let output = covet_bench(&arguments.concat()).output().unwrap();
     assert!(matches!(output.status.code(), Some(0 | 97)), "{output:?}");
     let result: Value =
-        serde_json::from_str(&fs::read_to_string(folder.0.join("merged/result.json")).unwrap()).unwrap();
+        serde_json::from_str(&fs::read_to_string(folder.0.0.join("merged/result.json")).unwrap()).unwrap();
     assert_eq!(result["runs"][0]["requests"]["completed"], counted);
     assert_eq!(result["runs"][0]["conditions"]["connections"], 30);
 }
@@ -273,7 +273,7 @@ fn cell(csv: &str, column: &str) -> u64 {
 
 #[test]
 fn a_headless_master_counts_failures_as_the_workers_do() {
-    let (folder, server) = (Folder::new("headless"), Server::start());
+    let (folder, server) = (Desk::new("headless"), Server::start());
     let (port, _) = free_ports();
     let more = ["--headless", "--expect-workers", "3", "-u", "9", "-r", "9", "-t", "6s", "--csv", "out"];
     let workers = workers(&folder, port, |_| {

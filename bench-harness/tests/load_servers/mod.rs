@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use covet_bench::load::{Extent, LoadPlan, TargetUrl, allowed_cpus};
+use covet_bench::load::{Extent, LoadPlan, NoProgress, TargetUrl, allowed_cpus, run};
 use covet_bench::record::RunRecord;
 
 /// A server with a thread for each connection.
@@ -63,6 +63,20 @@ impl Server {
         })
     }
 
+    /// A server that sends what `answer` makes of each request, which is its head, an end of line and its body; `None` ends
+    /// the connection.
+    pub(crate) fn per_text(answer: impl Fn(&str) -> Option<Vec<u8>> + Send + Sync + 'static) -> Self {
+        Self::start(move |mut stream| {
+            let mut received = Vec::new();
+            while let Some(text) = read_text(&mut stream, &mut received) {
+                let Some(bytes) = answer(&text) else { return };
+                if stream.write_all(&bytes).is_err() {
+                    return;
+                }
+            }
+        })
+    }
+
     /// A server that answers each request with these bytes.
     pub(crate) fn answering(bytes: &'static [u8]) -> Self {
         Self::per_request(move |stream| stream.write_all(bytes).is_ok())
@@ -110,10 +124,41 @@ pub(crate) fn read_requests(stream: &mut TcpStream, received: &mut Vec<u8>) -> O
     }
 }
 
+/// Reads a request: its head, an end of line and its body; `None` at the end of the connection.
+pub(crate) fn read_text(stream: &mut TcpStream, received: &mut Vec<u8>) -> Option<String> {
+    let mut buffer = [0; 4096];
+    loop {
+        if let Some(end) = received.windows(4).position(|four| four == b"\r\n\r\n") {
+            let head = String::from_utf8_lossy(&received[..end]).into_owned();
+            let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+            let whole = end + 4 + length.map_or(0, |length| length.parse().expect("a number"));
+            if received.len() >= whole {
+                let body = String::from_utf8_lossy(&received[end + 4..whole]).into_owned();
+                received.drain(..whole);
+                return Some(format!("{head}\n{body}"));
+            }
+        }
+        let count = stream.read(&mut buffer).ok().filter(|&count| count > 0)?;
+        received.extend_from_slice(&buffer[..count]);
+    }
+}
+
+/// An answer with this body.
+pub(crate) fn ok(body: &str) -> Vec<u8> {
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
 pub(crate) const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 
 pub(crate) fn last_cpu() -> usize {
     *allowed_cpus().last().expect("a process has a CPU")
+}
+
+/// Makes a run, of whose requests none may be lost.
+pub(crate) fn measure(plan: &LoadPlan) -> RunRecord {
+    let record = run(plan, &NoProgress).expect("the run begins");
+    assert_accounts_close(&record);
+    record
 }
 
 /// No request may be lost, whatever the server does.

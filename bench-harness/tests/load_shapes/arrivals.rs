@@ -6,8 +6,8 @@ use covet_bench::clock::{Arrivals, Profile, Schedule, Stage, Timetable};
 use covet_bench::load::LoadPlan;
 use covet_bench::record::LoopModel;
 
-use crate::load_servers::{OK, Server};
-use crate::measure;
+use crate::folder::Folder;
+use crate::load_servers::{OK, Server, measure};
 use crate::seen::Seen;
 
 #[test]
@@ -41,11 +41,11 @@ fn poisson_arrivals_come_at_the_rate_with_exponential_gaps() {
 
 #[test]
 fn a_trace_is_played_as_it_was_recorded() {
-    let path = std::env::temp_dir().join(format!("covet-trace-{}.txt", std::process::id()));
+    let folder = Folder::new("trace");
+    let path = folder.path("trace.txt");
     std::fs::write(&path, "# three at once, and one much later\n0.2\n0.2\n0.2\n0.9\n")
         .expect("a directory to write to");
-    let arrivals = Arrivals::parse(&format!("trace:{}", path.display())).expect("it is a trace");
-    std::fs::remove_file(&path).expect("it is there");
+    let arrivals = Arrivals::parse(&format!("trace:{path}")).expect("it is a trace");
     let seen = Seen::default();
     let server = seen.server(OK);
     let plan = LoadPlan {

@@ -4,8 +4,7 @@ use std::io::Write;
 use std::thread;
 use std::time::Duration;
 
-use crate::load_servers::{OK, Server, read_requests};
-use crate::measure;
+use crate::load_servers::{OK, Server, measure, read_requests};
 
 #[test]
 fn the_first_byte_comes_before_the_rest() {

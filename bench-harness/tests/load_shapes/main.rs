@@ -3,6 +3,8 @@
 mod arrivals;
 mod clocks;
 mod embedded;
+#[path = "../folder/mod.rs"]
+mod folder;
 #[path = "../load_servers/mod.rs"]
 mod load_servers;
 mod paced;
@@ -11,15 +13,8 @@ mod requests;
 mod scenario;
 mod seen;
 
-use covet_bench::load::{LoadPlan, NoProgress, TargetUrl, run};
-use covet_bench::record::RunRecord;
-use load_servers::{Server, assert_accounts_close};
-
-fn measure(plan: &LoadPlan) -> RunRecord {
-    let record = run(plan, &NoProgress).expect("the run begins");
-    assert_accounts_close(&record);
-    record
-}
+use covet_bench::load::TargetUrl;
+use load_servers::Server;
 
 fn url(server: &Server, path: &str) -> TargetUrl {
     let base = server.url().to_string();

@@ -6,8 +6,7 @@ use covet_bench::clock::Delay;
 use covet_bench::load::LoadPlan;
 use covet_bench::record::{GuardOutcome, LoopModel};
 
-use crate::load_servers::{OK, Server};
-use crate::measure;
+use crate::load_servers::{OK, Server, measure};
 
 #[test]
 fn a_closed_loop_that_thinks_follows_littles_law_with_the_think_time() {

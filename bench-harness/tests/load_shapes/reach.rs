@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use covet_bench::load::{Extent, LoadPlan, Reach, TargetUrl};
 
-use crate::load_servers::{OK, Server, last_cpu};
-use crate::measure;
+use crate::folder::Folder;
+use crate::load_servers::{OK, Server, last_cpu, measure};
 use crate::seen::Seen;
 
 #[test]
@@ -51,7 +51,8 @@ fn new_connections_come_no_faster_than_asked() {
 
 #[test]
 fn a_server_on_a_unix_socket_is_loaded() {
-    let path = std::env::temp_dir().join(format!("covet-load-{}.sock", std::process::id()));
+    let folder = Folder::new("unix");
+    let path = folder.0.join("socket");
     let listener = UnixListener::bind(&path).expect("a free path");
     thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
@@ -67,7 +68,7 @@ fn a_server_on_a_unix_socket_is_loaded() {
     });
     let url = TargetUrl::parse("http://example.org/x").expect("a URL");
     let plan = LoadPlan {
-        reach: Reach { unix_socket: Some(path.clone()), ..Reach::default() },
+        reach: Reach { unix_socket: Some(path), ..Reach::default() },
         connections: 3,
         warmup: Duration::ZERO,
         canary: true,
@@ -75,7 +76,6 @@ fn a_server_on_a_unix_socket_is_loaded() {
         ..LoadPlan::closed(url, vec![last_cpu()])
     };
     let record = measure(&plan);
-    std::fs::remove_file(&path).expect("it is there");
     assert!(record.completed > 50 && record.errors.total() == 0, "{}", record.to_text());
     assert!(record.probes.canary.as_ref().is_some_and(|canary| canary.len() > 3), "{}", record.to_text());
 }

@@ -1,14 +1,14 @@
 //! What requests are made of: mixes, templates, bodies.
 
 use std::collections::HashSet;
-use std::io::{Read, Write};
 
 use covet_bench::load::{Body, Extent, LoadPlan, NoProgress, RequestOptions, Target, run};
 use covet_http::Method;
 
-use crate::load_servers::{OK, Server};
+use crate::folder::Folder;
+use crate::load_servers::{OK, Server, measure, ok};
 use crate::seen::Seen;
-use crate::{measure, url};
+use crate::url;
 
 #[test]
 fn a_mix_comes_by_its_weights_and_each_kind_keeps_its_length() {
@@ -35,21 +35,8 @@ fn a_mix_comes_by_its_weights_and_each_kind_keeps_its_length() {
 
 #[test]
 fn lengths_are_compared_within_each_kind() {
-    let server = Server::start(|mut stream| {
-        let (mut received, mut buffer) = (Vec::new(), [0; 4096]);
-        loop {
-            let Some(count) = stream.read(&mut buffer).ok().filter(|&count| count > 0) else { return };
-            received.extend_from_slice(&buffer[..count]);
-            while let Some(end) = received.windows(4).position(|four| four == b"\r\n\r\n") {
-                let long = received.starts_with(b"GET /long");
-                received.drain(..end + 4);
-                let body = if long { "a long answer" } else { "short" };
-                let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-                if stream.write_all(answer.as_bytes()).is_err() {
-                    return;
-                }
-            }
-        }
+    let server = Server::per_text(|text| {
+        Some(ok(if text.starts_with("GET /long") { "a long answer" } else { "short" }))
     });
     let target = |path: &str| Target {
         weight: 1.0,
@@ -101,15 +88,15 @@ fn every_request_of_a_template_is_another() {
 
 #[test]
 fn bodies_come_from_the_lines_of_a_file() {
-    let path = std::env::temp_dir().join(format!("covet-bodies-{}", std::process::id()));
+    let folder = Folder::new("bodies");
+    let path = folder.0.join("bodies");
     std::fs::write(&path, "one\ntwo\nthree\n").expect("a directory to write to");
     let seen = Seen::default();
     let server = seen.server(OK);
     let mut plan = LoadPlan { extent: Extent { duration: None, requests: Some(90) }, ..server.plan(1, 0) };
     plan.request.method = Method::PUT;
-    plan.request.body = Body::Lines(path.clone());
+    plan.request.body = Body::Lines(path);
     let record = measure(&plan);
-    std::fs::remove_file(&path).expect("it is there");
     assert_eq!((record.completed, record.errors.total()), (90, 0), "{}", record.to_text());
     let texts = seen.texts();
     for body in ["one", "two", "three"] {

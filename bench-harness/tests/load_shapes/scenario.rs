@@ -1,46 +1,34 @@
 //! Sessions whose requests need what earlier answers said.
 
 use std::collections::HashSet;
-use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};
 
 use covet_bench::load::{Expectation, Extent, Extraction, LoadPlan, NoProgress, RequestOptions, Target, run};
 use covet_bench::record::LoopModel;
 
-use crate::load_servers::Server;
-use crate::{measure, url};
+use crate::load_servers::{Server, measure};
+use crate::url;
+
+fn path(text: &str) -> &str {
+    text.split(' ').nth(1).unwrap_or_default()
+}
 
 #[test]
 fn a_session_sends_what_it_was_told_before() {
     let tokens = Arc::new(Mutex::new(HashSet::new()));
     let issued = tokens.clone();
-    let server = Server::start(move |mut stream| {
-        let (mut received, mut buffer) = (Vec::new(), [0; 4096]);
-        loop {
-            let Some(count) = stream.read(&mut buffer).ok().filter(|&count| count > 0) else { return };
-            received.extend_from_slice(&buffer[..count]);
-            while let Some(end) = received.windows(4).position(|four| four == b"\r\n\r\n") {
-                let head = String::from_utf8_lossy(&received[..end]).into_owned();
-                received.drain(..end + 4);
-                let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
-                let (status, body) = if let Some(number) = path.strip_prefix("/login/") {
-                    let token = format!("t{number}x");
-                    issued.lock().expect("no holder panics").insert(token.clone());
-                    (200, format!("{{\"auth\":{{\"token\":\"{token}\"}}}}"))
-                } else {
-                    let token = head.lines().find_map(|line| line.strip_prefix("Authorization: "));
-                    let known = issued.lock().expect("no holder panics").contains(token.unwrap_or_default());
-                    (if known { 200 } else { 403 }, "me".to_owned())
-                };
-                let answer = format!(
-                    "HTTP/1.1 {status} X\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
-                    body.len()
-                );
-                if stream.write_all(answer.as_bytes()).is_err() {
-                    return;
-                }
-            }
-        }
+    let server = Server::per_text(move |text| {
+        let (status, body) = if let Some(number) = path(text).strip_prefix("/login/") {
+            let token = format!("t{number}x");
+            issued.lock().expect("no holder panics").insert(token.clone());
+            (200, format!("{{\"auth\":{{\"token\":\"{token}\"}}}}"))
+        } else {
+            let token = text.lines().find_map(|line| line.strip_prefix("Authorization: "));
+            let known = issued.lock().expect("no holder panics").contains(token.unwrap_or_default());
+            (if known { 200 } else { 403 }, "me".to_owned())
+        };
+        let head = format!("HTTP/1.1 {status} X\r\nTransfer-Encoding: chunked\r\n\r\n");
+        Some(format!("{head}{:x}\r\n{body}\r\n0\r\n\r\n", body.len()).into_bytes())
     });
     let template = |fields: &[(&str, &str)]| RequestOptions {
         fields: fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),

@@ -52,8 +52,8 @@ impl OnTerminal {
         OnTerminal { process, terminal, before, output, seen: String::new() }
     }
 
-    /// Reads until `text` was written.
-    pub(crate) fn expect(&mut self, text: &str) {
+    /// Reads until `text` was written; returns how much of what was written ends with it.
+    pub(crate) fn expect(&mut self, text: &str) -> usize {
         let deadline = Instant::now() + PATIENCE;
         while !self.seen.contains(text) {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -62,6 +62,7 @@ impl OnTerminal {
                 Err(_) => panic!("{text:?} was not written: {:?}", self.seen),
             }
         }
+        self.seen.find(text).map_or(0, |at| at + text.len())
     }
 
     /// The modes of the terminal.
