@@ -111,7 +111,7 @@ pub struct LoadArgs {
     /// The one status that is valid [default: any 2xx]
     #[arg(long, value_name = "STATUS", value_parser = clap::value_parser!(u16).range(100..1000))]
     pub expect_status: Option<u16>,
-    /// Accept bodies whose length differs from the first one's
+    /// Accept bodies whose length differs from the first one's, and of a WebSocket messages that are not what was sent
     #[arg(long)]
     pub no_validate_length: bool,
     /// TLS.

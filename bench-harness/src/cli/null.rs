@@ -11,7 +11,7 @@ use super::values;
 use crate::clock::Delay;
 use crate::load::format_cpus;
 use crate::target::null::{self as responder, NullOptions};
-use crate::target::null_secure;
+use crate::target::{null_secure, null_websocket};
 
 /// Options of `covet-bench null`.
 #[derive(Debug, Clone, Args)]
@@ -34,6 +34,9 @@ pub struct NullArgs {
     /// Speak TLS, with a certificate that is made on the spot for localhost
     #[arg(long, conflicts_with_all = ["delay", "seed"])]
     pub tls_self_signed: bool,
+    /// Speak WebSocket: send each message back
+    #[arg(long, conflicts_with_all = ["body", "delay", "seed"])]
+    pub websocket: bool,
 }
 
 /// Answers every request with the same bytes until SIGINT or SIGTERM; prints one line with the address once it
@@ -43,9 +46,11 @@ pub struct NullArgs {
 /// When the cores do not exist or the address cannot be listened on.
 pub fn null(args: NullArgs) -> anyhow::Result<Exit> {
     let options = NullOptions { body: args.body, delay: args.delay, seed: args.seed };
-    let (scheme, server) = match args.tls_self_signed {
-        true => ("https", null_secure::start(args.listen, args.cores, args.body)?),
-        false => ("http", responder::start(args.listen, args.cores, options)?),
+    let (scheme, server) = match (args.websocket, args.tls_self_signed) {
+        (true, true) => ("wss", null_websocket::start(args.listen, args.cores, true)?),
+        (true, false) => ("ws", null_websocket::start(args.listen, args.cores, false)?),
+        (false, true) => ("https", null_secure::start(args.listen, args.cores, args.body)?),
+        (false, false) => ("http", responder::start(args.listen, args.cores, options)?),
     };
     super::serve::note_driver();
     let line =

@@ -7,7 +7,7 @@ use covet_runtime::CoreSet;
 use crate::load::{self, Extent, LoadPlan, NoProgress, Reach, TlsOptions, allowed_cpus};
 use crate::record::{Doubling, LoopModel, RunRecord};
 use crate::target::null::{self, LONGEST_BODY, NullOptions};
-use crate::target::null_secure;
+use crate::target::{null_secure, null_websocket};
 
 const LENGTH: Duration = Duration::from_secs(1);
 const WARMUP: Duration = Duration::from_millis(300);
@@ -42,10 +42,6 @@ fn shortened(plan: &LoadPlan) -> LoadPlan {
 
 /// Requests per second of the same load on the null responder, on the server's CPUs where they are known.
 fn ceiling(plan: &LoadPlan, record: &RunRecord) -> Option<f64> {
-    if plan.url.is_web_socket() {
-        // The null responder speaks HTTP.
-        return None;
-    }
     let others = || allowed_cpus().into_iter().filter(|cpu| !plan.cpus.contains(cpu)).collect::<Vec<_>>();
     let allowed = allowed_cpus();
     let cpus = match &plan.server_cpus {
@@ -59,6 +55,7 @@ fn ceiling(plan: &LoadPlan, record: &RunRecord) -> Option<f64> {
     }
     let body = (record.bytes_in / record.completed.max(1)).min(LONGEST_BODY) as usize;
     let null = match plan.url.is_secure() {
+        secure if plan.url.is_web_socket() => null_websocket::embed(CoreSet::list(cpus), secure),
         true => null_secure::embed(CoreSet::list(cpus), body),
         false => null::embed(CoreSet::list(cpus), NullOptions { body, ..NullOptions::default() }),
     };
@@ -67,7 +64,11 @@ fn ceiling(plan: &LoadPlan, record: &RunRecord) -> Option<f64> {
     let plan = LoadPlan {
         reach: Reach { connect_to: Some((address.ip().to_string(), address.port())), ..Reach::default() },
         tls: TlsOptions { verify: false, ..plan.tls.clone() },
-        expect: load::Expectation { status: None, same_length: false },
+        // The null responder's answers are as long as the server's only on average; those of WebSocket are what was sent.
+        expect: load::Expectation {
+            status: None,
+            same_length: plan.url.is_web_socket() && plan.expect.same_length,
+        },
         ..shortened(plan)
     };
     load::run(&plan, &NoProgress).ok().map(|record| record.rate()).filter(|rate| *rate > 0.0)

@@ -11,11 +11,14 @@ use std::time::{Duration, Instant};
 use covet_http::tls::ClientSession;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
+use super::connection::PARTING_TIME;
 use super::job::Job;
 use super::placement::allowed_cpus;
-use super::reader::{HeadMemo, ResponseReader};
+use super::protocol::Protocol;
+use super::reader::ResponseReader;
 use super::traffic::Source;
 use super::transport::Endpoint;
+use super::websocket::WebSocket;
 use crate::clock::Random;
 use crate::read_some::read_some;
 use crate::record::Hist;
@@ -47,7 +50,10 @@ impl Canary {
             }
             let mut seen = Hist::new();
             // A server that closes or breaks the connection ends the canary; the load's own errors tell why.
-            let _ = sing(&job, opens, &stopped, &mut seen);
+            let _ = match job.traffic.is_web_socket() {
+                false => sing::<ResponseReader>(&job, opens, &stopped, &mut seen),
+                true => sing::<WebSocket>(&job, opens, &stopped, &mut seen),
+            };
             seen
         })?;
         Ok(Self { stop, thread })
@@ -60,9 +66,22 @@ impl Canary {
     }
 }
 
-trait Stream: Read + Write {}
-impl Stream for TcpStream {}
-impl Stream for UnixStream {}
+trait Stream: Read + Write {
+    /// Makes a read that takes longer fail.
+    fn set_patience(&self, patience: Duration) -> io::Result<()>;
+}
+
+impl Stream for TcpStream {
+    fn set_patience(&self, patience: Duration) -> io::Result<()> {
+        self.set_read_timeout(Some(patience))
+    }
+}
+
+impl Stream for UnixStream {
+    fn set_patience(&self, patience: Duration) -> io::Result<()> {
+        self.set_read_timeout(Some(patience))
+    }
+}
 
 /// A connection that blocks, through TLS where the load's connections are.
 struct Line {
@@ -122,45 +141,82 @@ fn connect(endpoint: &Endpoint, timeout: Duration) -> io::Result<Box<dyn Stream>
         Endpoint::Tcp { address, .. } => {
             let stream = TcpStream::connect_timeout(address, timeout)?;
             stream.set_nodelay(true)?;
-            stream.set_read_timeout(Some(timeout))?;
+            stream.set_patience(timeout)?;
             Box::new(stream)
         }
         Endpoint::Unix(path) => {
             let stream = UnixStream::connect(path)?;
-            stream.set_read_timeout(Some(timeout))?;
+            stream.set_patience(timeout)?;
             Box::new(stream)
         }
     })
 }
 
-fn sing(job: &Job, opens: Instant, stop: &AtomicBool, seen: &mut Hist) -> io::Result<()> {
-    let (mut reader, mut memo) = (ResponseReader::default(), HeadMemo::default());
+fn sing<P: Protocol>(job: &Job, opens: Instant, stop: &AtomicBool, seen: &mut Hist) -> io::Result<()> {
+    let mut shared = P::Shared::default();
     let (mut random, mut source) = (Random::new(job.seed, STREAM), Source::apart(job.seed, STREAM));
     let mut request = Vec::new();
     thread::sleep(opens.saturating_duration_since(Instant::now()));
-    let mut line = Line::open(job)?;
+    let (mut line, mut protocol) = begin::<P>(job, &mut random)?;
     while !stop.load(Ordering::Acquire) {
         thread::sleep(PERIOD.mul_f64(2.0 * random.unit()));
         request.clear();
         source.append(&job.traffic, &mut request);
+        if P::FRAMES {
+            P::frame(&mut request, 0, &mut random);
+        }
         let sent = Instant::now();
         line.send(&request)?;
         let (mut answered, mut ended) = (false, false);
         while !answered {
             line.plain.clear();
             line.receive()?;
-            let read = reader.read(&line.plain, &mut memo, job.traffic.method(), |answer| {
+            let read = protocol.receive(&line.plain, &mut shared, &job.traffic, |_, answer| {
                 (answered, ended) = (true, !answer.keep_alive);
                 Ok(())
             });
+            if protocol.owes_reply() {
+                line.send(&protocol.reply())?;
+            }
             if read.is_err() {
                 return Ok(());
             }
         }
         seen.record(sent.elapsed(), 1);
         if ended {
-            (line, reader) = (Line::open(job)?, ResponseReader::default());
+            (line, protocol) = begin(job, &mut random)?;
         }
+    }
+    if P::FAREWELL { part(&mut line, &mut protocol) } else { Ok(()) }
+}
+
+/// Opens a connection that requests may be sent on.
+fn begin<P: Protocol>(job: &Job, random: &mut Random) -> io::Result<(Line, P)> {
+    let mut line = Line::open(job)?;
+    let mut said = Vec::new();
+    let mut protocol = P::begin(&job.traffic, random, &mut said);
+    if !said.is_empty() {
+        line.send(&said)?;
+        let mut agreed = false;
+        while !agreed {
+            line.plain.clear();
+            line.receive()?;
+            agreed = protocol.establish(&line.plain).map_err(io::Error::other)?;
+        }
+    }
+    Ok((line, protocol))
+}
+
+/// Says that nothing more comes, and waits for the peer's word, for some time.
+fn part<P: Protocol>(line: &mut Line, protocol: &mut P) -> io::Result<()> {
+    let begun = Instant::now();
+    line.stream.set_patience(PARTING_TIME)?;
+    line.send(&protocol.farewell())?;
+    let mut parted = false;
+    while !parted && begun.elapsed() < PARTING_TIME {
+        line.plain.clear();
+        line.receive()?;
+        parted = protocol.part(&line.plain);
     }
     Ok(())
 }

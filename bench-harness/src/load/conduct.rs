@@ -38,6 +38,18 @@ const DESCRIPTORS_OF_PROCESS: u64 = 64;
 /// When the plan makes no sense, the host does not resolve, no connection can be opened at the start, or a core
 /// does not start. What goes wrong later is part of the record.
 pub fn run(plan: &LoadPlan, progress: &dyn Progress) -> Result<RunRecord, LoadError> {
+    run_with(plan, progress, run_core)
+}
+
+/// What runs a core.
+type RunCore = fn(Builder, &Arc<Job>, usize, Sender<Event>) -> Result<(), StartError>;
+
+/// Makes a run whose cores are run by `run_core`.
+pub(super) fn run_with(
+    plan: &LoadPlan,
+    progress: &dyn Progress,
+    run_core: RunCore,
+) -> Result<RunRecord, LoadError> {
     plan.check()?;
     let traffic = Traffic::new(plan)?;
     let security = Security::of(&plan.url, &plan.tls)?;
@@ -54,7 +66,7 @@ pub fn run(plan: &LoadPlan, progress: &dyn Progress) -> Result<RunRecord, LoadEr
         .map(|(core, &cpu)| {
             let (job, events) = (job.clone(), sender.clone());
             let name = format!("load-{cpu}");
-            thread::Builder::new().name(name).spawn(move || core_thread(&job, core, cpu, events))
+            thread::Builder::new().name(name).spawn(move || core_thread(&job, core, cpu, events, run_core))
         })
         .collect();
     drop(sender);
@@ -74,7 +86,7 @@ pub fn run(plan: &LoadPlan, progress: &dyn Progress) -> Result<RunRecord, LoadEr
     outcome
 }
 
-fn core_thread(job: &Arc<Job>, core: usize, cpu: usize, events: Sender<Event>) {
+fn core_thread(job: &Arc<Job>, core: usize, cpu: usize, events: Sender<Event>, run_core: RunCore) {
     let connections = job.share(job.connections as u64, core);
     // Twice as many buffers as connections, so that answers in flight rarely wait for one; few of them stay in
     // the cache.
@@ -163,7 +175,7 @@ fn watch_from(plan: &LoadPlan, job: &Arc<Job>, opens: Instant) -> (Option<Observ
     // Without it the record says that nobody watched.
     let observer = Observer::start(opens).ok();
     // A step of a session alone has nothing of what the steps before it were told.
-    let lone = plan.canary && !plan.scenario && !plan.url.is_web_socket();
+    let lone = plan.canary && !plan.scenario;
     let canary = lone.then(|| Canary::start(job.clone(), &plan.cpus, opens).ok());
     (observer, canary.flatten())
 }

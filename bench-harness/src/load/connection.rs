@@ -24,6 +24,8 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(1);
 ///
 /// It should close first: whoever does keeps the port pair for a minute.
 const CLOSING_TIME: Duration = Duration::from_millis(100);
+/// How long a peer has to say farewell where the protocol has a word for it.
+pub(super) const PARTING_TIME: Duration = Duration::from_secs(1);
 
 /// How a connection ended.
 #[derive(Debug)]
@@ -51,6 +53,8 @@ enum Asked {
     GiveUp,
     /// To end when no request is in flight.
     Leave,
+    /// To end at once.
+    Part,
 }
 
 /// What the other tasks of the core see of a connection.
@@ -126,6 +130,12 @@ impl Connection {
         self.wake();
     }
 
+    /// Makes the connection's task end, whatever is in flight.
+    pub(super) fn part(&self) {
+        self.asked.set(Asked::Part);
+        self.wake();
+    }
+
     /// Makes a connection whose task has ended as good as new.
     pub(super) fn renew(&self) {
         self.asked.set(Asked::Nothing);
@@ -166,6 +176,7 @@ impl Connection {
             Asked::GiveUp => return Poll::Ready(Ended::TimedOut),
             Asked::Leave if self.in_flight.borrow().len() == 0 => return Poll::Ready(Ended::Retired),
             Asked::Leave => {}
+            Asked::Part => return Poll::Ready(Ended::Retired),
         }
         loop {
             let taken = stream.poll_take(cx, |bytes| {
@@ -190,6 +201,9 @@ impl Connection {
             && let Err(error) = stream.submit_send(protocol.reply().into())
         {
             return Poll::Ready(Ended::Reset(error));
+        }
+        if P::SLOTS_VARY {
+            self.slots.set(protocol.slots(worker.job.depth));
         }
         match worker.refill(self, stream, cx) {
             Ok(()) => Poll::Pending,
@@ -222,6 +236,10 @@ impl Connection {
         .await;
         *self.stream.borrow_mut() = None;
         worker.connection_ended(self, &ended);
+        if P::FAREWELL && matches!(ended, Ended::Closed | Ended::Retired) {
+            // A peer that takes longer has had its chance.
+            let _ = time::timeout(PARTING_TIME, say_farewell(&stream, &mut protocol)).await;
+        }
         if matches!(ended, Ended::Announced | Ended::Retired) {
             let _ = time::timeout(CLOSING_TIME, stream.close()).await;
         }
@@ -231,6 +249,25 @@ impl Connection {
         }
         ended
     }
+}
+
+/// Says that nothing more comes, and waits until the peer has said it too and closed: it is the first to (RFC 6455, section
+/// 7.1.1).
+async fn say_farewell<P: Protocol>(stream: &Transport, protocol: &mut P) -> io::Result<()> {
+    let farewell = protocol.farewell();
+    poll_fn(|cx| stream.poll_sent(cx)).await?;
+    if !farewell.is_empty() {
+        stream.submit_send(farewell.into())?;
+        poll_fn(|cx| stream.poll_sent(cx)).await?;
+    }
+    loop {
+        let bytes = poll_fn(|cx| stream.poll_recv(cx)).await?;
+        if bytes.is_empty() || protocol.part(&bytes) {
+            break;
+        }
+    }
+    stream.closed().await;
+    Ok(())
 }
 
 /// Keeps a connection in use for the whole run, and opens it again whenever it ends.
@@ -273,7 +310,7 @@ pub(super) async fn keep_in_use<P: Protocol>(
                 false
             }
         };
-        if connection.asked.get() == Asked::Leave {
+        if matches!(connection.asked.get(), Asked::Leave | Asked::Part) {
             return;
         }
         backoff = if served { Duration::ZERO } else { (backoff * 2).clamp(FIRST_BACKOFF, LONGEST_BACKOFF) };

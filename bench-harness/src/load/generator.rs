@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use covet_runtime::{spawn, time};
 
 use super::LoadError;
-use super::connection::{Connection, keep_in_use};
+use super::connection::{Connection, PARTING_TIME, keep_in_use};
 use super::dispatch::dispatch;
 use super::job::{Event, Job};
 use super::opening::Opening;
@@ -53,10 +53,12 @@ pub(super) async fn generate<P: Protocol>(job: Arc<Job>, core: usize, events: Se
 
     let worker = Rc::new(Worker::new(job.clone(), core, start, opening));
     time::sleep_until(start).await;
+    let mut tasks = Vec::new();
     for (index, stream) in streams.into_iter().enumerate() {
         let connection = Rc::new(Connection::new(index, job.depth));
         worker.connections.borrow_mut().push(connection.clone());
-        spawn(keep_in_use(worker.clone(), connection, stream)).detach();
+        let task = spawn(keep_in_use(worker.clone(), connection, stream));
+        if P::FAREWELL { tasks.push(task) } else { task.detach() }
     }
     spawn(watch(worker.clone())).detach();
     spawn(dispatch(worker.clone())).detach();
@@ -83,6 +85,17 @@ pub(super) async fn generate<P: Protocol>(job: Arc<Job>, core: usize, events: Se
     let _ = events.send(Event::Interval(Box::new(last)));
     let record = CoreRecord { cpu, waited, preemptions, in_flight_at_start, ..close(&worker, now) };
     let _ = events.send(Event::Done(Box::new(record)));
+    if P::FAREWELL {
+        worker.connections.borrow().iter().for_each(|connection| connection.part());
+        let parted = async {
+            for task in tasks {
+                // A panic was printed, and the record is sent.
+                let _ = task.await;
+            }
+        };
+        // A peer that takes longer has had its chance.
+        let _ = time::timeout(PARTING_TIME, parted).await;
+    }
 }
 
 /// Opens the core's share of the connections; those that fail are `None`, and tried again during the run.

@@ -9,8 +9,16 @@ pub(super) struct Batch {
     pub(super) intended: Instant,
     pub(super) submitted: Instant,
     pub(super) count: u64,
-    /// Which of the run's requests they are.
+    pub(super) label: Label,
+}
+
+/// What is remembered of a request until its answer is judged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Label {
+    /// Which of the run's requests it is.
     pub(super) kind: u16,
+    /// What the content of its answer comes to, in a protocol whose answers repeat their requests; zero in others.
+    pub(super) mark: u32,
 }
 
 /// The requests in flight on one connection.
@@ -35,8 +43,8 @@ impl InFlight {
         self.total
     }
 
-    /// Which of the run's requests the one is that has `position` before it.
-    pub(super) fn kind_at(&self, position: u64) -> Option<u16> {
+    /// The label of the request that has `position` before it.
+    pub(super) fn label_at(&self, position: u64) -> Option<Label> {
         let mut before = 0;
         self.batches
             .iter()
@@ -44,7 +52,7 @@ impl InFlight {
                 before += batch.count;
                 position < before
             })
-            .map(|batch| batch.kind)
+            .map(|batch| batch.label)
     }
 
     /// When the oldest request was sent.
@@ -105,7 +113,7 @@ mod tests {
             let mut expected = Vec::new();
             for (index, &count) in pushes.iter().enumerate() {
                 let submitted = start + Duration::from_nanos(index as u64);
-                in_flight.push(Batch { intended: submitted, submitted, count, kind: index as u16 });
+                in_flight.push(Batch { intended: submitted, submitted, count, label: Label { kind: index as u16, mark: 0 } });
                 expected.extend(std::iter::repeat_n(index as u16, usize::try_from(count).unwrap()));
             }
             for place in places {
@@ -114,7 +122,7 @@ mod tests {
                 in_flight.bring_forward(place);
                 let batch = in_flight.pop(1).unwrap();
                 prop_assert_eq!(batch.count, 1);
-                prop_assert_eq!(batch.kind, expected.remove(usize::try_from(place).unwrap()));
+                prop_assert_eq!(batch.label.kind, expected.remove(usize::try_from(place).unwrap()));
                 prop_assert_eq!(in_flight.len(), expected.len() as u64);
             }
             prop_assert!(expected.is_empty());
@@ -132,18 +140,18 @@ mod tests {
             let mut expected = VecDeque::new();
             for (index, &count) in pushes.iter().enumerate() {
                 let submitted = start + Duration::from_nanos(index as u64);
-                in_flight.push(Batch { intended: submitted, submitted, count, kind: index as u16 });
+                in_flight.push(Batch { intended: submitted, submitted, count, label: Label { kind: index as u16, mark: 0 } });
                 expected.extend(std::iter::repeat_n((submitted, index as u16), usize::try_from(count).unwrap()));
             }
             for limit in limits {
                 prop_assert_eq!(in_flight.oldest(), expected.front().map(|front| front.0));
                 for (position, (_, kind)) in expected.iter().enumerate() {
-                    prop_assert_eq!(in_flight.kind_at(position as u64), Some(*kind));
+                    prop_assert_eq!(in_flight.label_at(position as u64).map(|label| label.kind), Some(*kind));
                 }
                 let Some(batch) = in_flight.pop(limit) else { break };
                 prop_assert!(batch.count >= 1 && batch.count <= limit);
                 for _ in 0..batch.count {
-                    prop_assert_eq!(expected.pop_front(), Some((batch.submitted, batch.kind)));
+                    prop_assert_eq!(expected.pop_front(), Some((batch.submitted, batch.label.kind)));
                 }
                 prop_assert_eq!(in_flight.len(), expected.len() as u64);
             }

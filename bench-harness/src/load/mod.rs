@@ -55,3 +55,4 @@ pub use template::TemplateError;
 pub use tls::TlsOptions;
 pub use traffic::Target;
 pub use url::{TargetUrl, UrlError};
+pub(crate) use websocket::accept as websocket_accept;

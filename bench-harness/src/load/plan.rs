@@ -26,7 +26,7 @@ pub struct Extent {
 pub struct Expectation {
     /// The one status that is valid; any 2xx where it is `None`.
     pub status: Option<u16>,
-    /// Whether every body must be as long as the first one.
+    /// Whether every body must be as long as the first one, and every message of a WebSocket what was sent to it.
     pub same_length: bool,
 }
 

@@ -20,6 +20,15 @@ pub(super) trait Protocol: Sized + 'static {
     /// Whether answers have a status.
     const STATUS: bool;
 
+    /// Whether an answer repeats its request: both then come to the same mark.
+    const ECHOES: bool;
+
+    /// Whether the peer may change how many exchanges may be under way at once.
+    const SLOTS_VARY: bool;
+
+    /// Whether both sides say that they end, before the connection does.
+    const FAREWELL: bool;
+
     /// Begins on a connection that was just opened; appends to `out` what is said before the first request.
     fn begin(traffic: &Traffic, random: &mut Random, out: &mut Vec<u8>) -> Self;
 
@@ -30,10 +39,13 @@ pub(super) trait Protocol: Sized + 'static {
     fn establish(&mut self, bytes: &[u8]) -> Result<bool, ReadError>;
 
     /// How many exchanges may be under way at once, of `depth` that are wanted.
+    ///
+    /// Asked when the connection is open, and where [`Protocol::SLOTS_VARY`] again after all that is received. What is under
+    /// way beyond a number that has shrunk goes on, and no more follows until it has ended.
     fn slots(&self, depth: u64) -> u64;
 
-    /// Puts a frame around the request that lies in `out` from `start` on.
-    fn frame(out: &mut Vec<u8>, start: usize, random: &mut Random);
+    /// Puts a frame around the request that lies in `out` from `start` on; returns the mark that its answer must have.
+    fn frame(out: &mut Vec<u8>, start: usize, random: &mut Random) -> u32;
 
     /// Takes in the next received piece, and hands out every answer that it completes, each with its request's place
     /// among those that have none: 0 is the oldest.
@@ -59,6 +71,12 @@ pub(super) trait Protocol: Sized + 'static {
 
     /// The answer that the end of the connection completes, if there is one.
     fn finish(&mut self) -> Option<Answer>;
+
+    /// What is said at the end, where it was not said before; nothing where the protocol has no word for it.
+    fn farewell(&mut self) -> Vec<u8>;
+
+    /// Takes in what comes after that, and says whether the peer has said its own.
+    fn part(&mut self, bytes: &[u8]) -> bool;
 }
 
 impl Protocol for ResponseReader {
@@ -66,6 +84,9 @@ impl Protocol for ResponseReader {
 
     const FRAMES: bool = false;
     const STATUS: bool = true;
+    const ECHOES: bool = false;
+    const SLOTS_VARY: bool = false;
+    const FAREWELL: bool = false;
 
     fn begin(_traffic: &Traffic, _random: &mut Random, _out: &mut Vec<u8>) -> Self {
         Self::default()
@@ -80,7 +101,9 @@ impl Protocol for ResponseReader {
         depth
     }
 
-    fn frame(_out: &mut Vec<u8>, _start: usize, _random: &mut Random) {}
+    fn frame(_out: &mut Vec<u8>, _start: usize, _random: &mut Random) -> u32 {
+        0
+    }
 
     #[inline]
     fn receive(
@@ -110,4 +133,16 @@ impl Protocol for ResponseReader {
     fn finish(&mut self) -> Option<Answer> {
         ResponseReader::finish(self)
     }
+
+    fn farewell(&mut self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn part(&mut self, _bytes: &[u8]) -> bool {
+        true
+    }
 }
+
+#[cfg(test)]
+#[path = "protocol_tests.rs"]
+mod tests;

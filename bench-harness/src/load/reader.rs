@@ -16,6 +16,8 @@ pub(super) struct Answer {
     pub(super) status: u16,
     /// Bytes of the body, chunk framing not counted.
     pub(super) body: u64,
+    /// What its content comes to, where the protocol's answers repeat their requests; zero in others.
+    pub(super) mark: u32,
     /// Whether the connection may carry another request.
     pub(super) keep_alive: bool,
 }
@@ -209,7 +211,7 @@ impl ResponseReader {
     /// Enters the body, or returns the answer where there is none to wait for.
     #[inline]
     fn begin_body(&mut self, head: &ResponseHead) -> Result<Option<Answer>, ReadError> {
-        let answer = Answer { status: head.status, body: 0, keep_alive: head.keep_alive };
+        let answer = Answer { status: head.status, body: 0, mark: 0, keep_alive: head.keep_alive };
         match head.framing {
             ResponseFraming::None if head.is_interim() => {}
             ResponseFraming::None if head.status == 101 => return Err(ReadError::SwitchedProtocol),

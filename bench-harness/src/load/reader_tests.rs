@@ -24,7 +24,7 @@ fn read_all<'a>(
 }
 
 fn answer(status: u16, body: u64) -> Answer {
-    Answer { status, body, keep_alive: true }
+    Answer { status, body, mark: 0, keep_alive: true }
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn each_framing_gives_its_answer() {
 fn a_body_until_close_ends_with_the_connection() {
     let (answers, last) = read_all([&b"HTTP/1.1 200 OK\r\n\r\nsome"[..], b" bytes"]).unwrap();
     assert!(answers.is_empty());
-    assert_eq!(last, Some(Answer { status: 200, body: 10, keep_alive: false }));
+    assert_eq!(last, Some(Answer { status: 200, body: 10, mark: 0, keep_alive: false }));
 }
 
 #[test]

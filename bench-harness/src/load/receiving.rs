@@ -2,6 +2,7 @@
 
 use super::connection::{Connection, Ended};
 use super::extract::{CAPTURE_LIMIT, Captured};
+use super::in_flight::Label;
 use super::protocol::Protocol;
 use super::reader::{Answer, ReadError};
 use super::tally::Tally;
@@ -37,8 +38,10 @@ impl<P: Protocol> Worker<P> {
                 in_flight.bring_forward(place);
             }
             last = !answer.keep_alive;
-            let kind = if self.job.traffic.kinds() == 1 { 0 } else { in_flight.kind_at(valid).unwrap_or(0) };
-            if self.judge(&mut tally, kind, answer) {
+            let uniform = self.is_uniform();
+            let label =
+                if uniform { Label::default() } else { in_flight.label_at(valid).unwrap_or_default() };
+            if self.judge(&mut tally, label, answer) {
                 valid += 1;
             } else {
                 // Answers come in order, so the valid ones before this one leave first.
@@ -118,7 +121,7 @@ impl<P: Protocol> Worker<P> {
 
     /// Counts an answer, and says whether it is valid.
     #[inline]
-    fn judge(&self, tally: &mut Tally, kind: u16, answer: Answer) -> bool {
+    fn judge(&self, tally: &mut Tally, label: Label, answer: Answer) -> bool {
         if P::STATUS {
             let class = usize::from(answer.status / 100);
             tally.status[if class < 6 { class } else { 0 }] += 1;
@@ -127,7 +130,18 @@ impl<P: Protocol> Worker<P> {
                 return false;
             }
         }
-        if !self.job.expect.same_length || !self.job.traffic.same_length(kind) {
+        let kind = label.kind;
+        if !self.job.expect.same_length {
+            return true;
+        }
+        if P::ECHOES {
+            if answer.mark != label.mark {
+                let detail = || format!("a message of {} bytes that is not the one sent", answer.body);
+                tally.errors.add(ErrorClass::UnexpectedContent, 1, detail);
+            }
+            return answer.mark == label.mark;
+        }
+        if !self.job.traffic.same_length(kind) {
             return true;
         }
         let mut lengths = self.first_lengths.borrow_mut();
@@ -144,9 +158,9 @@ impl<P: Protocol> Worker<P> {
     pub(super) fn receive_end(&self, connection: &Connection, protocol: &mut P) {
         let Some(answer) = protocol.finish() else { return };
         let (mut tally, mut in_flight) = (self.tally.borrow_mut(), connection.in_flight.borrow_mut());
-        let (Some(submitted), Some(kind)) = (in_flight.oldest(), in_flight.kind_at(0)) else { return };
+        let (Some(submitted), Some(label)) = (in_flight.oldest(), in_flight.label_at(0)) else { return };
         let now = self.now();
-        if self.judge(&mut tally, kind, answer) {
+        if self.judge(&mut tally, label, answer) {
             tally.complete(&mut in_flight, 1, now);
         } else {
             tally.fail(&mut in_flight, 1, now);

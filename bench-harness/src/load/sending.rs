@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::connection::Connection;
-use super::in_flight::{Batch, InFlight};
+use super::in_flight::{Batch, InFlight, Label};
 use super::protocol::Protocol;
 use super::transport::Transport;
 use super::worker::Worker;
@@ -50,28 +50,31 @@ impl<P: Protocol> Worker<P> {
     #[cold]
     fn write(&self, connection: &Connection, count: u64, closing: bool) -> Bytes {
         let (traffic, mut source) = (&self.job.traffic, self.source.borrow_mut());
-        let (mut out, mut kinds) = (Vec::new(), self.kinds.borrow_mut());
-        kinds.clear();
+        let (mut out, mut labels) = (Vec::new(), self.labels.borrow_mut());
+        labels.clear();
         for number in 1..=count {
             let start = out.len();
             match traffic.fixed() {
                 Some(request) => {
                     out.extend_from_slice(request);
-                    kinds.push(0);
+                    labels.push(Label::default());
                 }
                 None if traffic.is_scenario() => {
                     let mut session = connection.session.borrow_mut();
                     session.values.resize(traffic.values(), Vec::new());
                     let step = session.step;
                     source.append_kind(traffic, step, &session.values, &mut out);
-                    kinds.push(step);
+                    labels.push(Label { kind: step, mark: 0 });
                     session.step = (step + 1) % traffic.kinds() as u16;
                     session.capture.clear();
                 }
-                None => kinds.push(source.append(traffic, &mut out)),
+                None => labels.push(Label { kind: source.append(traffic, &mut out), mark: 0 }),
             }
             if P::FRAMES {
-                P::frame(&mut out, start, &mut self.random.borrow_mut());
+                let mark = P::frame(&mut out, start, &mut self.random.borrow_mut());
+                if let Some(label) = labels.last_mut() {
+                    label.mark = mark;
+                }
             } else if closing
                 && number == count
                 && let Some(line) = memchr::memchr(b'\n', &out[start..])
@@ -83,16 +86,27 @@ impl<P: Protocol> Worker<P> {
         out.into()
     }
 
-    /// The kind of the request in this place of what was sent last.
+    /// Whether all requests have one label.
     #[inline]
-    fn kind(&self, place: usize) -> u16 {
-        if self.job.traffic.kinds() == 1 { 0 } else { self.kinds.borrow()[place] }
+    pub(super) fn is_uniform(&self) -> bool {
+        !P::ECHOES && self.job.traffic.kinds() == 1
+    }
+
+    /// The label of the request in this place of what was sent last.
+    #[inline]
+    fn label(&self, place: usize) -> Label {
+        if self.is_uniform() { Label::default() } else { self.labels.borrow()[place] }
     }
 
     /// How many requests the connection has room for.
     #[inline]
     fn room(&self, connection: &Connection, in_flight: &InFlight) -> u64 {
-        (connection.slots.get() - in_flight.len()).min(self.allowance()).min(connection.left.get())
+        connection
+            .slots
+            .get()
+            .saturating_sub(in_flight.len())
+            .min(self.allowance())
+            .min(connection.left.get())
     }
 
     /// Fills the connection's free slots, or lists it as idle where no request is due.
@@ -137,12 +151,12 @@ impl<P: Protocol> Worker<P> {
 
     #[inline]
     fn push_closed(&self, in_flight: &mut InFlight, count: u64, now: Instant) {
-        if self.job.traffic.kinds() == 1 {
-            in_flight.push(Batch { intended: now, submitted: now, count, kind: 0 });
+        if self.is_uniform() {
+            in_flight.push(Batch { intended: now, submitted: now, count, label: Label::default() });
             return;
         }
         for place in 0..count as usize {
-            in_flight.push(Batch { intended: now, submitted: now, count: 1, kind: self.kind(place) });
+            in_flight.push(Batch { intended: now, submitted: now, count: 1, label: self.label(place) });
         }
     }
 
@@ -166,7 +180,7 @@ impl<P: Protocol> Worker<P> {
     fn push_due(&self, schedule: &RefCell<Schedule>, in_flight: &mut InFlight, due: u64, now: Instant) {
         for place in 0..due as usize {
             let Some(intended) = schedule.borrow_mut().take(now) else { return };
-            in_flight.push(Batch { intended, submitted: now, count: 1, kind: self.kind(place) });
+            in_flight.push(Batch { intended, submitted: now, count: 1, label: self.label(place) });
             // What became due while the dispatcher slept too long waits for that, and not for the server.
             let own = self.late_until.get().and_then(|until| until.checked_duration_since(intended));
             self.tally.borrow_mut().record_lateness(now - intended, own);
@@ -229,7 +243,7 @@ impl<P: Protocol> Worker<P> {
         own: Option<Duration>,
     ) -> io::Result<()> {
         self.submit(connection, stream, 1, now)?;
-        in_flight.push(Batch { intended: at, submitted: now, count: 1, kind: self.kind(0) });
+        in_flight.push(Batch { intended: at, submitted: now, count: 1, label: self.label(0) });
         connection.resume_at.set(None);
         connection.session_left.set(connection.session_left.get().saturating_sub(1));
         let mut tally = self.tally.borrow_mut();
@@ -306,7 +320,7 @@ impl<P: Protocol> Worker<P> {
             return false;
         }
         if let Some(intended) = schedule.borrow_mut().take(now) {
-            in_flight.push(Batch { intended, submitted: now, count: 1, kind: self.kind(0) });
+            in_flight.push(Batch { intended, submitted: now, count: 1, label: self.label(0) });
             self.tally.borrow_mut().record_lateness(now - intended, Some(now - intended));
             connection.session_left.set(self.job.session - 1);
         }

@@ -1,12 +1,14 @@
-//! WebSocket, as far as a client of an echo needs it: messages out, masked; messages in, counted (RFC 6455).
+//! WebSocket, as far as a client of an echo needs it: messages out, masked; messages in, compared (RFC 6455).
 //!
 //! A request is a message of one frame, text where it is UTF-8 and binary where it is not, and the next message that the
-//! server sends is its answer. Pings are answered; extensions are not spoken. Keys come from the seed of the run, so that
+//! server sends is its answer, of the same kind and content. What is in both is compared by a checksum of 32 bits, so that no
+//! message is kept. Pings are answered, and so is the server's Close; extensions are not spoken. Keys come from the seed of the run, so that
 //! it can be made again: section 10.3 wants keys that nobody foresees, for the sake of proxies that a load is not sent by.
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use crc32fast::Hasher;
 
 use super::protocol::Protocol;
 use super::reader::{Answer, ReadError};
@@ -19,6 +21,8 @@ const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 const HEAD_LIMIT: usize = 16 * 1024;
 /// The longest payload of a control frame.
 const CONTROL_LIMIT: u64 = 125;
+/// What a Close frame says that is sent for no fault (section 7.4.1).
+const NORMAL_CLOSURE: u16 = 1000;
 
 const FIN: u8 = 0x80;
 const MASKED: u8 = 0x80;
@@ -38,10 +42,36 @@ pub(super) struct WebSocket {
     head: Vec<u8>,
     /// The frame whose payload is coming.
     frame: Option<Frame>,
-    /// Bytes of the message so far, and whether one has begun.
-    message: Option<u64>,
+    /// The message so far, where one has begun.
+    message: Option<Message>,
     control: Vec<u8>,
     reply: Vec<u8>,
+    /// Whether a Close frame was sent, or lies in the reply.
+    closing: bool,
+}
+
+/// A message that is coming.
+#[derive(Debug, Clone)]
+struct Message {
+    length: u64,
+    mark: Hasher,
+}
+
+impl Message {
+    fn new(opcode: u8) -> Self {
+        let mut mark = Hasher::new();
+        mark.update(&[opcode]);
+        Self { length: 0, mark }
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        self.length += bytes.len() as u64;
+        self.mark.update(bytes);
+    }
+
+    fn mark(self) -> u32 {
+        self.mark.finalize()
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +86,9 @@ impl Protocol for WebSocket {
 
     const FRAMES: bool = true;
     const STATUS: bool = false;
+    const ECHOES: bool = true;
+    const SLOTS_VARY: bool = false;
+    const FAREWELL: bool = true;
 
     fn begin(traffic: &Traffic, random: &mut Random, out: &mut Vec<u8>) -> Self {
         let nonce: Vec<u8> =
@@ -75,6 +108,7 @@ impl Protocol for WebSocket {
             message: None,
             control: Vec::new(),
             reply: Vec::new(),
+            closing: false,
         }
     }
 
@@ -98,9 +132,12 @@ impl Protocol for WebSocket {
         depth
     }
 
-    fn frame(out: &mut Vec<u8>, start: usize, random: &mut Random) {
+    fn frame(out: &mut Vec<u8>, start: usize, random: &mut Random) -> u32 {
         let opcode = if std::str::from_utf8(&out[start..]).is_ok() { TEXT } else { BINARY };
+        let mut message = Message::new(opcode);
+        message.take(&out[start..]);
         mask(out, start, opcode, random.bits() as u32);
+        message.mark()
     }
 
     fn receive(
@@ -108,6 +145,44 @@ impl Protocol for WebSocket {
         received: &[u8],
         _shared: &mut (),
         _traffic: &Traffic,
+        on_answer: impl FnMut(u64, Answer) -> Result<(), ReadError>,
+    ) -> Result<(), ReadError> {
+        self.take(received, on_answer)
+    }
+
+    fn owes_reply(&self) -> bool {
+        !self.reply.is_empty()
+    }
+
+    fn reply(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.reply)
+    }
+
+    fn is_inside(&self) -> bool {
+        self.message.is_some() || self.frame.is_some() || !self.head.is_empty()
+    }
+
+    fn finish(&mut self) -> Option<Answer> {
+        None
+    }
+
+    fn farewell(&mut self) -> Vec<u8> {
+        if !self.closing {
+            self.close(&NORMAL_CLOSURE.to_be_bytes());
+        }
+        self.reply()
+    }
+
+    fn part(&mut self, bytes: &[u8]) -> bool {
+        // Messages that were under way are nobody's any more; what is no frame is no reason to wait either.
+        self.take(bytes, |_, _| Ok(())).is_err()
+    }
+}
+
+impl WebSocket {
+    fn take(
+        &mut self,
+        received: &[u8],
         mut on_answer: impl FnMut(u64, Answer) -> Result<(), ReadError>,
     ) -> Result<(), ReadError> {
         // Bytes that came with the answer to the handshake, or a head that was cut.
@@ -133,8 +208,8 @@ impl Protocol for WebSocket {
             let here = usize::try_from(frame.left).unwrap_or(usize::MAX).min(bytes.len());
             if is_control(frame.opcode) {
                 self.control.extend_from_slice(&bytes[..here]);
-            } else {
-                self.message = self.message.map(|length| length + here as u64);
+            } else if let Some(message) = &mut self.message {
+                message.take(&bytes[..here]);
             }
             frame.left -= here as u64;
             bytes = &bytes[here..];
@@ -144,9 +219,11 @@ impl Protocol for WebSocket {
             }
             if is_control(frame.opcode) {
                 self.end_control(frame.opcode)?;
-            } else if frame.last {
-                let body = self.message.take().unwrap_or_default();
-                on_answer(0, Answer { status: 0, body, keep_alive: true })?;
+            } else if frame.last
+                && let Some(message) = self.message.take()
+            {
+                let (body, mark) = (message.length, message.mark());
+                on_answer(0, Answer { status: 0, body, mark, keep_alive: true })?;
             }
             if bytes.is_empty() {
                 return Ok(());
@@ -154,30 +231,12 @@ impl Protocol for WebSocket {
         }
     }
 
-    fn owes_reply(&self) -> bool {
-        !self.reply.is_empty()
-    }
-
-    fn reply(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.reply)
-    }
-
-    fn is_inside(&self) -> bool {
-        self.message.is_some() || self.frame.is_some() || !self.head.is_empty()
-    }
-
-    fn finish(&mut self) -> Option<Answer> {
-        None
-    }
-}
-
-impl WebSocket {
     fn begin_frame(&mut self, frame: Frame) -> Result<(), ReadError> {
-        match (frame.opcode, self.message) {
+        match (frame.opcode, &self.message) {
             (CONTINUATION, None) => Err(ReadError::Refused("the middle of a message that has no beginning")),
             (TEXT | BINARY, Some(_)) => Err(ReadError::Refused("a message within another")),
             (TEXT | BINARY, None) => {
-                self.message = Some(0);
+                self.message = Some(Message::new(frame.opcode));
                 Ok(())
             }
             _ => Ok(()),
@@ -187,16 +246,31 @@ impl WebSocket {
     fn end_control(&mut self, opcode: u8) -> Result<(), ReadError> {
         let payload = std::mem::take(&mut self.control);
         match opcode {
-            CLOSE => Err(ReadError::Closed),
+            CLOSE => {
+                if !self.closing {
+                    // The server's own code, which is the first two bytes where there is one (section 5.5.1).
+                    self.close(&payload[..payload.len().min(2)]);
+                }
+                Err(ReadError::Closed)
+            }
             PING => {
-                let start = self.reply.len();
-                self.reply.extend_from_slice(&payload);
-                // What masks a repetition of the server's own bytes hides nothing from it.
-                mask(&mut self.reply, start, PONG, 0x1F2E_3D4C);
+                self.answer(PONG, &payload);
                 Ok(())
             }
             _ => Ok(()),
         }
+    }
+
+    fn close(&mut self, payload: &[u8]) {
+        self.closing = true;
+        self.answer(CLOSE, payload);
+    }
+
+    fn answer(&mut self, opcode: u8, payload: &[u8]) {
+        let start = self.reply.len();
+        self.reply.extend_from_slice(payload);
+        // What masks a repetition of the server's own bytes hides nothing from it.
+        mask(&mut self.reply, start, opcode, 0x1F2E_3D4C);
     }
 }
 
@@ -205,7 +279,7 @@ fn is_control(opcode: u8) -> bool {
 }
 
 /// What a server that understood answers to a key.
-fn accept(key: &str) -> String {
+pub(crate) fn accept(key: &str) -> String {
     STANDARD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, format!("{key}{GUID}").as_bytes()))
 }
 

@@ -136,6 +136,45 @@ fn what_is_no_frame_of_a_server_ends_the_connection() {
 }
 
 #[test]
+fn an_echo_has_the_mark_of_what_was_sent_and_nothing_else_has() {
+    let mark_of = |bytes: &[u8]| {
+        let mut marks = Vec::new();
+        open()
+            .receive(bytes, &mut (), &traffic(), |_, answer| {
+                marks.push(answer.mark);
+                Ok(())
+            })
+            .unwrap();
+        marks[0]
+    };
+    let sent = WebSocket::frame(&mut b"Hello".to_vec(), 0, &mut Random::new(1, 1));
+    assert_eq!(mark_of(&frame(0x81, b"Hello")), sent);
+    assert_eq!(mark_of(&[frame(0x01, b"He"), frame(0x80, b"llo")].concat()), sent);
+    assert_ne!(mark_of(&frame(0x81, b"hello")), sent);
+    assert_ne!(mark_of(&frame(0x82, b"Hello")), sent, "text came back as binary");
+    assert_ne!(mark_of(&frame(0x81, b"Hell")), sent);
+}
+
+#[test]
+fn a_farewell_is_said_once_and_waits_for_the_peers() {
+    // This side begins: what was under way may still come.
+    let mut socket = open();
+    let said = socket.farewell();
+    assert_eq!((said[0], said[1], said.len()), (0x88, 0x82, 8));
+    let code: Vec<u8> = said[6..].iter().zip(&said[2..6]).map(|(byte, key)| byte ^ key).collect();
+    assert_eq!(code, [0x03, 0xE8]);
+    assert!(!socket.part(&frame(0x81, b"late")));
+    assert!(socket.part(&frame(0x88, &code)));
+    assert!(socket.farewell().is_empty());
+    // The peer begins: its code goes back.
+    let mut socket = open();
+    assert_eq!(answers(&mut socket, &frame(0x88, b"\x03\xE9going away")).unwrap_err(), ReadError::Closed);
+    let said = socket.farewell();
+    let code: Vec<u8> = said[6..].iter().zip(&said[2..6]).map(|(byte, key)| byte ^ key).collect();
+    assert_eq!((said[0], said[1], &code[..]), (0x88, 0x82, &[0x03, 0xE9][..]));
+}
+
+#[test]
 fn what_comes_with_the_answer_to_the_handshake_is_not_lost() {
     let mut out = Vec::new();
     let mut socket = WebSocket::begin(&traffic(), &mut Random::new(1, 1), &mut out);

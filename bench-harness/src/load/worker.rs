@@ -14,6 +14,7 @@ use bytes::Bytes;
 use covet_runtime::time;
 
 use super::connection::Connection;
+use super::in_flight::Label;
 use super::job::Job;
 use super::opening::Opening;
 use super::protocol::Protocol;
@@ -48,8 +49,8 @@ pub(super) struct Worker<P: Protocol> {
     /// `depth` requests in a row, so that any number of them is one slice; empty where they differ, or are framed anew.
     pub(super) requests: Bytes,
     pub(super) source: RefCell<Source>,
-    /// The kinds of the requests that were sent last, where there are several.
-    pub(super) kinds: RefCell<Vec<u16>>,
+    /// The labels of the requests that were sent last, where they differ.
+    pub(super) labels: RefCell<Vec<Label>>,
     opening: Rc<Opening>,
 }
 
@@ -79,7 +80,7 @@ impl<P: Protocol> Worker<P> {
                 .map(|request| request.repeat(depth).into())
                 .unwrap_or_default(),
             source: RefCell::new(Source::new(job.seed, core, job.cores)),
-            kinds: RefCell::default(),
+            labels: RefCell::default(),
             schedule,
             opening,
             job,

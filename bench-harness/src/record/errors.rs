@@ -23,13 +23,15 @@ pub enum ErrorClass {
     UnexpectedStatus,
     /// A valid answer whose body differs in length from the first one's.
     UnexpectedLength,
+    /// An answer that is not what was sent, in a protocol of echoes.
+    UnexpectedContent,
     /// A valid answer without a value that the session was to take out of it.
     MissingValue,
 }
 
 impl ErrorClass {
     /// All classes, in the order in which they are reported.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Connect,
         Self::Tls,
         Self::Reset,
@@ -38,6 +40,7 @@ impl ErrorClass {
         Self::Malformed,
         Self::UnexpectedStatus,
         Self::UnexpectedLength,
+        Self::UnexpectedContent,
         Self::MissingValue,
     ];
 }
@@ -53,6 +56,7 @@ impl fmt::Display for ErrorClass {
             Self::Malformed => "malformed",
             Self::UnexpectedStatus => "unexpected status",
             Self::UnexpectedLength => "unexpected length",
+            Self::UnexpectedContent => "unexpected content",
             Self::MissingValue => "missing value",
         })
     }
@@ -80,6 +84,8 @@ pub struct Errors {
     pub unexpected_status: u64,
     /// See [`ErrorClass::UnexpectedLength`].
     pub unexpected_length: u64,
+    /// See [`ErrorClass::UnexpectedContent`].
+    pub unexpected_content: u64,
     /// See [`ErrorClass::MissingValue`].
     pub missing_value: u64,
     /// The first error seen, in words.
@@ -98,6 +104,7 @@ impl Errors {
             ErrorClass::Malformed => self.malformed,
             ErrorClass::UnexpectedStatus => self.unexpected_status,
             ErrorClass::UnexpectedLength => self.unexpected_length,
+            ErrorClass::UnexpectedContent => self.unexpected_content,
             ErrorClass::MissingValue => self.missing_value,
         }
     }
@@ -112,6 +119,7 @@ impl Errors {
             ErrorClass::Malformed => &mut self.malformed,
             ErrorClass::UnexpectedStatus => &mut self.unexpected_status,
             ErrorClass::UnexpectedLength => &mut self.unexpected_length,
+            ErrorClass::UnexpectedContent => &mut self.unexpected_content,
             ErrorClass::MissingValue => &mut self.missing_value,
         }
     }
@@ -160,13 +168,13 @@ mod tests {
             errors.add(class, index as u64 + 1, || format!("number {index}"));
             assert_eq!(errors.count(class), index as u64 + 1);
         }
-        assert_eq!(errors.total(), 45);
+        assert_eq!(errors.total(), 55);
         assert_eq!(errors.first.as_deref(), Some("connect: number 0"));
 
         let mut sum = Errors::default();
         sum.merge(&errors);
         sum.merge(&errors);
-        assert_eq!(sum.total(), 90);
+        assert_eq!(sum.total(), 110);
         assert_eq!(sum.first, errors.first);
     }
 }

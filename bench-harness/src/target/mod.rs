@@ -6,6 +6,7 @@ pub mod embedded;
 pub mod listen;
 pub mod null;
 pub mod null_secure;
+pub mod null_websocket;
 pub mod peers;
 pub mod reference;
 pub mod slow_clients;

@@ -35,7 +35,7 @@ pub fn embed(cores: CoreSet, body: usize) -> io::Result<Embedded> {
     Embedded::start(cores, "null", move |listener, _core| answer(listener, tls.clone(), body))
 }
 
-fn own_certificate() -> io::Result<tls::Config> {
+pub(super) fn own_certificate() -> io::Result<tls::Config> {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).map_err(io::Error::other)?;
     let certificate = Certificate::pem(made.cert.pem(), made.signing_key.serialize_pem());
     tls::Config::builder().certificate(certificate).build().map_err(io::Error::other)
