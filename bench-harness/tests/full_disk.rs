@@ -43,11 +43,18 @@ fn a_run_is_printed_though_its_bundle_and_its_page_find_no_room() {
             &["cannot write", "/out/", "No space left on device", "The result is printed"][..],
         ),
         ("--html \"$DISK/page.html\"", &["cannot write", "page.html", "No space left on device"]),
+        ("--html \"$DISK/new.html\"", &["cannot write", "new.html", "No space left on device"]),
     ] {
-        let Some(output) = on_a_full_disk(&format!("exec \"$BENCH\" {load} {option}")) else { return };
+        let line = format!(
+            "echo before >\"$DISK/page.html\"; \"$BENCH\" {load} {option}; status=$?
+             cat \"$DISK/page.html\"; echo left: $(find \"$DISK\" -type f | wc -l); exit $status"
+        );
+        let Some(output) = on_a_full_disk(&line) else { return };
         fails_in_one_line(&output, 1, words);
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(text.contains("requests/s") && text.contains("  verdict     "), "{text}");
+        // What fills the disk, and the page of a run before.
+        assert!(text.ends_with("before\nleft: 2\n"), "{text}");
     }
 }
 

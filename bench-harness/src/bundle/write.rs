@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::{BundleError, ResultDocument, RunDocument, hlog};
 use crate::record::Hist;
 use crate::report::Environment;
-use crate::report::write::utc;
+use crate::report::write::{part_of, utc};
 
 /// The name and version of `manifest.json`.
 pub const MANIFEST_SCHEMA: &str = "covet-bench.manifest/1";
@@ -67,8 +67,8 @@ pub struct FileEntry {
 
 /// A bundle while it is being written.
 ///
-/// Dropped without [`BundleWriter::finish`] it leaves nothing, or where something was written a folder without a manifest,
-/// which no command takes for a bundle.
+/// A file has its name once it is whole. Dropped without [`BundleWriter::finish`], or where a file cannot be written, it leaves
+/// nothing but the files that are whole, in a folder without a manifest, which no command takes for a bundle.
 #[derive(Debug)]
 pub struct BundleWriter {
     folder: PathBuf,
@@ -182,7 +182,11 @@ impl RunLogs {
         }
         let Some(file) = self.open.get_mut(&name) else { return Ok(()) };
         let line = hlog::line(&format!("worker-{worker}"), start, length, hist);
-        line.and_then(|line| file.write(&line)).map_err(BundleError::io("write", &path))
+        line.and_then(|line| file.write(&line)).map_err(|error| {
+            // What lacks an interval is no log.
+            self.open.remove(&name);
+            BundleError::io("write", &path)(error)
+        })
     }
 
     /// Ends the logs; what they are is for [`BundleWriter::add`].
@@ -191,6 +195,7 @@ impl RunLogs {
     /// The first thing that could not be written.
     pub fn finish(self) -> Result<BTreeMap<String, FileEntry>, BundleError> {
         if let Some(error) = self.failed {
+            // The other logs lack intervals as well.
             return Err(error);
         }
         let mut files = BTreeMap::new();
@@ -202,9 +207,12 @@ impl RunLogs {
     }
 }
 
-/// A new file that is hashed as it is written.
+/// A new file that is hashed as it is written, and has its name once it is whole; dropped before, it is removed.
 struct Hashed {
     file: BufWriter<File>,
+    path: PathBuf,
+    /// Where it is until then.
+    part: Option<PathBuf>,
     hash: Context,
     bytes: u64,
 }
@@ -217,12 +225,23 @@ impl std::fmt::Debug for Hashed {
 
 impl Hashed {
     fn create(path: &Path) -> Result<Hashed, BundleError> {
+        // The folder is ours, so nobody else puts anything in the way later.
+        if path.symlink_metadata().is_ok() {
+            return Err(BundleError::io("create", path)(io::ErrorKind::AlreadyExists.into()));
+        }
+        let part = part_of(path);
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
-            .open(path)
+            .open(&part)
             .map_err(BundleError::io("create", path))?;
-        Ok(Hashed { file: BufWriter::new(file), hash: Context::new(&SHA256), bytes: 0 })
+        Ok(Hashed {
+            file: BufWriter::new(file),
+            path: path.to_owned(),
+            part: Some(part),
+            hash: Context::new(&SHA256),
+            bytes: 0,
+        })
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -236,7 +255,21 @@ impl Hashed {
         self.file.flush()?;
         // A full disk behind a network or quota is told only here.
         self.file.get_ref().sync_all()?;
-        Ok(FileEntry { bytes: self.bytes, sha256: hex(self.hash.finish().as_ref()) })
+        if let Some(part) = &self.part {
+            fs::rename(part, &self.path)?;
+        }
+        self.part = None;
+        let hash = std::mem::replace(&mut self.hash, Context::new(&SHA256)).finish();
+        Ok(FileEntry { bytes: self.bytes, sha256: hex(hash.as_ref()) })
+    }
+}
+
+impl Drop for Hashed {
+    fn drop(&mut self) {
+        if let Some(part) = &self.part {
+            // Where it cannot be removed, its name says what it is.
+            let _ = fs::remove_file(part);
+        }
     }
 }
 

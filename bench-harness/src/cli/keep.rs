@@ -17,9 +17,9 @@ pub(super) struct Keep {
 
 /// What is written so far.
 struct State {
-    writer: BundleWriter,
-    /// The logs of the run that is being made.
+    /// The logs of the run that is being made; dropped before the folder that they are in.
     logs: Option<RunLogs>,
+    writer: BundleWriter,
     runs: usize,
     failed: Option<BundleError>,
 }
@@ -28,7 +28,7 @@ impl Keep {
     /// Creates the folder now, so that a run is not made in vain; writes beside whoever watches the runs.
     pub(super) fn begin<'a>(out: &Path, inner: &'a dyn Progress) -> anyhow::Result<Beside<'a, Self>> {
         let writer = bundles::create(out)?;
-        let state = RefCell::new(State { writer, logs: None, runs: 0, failed: None });
+        let state = RefCell::new(State { logs: None, writer, runs: 0, failed: None });
         Ok(Beside::new(Self { out: out.to_owned(), state }, inner))
     }
 

@@ -1,9 +1,9 @@
 //! Pages of HTML that a command writes beside what it prints.
 
-use std::fs;
 use std::path::Path;
 
 use super::exit::{Advice, Advise, Exit};
+use crate::report::write::replace;
 
 /// Whether there is a folder for the page, so that a measurement is not made in vain.
 pub(super) fn check(path: &Path) -> anyhow::Result<()> {
@@ -18,9 +18,9 @@ pub(super) fn check(path: &Path) -> anyhow::Result<()> {
     ))
 }
 
-/// Writes a page, over what is there.
+/// Writes a page, over what is there; where it cannot be written, what is there stays.
 pub(super) fn write(path: &Path, page: &str) -> anyhow::Result<()> {
-    fs::write(path, page).advise(
+    replace(path, page.as_bytes()).advise(
         format!("cannot write {}", path.display()),
         "Name a file in a folder that exists and has room",
     )

@@ -1,6 +1,7 @@
 //! Reports on disk: a new folder each time, never an overwritten one.
 
-use std::fs::{self, OpenOptions};
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -61,6 +62,44 @@ fn create(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
         .map_err(|source| failed(path, source))
 }
 
+/// Writes a file, over what is there, and all of it or nothing: where it fails, what was there is as it was.
+///
+/// It is written under another name beside it first. What is no file, such as `/dev/stdout` or a named pipe, is written to.
+///
+/// # Errors
+/// When the folder is missing or may not be written to, or has no room.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // Where a link leads, so that the link stays one.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let before = fs::metadata(&path).ok();
+    if before.as_ref().is_some_and(|before| !before.is_file()) {
+        return fs::write(path, bytes);
+    }
+    let part = part_of(&path);
+    let written = File::create(&part).and_then(|mut file| {
+        file.write_all(bytes)?;
+        if let Some(before) = before {
+            file.set_permissions(before.permissions())?;
+        }
+        // A full disk behind a network or quota is told only here.
+        file.sync_all()
+    });
+    let replaced = written.and_then(|()| fs::rename(&part, &path));
+    if replaced.is_err() {
+        // Where it cannot be removed, its name says what it is.
+        let _ = fs::remove_file(&part);
+    }
+    replaced
+}
+
+/// The name of a file while it is being written: `.report.html.part`, beside `report.html`.
+pub fn part_of(path: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".part");
+    path.with_file_name(name)
+}
+
 fn failed(path: &Path, source: io::Error) -> WriteError {
     WriteError { path: path.display().to_string(), source }
 }
@@ -115,6 +154,29 @@ mod tests {
             assert_eq!(utc(at(seconds)), text);
         }
         assert_eq!(folder_name(at(1_795_473_725)), "20261123T224205Z");
+    }
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_and_a_link_to_it_stays_one() {
+        let folder = std::env::temp_dir().join(format!("covet-bench-replace-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let (page, link) = (folder.join("page.html"), folder.join("latest.html"));
+        replace(&page, b"first").unwrap();
+        std::os::unix::fs::symlink(&page, &link).unwrap();
+        replace(&link, b"second").unwrap();
+        let read = fs::read(&page).unwrap();
+        let linked = fs::symlink_metadata(&link).unwrap().is_symlink();
+        // What cannot be written leaves what was there; a folder in the way is as good as a full disk.
+        fs::create_dir(part_of(&page)).unwrap();
+        let refused = replace(&page, b"third").is_err();
+        let kept = fs::read(&page).unwrap();
+        let names: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let nowhere = replace(&folder.join("no/page.html"), b"").is_err();
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!((read, linked, kept), (b"second".to_vec(), true, b"second".to_vec()));
+        assert!(refused && nowhere);
+        assert_eq!(names.len(), 3, "{names:?}");
+        replace(Path::new("/dev/null"), b"anything").unwrap();
     }
 
     #[test]
