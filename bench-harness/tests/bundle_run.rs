@@ -1,7 +1,6 @@
 //! `covet-bench run --out` against a real server: the bundle, its schemas, and a disk that refuses it.
 
-// The helpers of a test fail as loudly as it does.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "the helpers of a test fail as loudly as it does")]
 
 use std::fs;
 use std::path::Path;

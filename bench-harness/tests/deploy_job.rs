@@ -1,8 +1,7 @@
 //! The Kubernetes Job of bench-harness/deploy: its manifest is one, and its containers' command, run here against an object
 //! store that checks signatures, gives bundles that merge exactly.
 
-// The helpers of a test fail as loudly as it does.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "the helpers of a test fail as loudly as it does")]
 
 mod folder;
 mod server;

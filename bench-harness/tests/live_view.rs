@@ -1,7 +1,6 @@
 //! `run --tui` on a pseudo-terminal: it takes the terminal, and gives it back however the process ends.
 
-// The helpers of a test fail as loudly as it does.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "the helpers of a test fail as loudly as it does")]
 #![cfg(feature = "tui")]
 
 mod null;

@@ -1,7 +1,6 @@
 //! Workers under a real master of Locust: its web page drives them, and nobody's counts differ.
 
-// The helpers of a test fail as loudly as it does.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "the helpers of a test fail as loudly as it does")]
 
 mod folder;
 mod server;

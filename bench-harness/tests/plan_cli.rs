@@ -1,7 +1,6 @@
 //! `covet-bench plan` as its users meet it, on bundles that the library wrote.
 
-// The helpers of a test fail as loudly as it does.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "the helpers of a test fail as loudly as it does")]
 
 mod schema;
 

@@ -100,7 +100,26 @@ fn a_core_that_does_not_exist_is_one_line_and_exit_status_1() {
         let output = covet_bench(&arguments).output().expect("it runs");
         let stderr = String::from_utf8(output.stderr).expect("text");
         assert_eq!(output.status.code(), Some(1), "{stderr}");
-        assert!(stderr.contains("core") && stderr.lines().count() == 1, "{stderr}");
+        assert!(stderr.starts_with("covet-bench: core ") || stderr.contains("the core list"), "{stderr}");
+        assert!(stderr.lines().count() == 1, "{stderr}");
+    }
+}
+
+#[test]
+fn too_few_open_files_are_one_line_with_the_remedy_however_few() {
+    for limit in ["4", "6", "12"] {
+        // The shell itself needs none beyond the three that it has.
+        let line = format!("ulimit -n {limit}; exec \"$0\" serve --listen 127.0.0.1:0 --cores 0");
+        let output = std::process::Command::new("sh")
+            .args(["-c", &line, env!("CARGO_BIN_EXE_covet-bench")])
+            .output()
+            .expect("a shell is there");
+        let stderr = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(1), "{limit}: {stderr}");
+        assert!(
+            stderr.contains(&format!("the limit is {limit}: raise it first")) && stderr.lines().count() == 1,
+            "{limit}: {stderr}"
+        );
     }
 }
 

@@ -1,7 +1,6 @@
 //! The statistics against R, scipy, statsmodels and pymannkendall, on the fixtures that `scripts/stat-fixtures.py` wrote.
 
-// The helpers of a test fail as loudly as it does.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "the helpers of a test fail as loudly as it does")]
 
 use covet_bench::stats::distance::{
     Weighted, kolmogorov_smirnov, kolmogorov_smirnov_p, superiority, wasserstein,

@@ -28,7 +28,7 @@ const BATCH: usize = 64;
 /// Bytes of a line, its end left out.
 const LONGEST_LINE: usize = 1024;
 
-#[cfg_attr(test, allow(dead_code))]
+#[cfg_attr(test, allow(dead_code, reason = "tests start the parts by themselves"))]
 fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7007".into());
     let (runtime, address) = start(address.parse()?, Runtime::builder().handle_signals(true))?;

@@ -14,7 +14,7 @@ use covet_runtime::buf::PoolBuf;
 use covet_runtime::net::{ListenOptions, PerCoreListener, TcpListener, TcpStream};
 use covet_runtime::{Builder, CoreSet, Runtime, shutdown, spawn};
 
-#[cfg_attr(test, allow(dead_code))]
+#[cfg_attr(test, allow(dead_code, reason = "tests start the parts by themselves"))]
 fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7000".into());
     let (runtime, address) = start(address.parse()?, Runtime::builder().handle_signals(true))?;

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Datagrams answered before others have their turn.
 const BATCH: usize = 64;
 
-#[cfg_attr(test, allow(dead_code))]
+#[cfg_attr(test, allow(dead_code, reason = "tests start the parts by themselves"))]
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let address = arguments.get(1).map_or("127.0.0.1:7001", String::as_str).parse()?;

@@ -28,7 +28,7 @@ pub enum StartError {
     },
     /// The list of cores is empty or does not parse.
     #[error(
-        "the core list {list:?} is not valid: {reason}; write `all`, `physical`, a list such as `0,2-5`, or `N cores` as a count through the API"
+        "the core list {list:?} is not valid: {reason}; write `all`, `physical`, or a list such as `0,2-5`"
     )]
     CoreList {
         /// The text as given.
@@ -62,7 +62,7 @@ pub enum StartError {
     },
     /// A resource limit stopped the ring from being made.
     #[error(
-        "no memory for the ring of a core: {limit} is {value}; raise it (`ulimit -l unlimited`, `LimitMEMLOCK=infinity` in the unit) or ask for a smaller ring with `ring_entries` and `recv_buffers`"
+        "no memory for the ring of a core: {limit} is {value}; raise it (`ulimit -l unlimited`, `LimitMEMLOCK=infinity` in the unit), use fewer cores, or ask for smaller rings (`Builder::ring_entries`, `Builder::recv_buffers`)"
     )]
     Memory {
         /// The limit's name.

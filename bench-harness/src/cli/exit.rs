@@ -94,7 +94,7 @@ pub fn error_line(error: &anyhow::Error) -> String {
     let mut causes: Vec<String> = Vec::new();
     for cause in error.chain().map(|cause| single_line(&cause.to_string())) {
         // Some errors name their cause in their own text as well.
-        if !causes.last().is_some_and(|last| last.ends_with(&cause)) {
+        if !causes.iter().any(|said| said.contains(&cause)) {
             causes.push(cause);
         }
     }
@@ -141,6 +141,13 @@ mod tests {
         let cause = io::Error::from_raw_os_error(24);
         let error = anyhow::Error::new(cause).context("no ring: Too many open files (os error 24)");
         assert_eq!(error_line(&error), "covet-bench: no ring: Too many open files (os error 24)");
+        let cause = io::Error::from_raw_os_error(1);
+        let error =
+            anyhow::Error::new(cause).context("refused (Operation not permitted (os error 1)): allow it");
+        assert_eq!(
+            error_line(&error),
+            "covet-bench: refused (Operation not permitted (os error 1)): allow it"
+        );
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod exit;
 pub mod export;
 mod heat;
 pub mod import;
+mod interrupt;
 mod keep;
 #[cfg(feature = "tui")]
 mod live;

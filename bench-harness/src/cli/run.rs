@@ -11,12 +11,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::exit::{Advice, Advise, Exit};
 use super::heat::Heat;
+use super::interrupt::Interrupt;
 use super::keep::Keep;
 use super::load_args::LoadArgs;
 use super::pages;
 use crate::bundle::{Bundle, Manifest, RunDocument};
 use crate::experiment::{Series, ServerCommand, Watch, repeat};
-use crate::load::{LoadError, LoadPlan, NoProgress, Progress};
+use crate::load::{Beside, LoadError, LoadPlan, NoProgress, Progress};
 use crate::record::{CoreInterval, Interval};
 use crate::report::export::{Exported, junit, markdown};
 use crate::report::html::run::{Measured, page};
@@ -125,6 +126,9 @@ pub fn run(args: RunArgs) -> anyhow::Result<Exit> {
     let progress = keep.as_ref().map_or(progress, |keep| keep as &dyn Progress);
     let heat = args.html.as_ref().map(|_| Heat::beside(progress));
     let progress = heat.as_ref().map_or(progress, |heat| heat as &dyn Progress);
+    // The live view has handlers of its own, which give the terminal back.
+    let interrupt = view.is_none().then(|| Interrupt::beside(progress)).transpose()?;
+    let progress = interrupt.as_ref().map_or(progress, |interrupt| interrupt as &dyn Progress);
     let begun = SystemTime::now();
     let series =
         repeat(&plan, usize::from(args.repeats), server.as_ref(), probes, progress).map_err(explain)?;
@@ -132,6 +136,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<Exit> {
     let judged: Vec<_> = args.thresholds.iter().map(|threshold| threshold.judge(&documents)).collect();
     let missed = judged.iter().any(|result| !result.passed);
     let aborted = series.runs.iter().any(|run| run.aborted.is_some());
+    let interrupt = interrupt.map(Beside::into_witness);
     let drawn = heat.map(|heat| (heat.into_witness().maps(), documents.clone()));
     write_out(&match args.output_format {
         RunFormat::Text => on_terminal(text(&series, &judged)),
@@ -151,6 +156,9 @@ pub fn run(args: RunArgs) -> anyhow::Result<Exit> {
             None => Manifest::of(begun, &runs),
         };
         draw(path, &Measured { runs: &runs, heat: &heat, manifest: &manifest, thresholds: &judged })?;
+    }
+    if let Some(interrupt) = interrupt {
+        interrupt.end();
     }
     Ok(match (series.is_valid(), missed || aborted) {
         (false, _) => Exit::Invalid,

@@ -198,7 +198,11 @@ pub(super) fn claim(listen: SocketAddr) -> io::Result<SocketAddr> {
     SocketAddr::try_from(getsockname(&probe)?).map_err(io::Error::from)
 }
 
-fn raise_open_files(cores: usize) -> Result<(), ListenError> {
+/// Raises the soft limit on open files to the hard one.
+///
+/// # Errors
+/// When the hard limit is below what so many cores need.
+pub(super) fn raise_open_files(cores: usize) -> Result<(), ListenError> {
     let limit = getrlimit(Resource::Nofile);
     let needed = DESCRIPTORS_OF_PROCESS + cores as u64 * DESCRIPTORS_PER_CORE;
     if let Some(limit) = limit.maximum.filter(|&maximum| maximum < needed) {

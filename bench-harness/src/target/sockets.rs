@@ -13,7 +13,7 @@ use covet_runtime::net::{ListenOptions, PerCoreListener, UnixListenOptions, Unix
 use covet_runtime::{Core, CoreSet, block_on};
 use rustix::net::{AddressFamily, sockopt};
 
-use super::listen::{ListenError, claim};
+use super::listen::{ListenError, claim, raise_open_files};
 
 /// What sockets are called when they are handed over.
 const TCP: &str = "tcp";
@@ -43,8 +43,11 @@ impl Sockets {
     /// Listens at a place, for these cores.
     ///
     /// # Errors
-    /// When the place is taken or not ours, or systemd has passed nothing that can be served.
+    /// When the place is taken or not ours, a core does not exist, descriptors are short, or systemd has passed nothing
+    /// that can be served.
     pub fn open(place: &Place, cores: &CoreSet) -> Result<Self, ListenError> {
+        // Before the sockets, whose own errors say less.
+        raise_open_files(cores.resolve()?.len())?;
         match place {
             Place::Tcp(address) => {
                 let named = |source| ListenError::new(*address, source);

@@ -1,6 +1,6 @@
 //! Small blocking servers that behave, or misbehave, in one known way each.
 
-#![allow(dead_code)] // each test binary uses some of them
+#![allow(dead_code, reason = "each test program uses some of them")]
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -1,7 +1,6 @@
 //! A program on a pseudo-terminal.
 
-// The helpers of a test fail as loudly as it does.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "the helpers of a test fail as loudly as it does")]
 
 use std::fs::File;
 use std::io::Read;

@@ -43,7 +43,7 @@ fn listen(port: u16) -> std::io::Result<TcpListener> {
     let listener = contract::listener(port);
     listener.set_nonblocking(false)?;
     // SAFETY: `into_raw_fd` gives up the descriptor, so the new listener is its only owner.
-    #[allow(unsafe_code)]
+    #[allow(unsafe_code, reason = "the only way to hand glommio a socket that listens already")]
     let listener = unsafe { TcpListener::from_raw_fd(listener.into_raw_fd()) };
     Ok(listener)
 }

@@ -51,7 +51,7 @@ struct Copy {
 }
 
 /// By their DWARF numbers, and the program counter.
-#[cfg_attr(not(feature = "backtraces"), allow(dead_code))]
+#[cfg_attr(not(feature = "backtraces"), allow(dead_code, reason = "only backtraces are made of it"))]
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Registers {
     pub(super) general: [u64; 32],
@@ -81,7 +81,7 @@ static SLOT: Slot = Slot {
 static ONE: Mutex<()> = Mutex::new(());
 
 /// What a thread was doing. Without the feature `backtraces` only the task is of use.
-#[cfg_attr(not(feature = "backtraces"), allow(dead_code))]
+#[cfg_attr(not(feature = "backtraces"), allow(dead_code, reason = "only backtraces are made of it"))]
 pub(super) struct Capture {
     pub(super) registers: Registers,
     /// Where the task that it polled was spawned.
