@@ -4,14 +4,18 @@ use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::slice;
+use std::sync::Arc;
 
+use super::huge_page::HugePage;
 use crate::cores::context;
 
 /// A buffer whose memory begins at a multiple of its alignment, as O_DIRECT wants it.
 ///
 /// It starts empty: reads append to its spare capacity, writes take what it holds. Its capacity never changes, and
 /// is rounded up to a multiple of the alignment. The memory comes from the core's free buffers of the same shape, to
-/// which it returns when dropped on a core.
+/// which it returns when dropped on a core. One of 128 KiB, 256 KiB, 512 KiB or 1 MiB that a core makes is cut from a
+/// transparent huge page where the kernel has one (2 MiB, which then are in memory as a whole), so that a device can
+/// read or write it in one piece.
 ///
 /// ```
 /// use covet_runtime::buf::AlignedBuf;
@@ -49,8 +53,8 @@ impl AlignedBuf {
             "capacity {capacity} is more than one call moves (0x7FFFF000)"
         );
         let capacity = capacity.next_multiple_of(alignment);
-        let free = context::with(|core| core.pool.take_aligned(capacity, alignment)).flatten();
-        let memory = free.unwrap_or_else(|| AlignedMemory::new(capacity, alignment));
+        let pooled = context::with(|core| core.pool.take_aligned(capacity, alignment)).flatten();
+        let memory = pooled.unwrap_or_else(|| AlignedMemory::new(capacity, alignment));
         AlignedBuf { memory, start: 0, end: 0 }
     }
 
@@ -179,6 +183,8 @@ pub(super) struct AlignedMemory {
     address: NonNull<u8>,
     capacity: u32,
     alignment: u32,
+    /// What it was cut from, if the allocator did not give it.
+    page: Option<Arc<HugePage>>,
 }
 
 // SAFETY: the memory is owned by this value alone, as a vector's is.
@@ -189,13 +195,28 @@ unsafe impl Sync for AlignedMemory {}
 impl AlignedMemory {
     fn new(capacity: usize, alignment: usize) -> AlignedMemory {
         if capacity == 0 {
-            return AlignedMemory { alignment: alignment as u32, ..AlignedMemory::default() };
+            let mut nothing = AlignedMemory::default();
+            nothing.alignment = alignment as u32;
+            return nothing;
         }
         let layout = Layout::from_size_align(capacity, alignment).expect("the caller checked both");
         // SAFETY: the size is not zero.
         let memory = unsafe { alloc(layout) };
         let Some(address) = NonNull::new(memory) else { handle_alloc_error(layout) };
-        AlignedMemory { address, capacity: capacity as u32, alignment: alignment as u32 }
+        AlignedMemory { address, capacity: capacity as u32, alignment: alignment as u32, page: None }
+    }
+
+    /// As many as a huge page has room for, or none if there is no memory.
+    pub(super) fn cut(capacity: usize, alignment: usize) -> impl Iterator<Item = AlignedMemory> {
+        debug_assert!(capacity.is_multiple_of(alignment), "so that each piece is aligned");
+        HugePage::new().into_iter().flat_map(move |page| {
+            page.pieces(capacity).map(move |address| AlignedMemory {
+                address,
+                capacity: capacity as u32,
+                alignment: alignment as u32,
+                page: Some(page.clone()),
+            })
+        })
     }
 
     pub(super) fn capacity(&self) -> usize {
@@ -210,16 +231,16 @@ impl AlignedMemory {
 impl Default for AlignedMemory {
     /// No memory.
     fn default() -> AlignedMemory {
-        AlignedMemory { address: NonNull::dangling(), capacity: 0, alignment: 1 }
+        AlignedMemory { address: NonNull::dangling(), capacity: 0, alignment: 1, page: None }
     }
 }
 
 impl Drop for AlignedMemory {
     fn drop(&mut self) {
-        if self.capacity > 0 {
+        if self.capacity > 0 && self.page.is_none() {
             let layout = Layout::from_size_align(self.capacity as usize, self.alignment as usize)
                 .expect("it was allocated so");
-            // SAFETY: allocated in `new` with this layout, and owned by this value.
+            // SAFETY: allocated in `new` with this layout, as it was not cut from a page, and owned by this value.
             unsafe { dealloc(self.address.as_ptr(), layout) };
         }
     }
@@ -268,6 +289,39 @@ mod tests {
     #[should_panic(expected = "power of two")]
     fn an_alignment_is_a_power_of_two() {
         drop(AlignedBuf::new(4, 3));
+    }
+
+    #[cfg(not(any(loom, miri)))]
+    #[test]
+    fn large_ones_share_a_huge_page() {
+        crate::block_on(async {
+            const SIZE: usize = 256 * 1024;
+            let mut blocks: Vec<AlignedBuf> = (0..8).map(|_| AlignedBuf::new(SIZE, 4096)).collect();
+            let mut addresses: Vec<usize> = blocks.iter().map(|block| block.as_ptr().addr()).collect();
+            for (number, block) in blocks.iter_mut().enumerate() {
+                block.resize(SIZE, number as u8);
+            }
+            for (number, block) in blocks.iter().enumerate() {
+                assert!(block.iter().all(|byte| *byte == number as u8), "block {number} is another's too");
+            }
+            addresses.sort_unstable();
+            assert!(addresses[0].is_multiple_of(2 << 20));
+            assert!(addresses.windows(2).all(|pair| pair[1] - pair[0] == SIZE), "{addresses:x?}");
+
+            // Those that are dropped elsewhere do not come back, and what is left of their page is still good.
+            let last = blocks.pop().unwrap();
+            std::thread::spawn(move || drop(blocks)).join().unwrap();
+            assert!(last.iter().all(|byte| *byte == 7));
+            assert!(!addresses.contains(&AlignedBuf::new(SIZE, 4096).as_ptr().addr()));
+        })
+        .unwrap();
+    }
+
+    #[cfg(not(any(loom, miri)))]
+    #[test]
+    fn off_a_core_no_page_is_cut() {
+        let block = AlignedBuf::new(1 << 20, 512);
+        assert!(block.memory.page.is_none() && block.as_ptr().addr().is_multiple_of(512));
     }
 
     #[cfg(not(any(loom, miri)))]

@@ -2,6 +2,7 @@
 
 mod aligned;
 mod fill;
+mod huge_page;
 mod pool;
 mod release;
 mod send;

@@ -2,6 +2,7 @@ use std::cell::{Cell, RefCell};
 use std::ops::{Deref, DerefMut};
 
 use super::aligned::AlignedMemory;
+use super::huge_page::{self, HUGE_PAGE};
 use crate::cores::context;
 
 /// A new buffer holds a small answer. Buffers of a batch are written and sent together, so small ones close to each
@@ -30,9 +31,24 @@ pub(crate) struct Pool {
 impl Pool {
     pub(super) fn take_aligned(&self, capacity: usize, alignment: usize) -> Option<AlignedMemory> {
         let mut free = self.aligned.borrow_mut();
-        let last = free.iter().rposition(|memory| memory.is_like(capacity, alignment))?;
-        self.aligned_kept.set(self.aligned_kept.get() - capacity);
-        Some(free.swap_remove(last))
+        if let Some(last) = free.iter().rposition(|memory| memory.is_like(capacity, alignment)) {
+            self.aligned_kept.set(self.aligned_kept.get() - capacity);
+            return Some(free.swap_remove(last));
+        }
+        drop(free);
+        self.cut_aligned(capacity, alignment)
+    }
+
+    /// Cuts a huge page into pieces, of which all but one are kept, if they suit it and there is room for them.
+    #[cold]
+    fn cut_aligned(&self, capacity: usize, alignment: usize) -> Option<AlignedMemory> {
+        if !huge_page::suits(capacity) || self.aligned_kept.get() + HUGE_PAGE > KEEP_ALIGNED {
+            return None;
+        }
+        let mut pieces = AlignedMemory::cut(capacity, alignment);
+        let first = pieces.next();
+        pieces.for_each(|piece| self.put_aligned(piece));
+        first
     }
 
     pub(super) fn put_aligned(&self, memory: AlignedMemory) {
