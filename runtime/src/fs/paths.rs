@@ -37,14 +37,23 @@ pub(super) fn start(
     payload: FilePayload,
     make: impl FnOnce(&mut FilePayload) -> FileOp,
 ) -> std::result::Result<Operation, (io::Error, FilePayload)> {
-    Operation::start(core, Payload::File(payload), |payload| {
+    let mut transfer = None;
+    let started = Operation::start(core, Payload::File(payload), |payload| {
         let Payload::File(payload) = payload else { unreachable!("the payload made above") };
-        Op::File(make(payload))
-    })
-    .map_err(|(error, payload)| {
-        let Payload::File(payload) = payload else { unreachable!("the payload made above") };
-        (error, payload)
-    })
+        let op = make(payload);
+        transfer = op.transfer();
+        Op::File(op)
+    });
+    match started {
+        Ok(operation) => {
+            if let Some(bytes) = transfer {
+                core.driver.borrow_mut().transfer_queued(bytes);
+            }
+            Ok(operation)
+        }
+        Err((error, Payload::File(payload))) => Err((error, payload)),
+        Err(_) => unreachable!("the payload made above"),
+    }
 }
 
 pub(super) fn file_payload(payload: Payload) -> Option<FilePayload> {

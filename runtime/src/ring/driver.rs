@@ -28,6 +28,11 @@ use crate::stats::DriverCounts;
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 /// Completions handled in one turn.
 const BATCH: usize = 128;
+/// File transfers that are handed over together, unless the turn ends before: few enough for the first of a batch to
+/// reach the disk soon, many enough for the calls not to count.
+const TRANSFERS: u32 = 4;
+/// So many bytes more count as one transfer more: the kernel looks up each page of them.
+const TRANSFER_UNIT: u32 = 32 * 1024;
 
 /// How long one turn may sleep in the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +75,8 @@ pub(crate) struct Driver {
     generation: u32,
     /// Operations whose last completion has not come.
     in_flight: usize,
+    /// What file transfers queued since the last [`Driver::enter`] weigh.
+    transfers: u32,
     wake: WakeRead,
     pub(super) bells: Option<Arc<Bells>>,
     closed: bool,
@@ -127,6 +134,7 @@ impl Driver {
             counts: DriverCounts::default(),
             generation: 0,
             in_flight: 0,
+            transfers: 0,
             wake: WakeRead { event: Some(event), count: Box::new([0; 8]), armed: false, elsewhere: false },
             bells: None,
             closed: false,
@@ -198,7 +206,19 @@ impl Driver {
     /// Hands everything queued to the kernel and waits for completions, in one system call.
     #[inline]
     pub(crate) fn enter(&mut self, wait: Wait) -> io::Result<()> {
+        self.transfers = 0;
         self.backend.enter(wait)
+    }
+
+    /// Told of each read and write of a file that was queued. Some of them are handed over before the turn ends: a disk
+    /// that waits for the whole of a large batch stands idle while it is being made, and so does one whose reader works
+    /// on the blocks that have come before it lets the turn end.
+    pub(crate) fn transfer_queued(&mut self, bytes: u32) {
+        self.transfers += 1 + bytes / TRANSFER_UNIT;
+        if self.transfers >= TRANSFERS {
+            self.transfers = 0;
+            self.backend.hand_over();
+        }
     }
 
     /// Leaves the waiting to another loop, which watches these descriptors for edges and never reads them: whenever

@@ -47,9 +47,25 @@ pub(crate) enum FileOp {
 /// The offset that stands for the file's own position.
 pub(crate) const HERE: u64 = u64::MAX;
 
+/// What a vector of a vectored transfer is taken to have, at least.
+const LEAST_VECTOR: u32 = 4096;
+
 const WORKING: types::Fd = types::Fd(libc::AT_FDCWD);
 
 impl FileOp {
+    /// How many bytes it moves to or from a disk, at least, if that is what it does.
+    pub(crate) fn transfer(&self) -> Option<u32> {
+        match *self {
+            FileOp::Read { len, offset, .. } | FileOp::Write { len, offset, .. } if offset != HERE => {
+                Some(len)
+            }
+            FileOp::ReadVectored { count, .. } | FileOp::WriteVectored { count, .. } => {
+                Some(count * LEAST_VECTOR)
+            }
+            _ => None,
+        }
+    }
+
     pub(super) fn entry(self) -> squeue::Entry {
         match self {
             FileOp::Open { path, flags, mode } => {

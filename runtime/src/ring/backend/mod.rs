@@ -196,6 +196,17 @@ impl Backend {
         }
     }
 
+    /// Hands over what is queued before the turn ends; what the kernel does not take stays queued.
+    pub(super) fn hand_over(&mut self) {
+        match self {
+            Backend::Uring(ring) => ring.hand_over(),
+            // Everything was done, or given to the pool, when it was queued.
+            Backend::Epoll(_) | Backend::Closed => {}
+            #[cfg(all(test, not(loom), not(miri)))]
+            Backend::Fault(fault) => fault.hand_over(),
+        }
+    }
+
     /// Hands over what is queued, without a look at completions: the last act of a driver that closes.
     pub(super) fn flush(&mut self) {
         match self {

@@ -146,6 +146,12 @@ impl Uring {
         }));
     }
 
+    pub(super) fn hand_over(&mut self) {
+        if self.overflow.is_empty() {
+            let _ = self.ring.submitter().submit();
+        }
+    }
+
     pub(super) fn flush(&mut self) {
         let _ = self.enter(Wait::No);
         let _ = self.ring.submitter().submit();

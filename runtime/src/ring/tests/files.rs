@@ -36,6 +36,45 @@ async fn assert_descriptors(expected: usize) {
     }
 }
 
+/// Entries that the kernel has not been handed yet.
+fn queued() -> Option<usize> {
+    let told = driver(|driver| driver.backend.describe());
+    told.strip_prefix("io_uring")?.split_once(": ")?.1.split_once(" queued")?.0.parse().ok()
+}
+
+#[test]
+fn transfers_are_handed_over_before_the_turn_ends() {
+    let scratch = Scratch::new();
+    std::fs::write(scratch.join("file"), vec![7; 1 << 20]).unwrap();
+    Builder::default()
+        .block_on(async {
+            let file = File::open(scratch.join("file")).await.unwrap();
+            yield_now().await;
+            let Some(before) = queued() else { return };
+            let mut reads: Vec<_> = (0..4)
+                .map(|number| Box::pin(file.read_at(AlignedBuf::new(4096, 4096), number * 4096)))
+                .collect();
+            for read in &mut reads[..3] {
+                assert!(poll_once(read.as_mut()).is_pending());
+            }
+            assert_eq!(queued(), Some(before + 3), "a few wait for the end of the turn");
+            assert!(poll_once(reads[3].as_mut()).is_pending());
+            assert_eq!(queued(), Some(0), "more do not");
+            for read in reads {
+                let (read, bytes) = read.await;
+                assert_eq!((read.unwrap(), bytes[4095]), (4096, 7));
+            }
+
+            // A large one goes alone, so that it is read while what came before is worked on.
+            let mut reader = ReadAhead::new().block_size(256 * 1024).depth(2).start(file);
+            while let Some(block) = reader.next().await.unwrap() {
+                assert!(block.iter().all(|byte| *byte == 7));
+                assert_eq!(queued(), Some(0), "at {}", reader.position());
+            }
+        })
+        .unwrap();
+}
+
 #[test]
 fn a_dropped_open_closes_what_it_wins() {
     alone("ring::tests::files::a_dropped_open_closes_what_it_wins", || {

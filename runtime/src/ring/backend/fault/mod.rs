@@ -236,6 +236,10 @@ impl Fault {
         unsafe { self.inner.add_message_buffers(buffers) }
     }
 
+    pub(super) fn hand_over(&mut self) {
+        self.inner.hand_over();
+    }
+
     pub(super) fn flush(&mut self) {
         self.inner.flush();
     }
