@@ -1,5 +1,6 @@
 //! What is made of several runs, and the instrument's checks of itself, as their users meet them.
 
+mod disturbed;
 mod folder;
 mod null;
 mod schema;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use covet_bench::experiment::Bench;
 use covet_http::server::{Config, serve};
 use covet_router::Router;
+use disturbed::{expect_status, in_three_tries};
 use folder::Folder;
 use null::Null;
 use serde_json::Value;
@@ -25,13 +27,6 @@ fn bench(arguments: &[&str]) -> Output {
 fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)))
-}
-
-/// Whether a result counts; a busy machine makes a run invalid, and that is no fault of what is tested.
-fn expect_status(output: &Output, status: i32) {
-    let code = output.status.code();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(code == Some(status) || code == Some(97), "{code:?}, expected {status}: {text}");
 }
 
 #[test]
@@ -127,12 +122,17 @@ fn the_highest_rate_of_a_known_capacity_is_found() {
     let search = ["max", &null.url, "--slo", "p90<80ms,errors<1%", "--min", "50", "--max", "1600"];
     let load =
         ["--precision", "15%", "-c", "4", "-d", "500ms", "--warmup", "100ms", "--output-format", "json"];
-    let output = bench(&[&search[..], &load].concat());
+    let rate = |output: &Output| json(output)["found"]["rate"].as_f64();
+    // On a busy machine the objectives fail below the capacity; above it they cannot hold.
+    let output = in_three_tries(
+        || bench(&[&search[..], &load].concat()),
+        |output| rate(output).is_some_and(|rate| rate > 200.0),
+    );
     let result = json(&output);
     schema::check("max-1", &result);
     let found = &result["found"];
-    // On a busy machine the objectives fail below the capacity; above it they cannot hold.
     assert!(found["rate"].as_f64().is_none_or(|rate| rate < 420.0), "{found}");
+    assert!(found["rate"].as_f64().is_some_and(|rate| rate > 100.0) || found["valid"] == false, "{found}");
     assert!(found["fails_at"].as_f64().is_some_and(|rate| rate <= 1600.0), "{found}");
     let attempts = found["attempts"].as_array().expect("attempts");
     let beyond = |attempt: &&Value| attempt["rate"].as_f64().is_some_and(|rate| rate > 450.0);
@@ -213,20 +213,26 @@ fn probes_are_part_of_the_result() {
 
 #[test]
 fn the_instrument_checks_itself() {
-    let output = bench(&["selfcheck", "clock", "stats", "ceiling", "--short", "--output-format", "json"]);
-    let result = json(&output);
-    schema::check("selfcheck-1", &result);
-    // What else runs here may make the server look slower, and nothing makes it faster than it is.
-    let findings = result["checks"]["ceiling"].as_array().expect("findings");
-    let capacities: Vec<f64> = findings
-        .iter()
-        .filter(|finding| finding["what"].as_str().is_some_and(|what| what.ends_with(": capacity")))
-        .filter_map(|finding| finding["found"].as_str()?.strip_suffix("/s")?.parse().ok())
-        .collect();
-    assert!(
-        capacities.len() == 2 && capacities.iter().all(|&rate| rate > 10.0 && rate < 206.0),
-        "{capacities:?}"
+    fn capacities(result: &Value) -> Vec<(f64, bool)> {
+        let findings = result["checks"]["ceiling"].as_array().expect("findings").iter();
+        findings
+            .filter(|finding| finding["what"].as_str().is_some_and(|what| what.ends_with(": capacity")))
+            .filter_map(|finding| {
+                let rate = finding["found"].as_str()?.strip_suffix("/s")?.parse().ok()?;
+                Some((rate, finding["noise"].is_string()))
+            })
+            .collect()
+    }
+    let checks = ["selfcheck", "clock", "stats", "ceiling", "--short", "--output-format", "json"];
+    let result = in_three_tries(
+        || json(&bench(&checks)),
+        |result| capacities(result).iter().all(|(rate, _)| (186.0..202.0).contains(rate)),
     );
+    schema::check("selfcheck-1", &result);
+    // Nothing makes the server faster than it is; what else runs here may make it slower, which is then said.
+    let capacities = capacities(&result);
+    let known = |&(rate, noise): &(f64, bool)| rate < 206.0 && (rate > 120.0 || noise);
+    assert!(capacities.len() == 2 && capacities.iter().all(known), "{capacities:?}");
     for name in ["clock", "stats"] {
         let findings = result["checks"][name].as_array().expect("findings");
         assert!(findings.iter().all(|finding| finding["agrees"] == true), "{findings:?}");
@@ -235,9 +241,8 @@ fn the_instrument_checks_itself() {
 
 #[test]
 fn a_frozen_server_is_seen_and_a_frozen_generator_says_so() {
-    // A quarter of the time: 250 ms of three seconds, so p99 is 220 ms; a busy machine is given three tries.
-    let mut seen = Vec::new();
-    while seen.len() < 3 && !seen.last().is_some_and(|p99: &f64| (p99 - 220.0).abs() < 60.0) {
+    // A quarter of the time: 250 ms of three seconds, so p99 is 220 ms.
+    let stall = || {
         let result = json(&bench(&["selfcheck", "co", "--short", "--output-format", "json"]));
         let findings = result["checks"]["co"].as_array().expect("findings");
         let found = |what: &str| {
@@ -246,9 +251,11 @@ fn a_frozen_server_is_seen_and_a_frozen_generator_says_so() {
         };
         assert_eq!(found("generator stopped for 700 ms"), "exit status 97");
         let p99 = found("stall: response p99");
-        seen.push(p99.strip_suffix(" ms").and_then(|ms| ms.parse().ok()).expect("milliseconds"));
-    }
-    assert!(seen.last().is_some_and(|p99| (p99 - 220.0).abs() < 60.0), "{seen:?}");
+        p99.strip_suffix(" ms").and_then(|ms| ms.parse().ok()).expect("milliseconds")
+    };
+    let agrees = |p99: &f64| (p99 - 220.0).abs() < 60.0;
+    let p99 = in_three_tries(stall, agrees);
+    assert!(agrees(&p99), "{p99}");
 }
 
 #[test]

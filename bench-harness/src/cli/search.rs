@@ -111,12 +111,13 @@ fn max_text(found: &Found, slo: &Slo) -> String {
     for attempt in &found.attempts {
         let _ = writeln!(
             text,
-            "  {:>10.0}/s asked, {:>10.0}/s came, p99 {:<9} {}{}",
+            "  {:>10.0}/s asked, {:>10.0}/s came, p99 {:<9} {}{}{}",
             attempt.rate,
             attempt.achieved,
             format!("{:.1?}", Duration::from_secs_f64(attempt.p99)),
             if attempt.held { "holds" } else { "fails" },
-            if attempt.valid { "" } else { "  INVALID" }
+            if attempt.valid { "" } else { "  INVALID: " },
+            attempt.failed.join(", ")
         );
     }
     let validity = if found.valid { "" } else { "INVALID  " };
@@ -178,9 +179,9 @@ fn rate_text(sweep: &Sweep) -> String {
             time(0.99),
             step.in_flight(),
             match (step.record.is_valid(), step.kept_up()) {
-                (false, _) => "INVALID",
-                (true, false) => "overload",
-                (true, true) => "",
+                (false, _) => format!("INVALID: {}", step.record.failed_guards().join(", ")),
+                (true, false) => "overload".to_owned(),
+                (true, true) => String::new(),
             }
         );
     }

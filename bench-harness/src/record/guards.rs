@@ -58,7 +58,13 @@ impl RunRecord {
 
     /// Whether no check failed.
     pub fn is_valid(&self) -> bool {
-        self.guards().iter().all(|guard| guard.outcome != GuardOutcome::Failed)
+        self.failed_guards().is_empty()
+    }
+
+    /// The checks that failed, by name.
+    pub fn failed_guards(&self) -> Vec<&'static str> {
+        let failed = self.guards().into_iter().filter(|guard| guard.outcome == GuardOutcome::Failed);
+        failed.map(|guard| guard.name).collect()
     }
 
     fn responses(&self) -> Guard {
