@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use covet_http::{HeaderValue, Request, Response, StatusCode};
 use covet_router::test_client::TestClient;
-use covet_router::{Next, Result, Router, get};
+use covet_router::{Next, Result, Router, get, post};
 
 type Trace = Rc<RefCell<Vec<String>>>;
 
@@ -58,6 +58,36 @@ fn merging_keeps_layers_to_their_own_routes() {
     assert_eq!(sent(&client, &trace, "/x").1, "other> <other");
     assert_eq!(sent(&client, &trace, "/y").1, "");
     assert_eq!(sent(&client, &trace, "/nope"), (404, "".into()));
+}
+
+#[test]
+fn layers_lie_around_the_fallbacks_within_however_routers_are_put_together() {
+    let trace = Trace::default();
+    let deep = || Router::new().fallback(async || "deep").layer(noting(&trace, "deep"));
+    let middle = || Router::new().nest("/b", deep()).layer(noting(&trace, "middle"));
+    let nested = TestClient::new(Router::new().nest("/a", middle()));
+    assert_eq!(sent(&nested, &trace, "/a/b/nope"), (200, "middle> deep> <deep <middle".into()));
+    assert_eq!(sent(&nested, &trace, "/a/nope"), (404, "middle> <middle".into()));
+    let merged = TestClient::new(Router::new().merge(middle()));
+    assert_eq!(sent(&merged, &trace, "/b/nope"), (200, "middle> deep> <deep <middle".into()));
+    assert_eq!(sent(&merged, &trace, "/nope"), (404, "".into()));
+    let given = TestClient::new(Router::new().get("/x", async || "").merge(deep()));
+    assert_eq!(sent(&given, &trace, "/nope"), (200, "deep> <deep".into()));
+    assert_eq!(sent(&given, &trace, "/x"), (200, "".into()));
+}
+
+#[test]
+fn the_405_of_a_path_that_is_given_in_parts_has_the_layers_of_the_first() {
+    let trace = Trace::default();
+    let router = Router::new()
+        .route("/x", get(async || "").layer(noting(&trace, "first")))
+        .route("/x", post(async || "").layer(noting(&trace, "second")));
+    let client = TestClient::new(router);
+    assert_eq!(client.post("/x").send().status(), 200);
+    assert_eq!(trace.take().join(" "), "second> <second");
+    let refused = client.delete("/x").send();
+    assert_eq!((refused.status().as_u16(), refused.header("allow")), (405, Some("GET, HEAD, POST")));
+    assert_eq!(trace.take().join(" "), "first> <first");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Which handler answers: methods, 404, 405, HEAD, and how routers combine.
 
-use covet_http::Method;
+use covet_http::{Method, Response};
 use covet_router::test_client::{TestClient, TestResponse};
 use covet_router::{MethodRouter, Path, Router, any, get, post};
 use proptest::prelude::*;
@@ -147,6 +147,8 @@ fn conflicts_name_both_routes() {
         Router::new().fallback(async || "").merge(other)
     };
     assert_eq!(panic_message(fallbacks), "both of the merged routers have a fallback");
+    let second = || Router::new().fallback(async || "").fallback(async || "");
+    assert_eq!(panic_message(second), "the router has a fallback already");
 }
 
 #[test]
@@ -155,6 +157,23 @@ fn a_router_that_served_may_still_grow() {
     router.prepare();
     let router = router.route("/b", post(async || "b"));
     assert_eq!(TestClient::new(router).post("/b").send().text(), "b");
+}
+
+#[test]
+fn whatever_a_router_that_served_is_given_holds() {
+    let served = || {
+        let router = Router::new().get("/a", async || "a").post("/a", async |body: String| body);
+        router.prepare();
+        router
+    };
+    let answer = |router, path: &str| TestClient::new(router).get(path).send().text().to_owned();
+    assert_eq!(answer(served().fallback(async || "mine"), "/nope"), "mine");
+    assert_eq!(answer(served().merge(Router::new().fallback(async || "theirs")), "/nope"), "theirs");
+    assert_eq!(answer(served().nest("/n", Router::new().fallback(async || "area")), "/n/x"), "area");
+    assert_eq!(answer(served().on_error(|_, _| Response::new("hook")), "/nope"), "hook");
+    assert_eq!(answer(served().layer(async |_, _| Ok(Response::new("layer"))), "/a"), "layer");
+    let limited = TestClient::new(served().body_limit(3));
+    assert_eq!(limited.post("/a").body("long").send().status(), 413);
 }
 
 /// A route of the property tests: it answers with its number.
