@@ -10,6 +10,8 @@ mod fetch;
 mod hostile;
 mod peers;
 mod pool;
+#[path = "../programs/mod.rs"]
+mod programs;
 mod proxies;
 mod redirects;
 mod script;

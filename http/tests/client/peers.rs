@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use covet_http::client::{Client, Proxies, Proxy};
 
+use crate::programs::missing;
 use crate::script::{Script, run};
 
 /// A program that listens, and a folder for it; both go with it.
@@ -47,7 +48,7 @@ pub(crate) fn start(name: &str, arguments: impl FnOnce(&PathBuf, u16) -> Vec<Str
     let child = match started {
         Ok(child) => child,
         Err(error) => {
-            eprintln!("SKIPPED: {name} can't be run: {error}");
+            missing(name, &error);
             return None;
         }
     };

@@ -12,6 +12,7 @@ use covet_runtime::net::TcpListener;
 use covet_runtime::{CoreSet, Runtime};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
+use crate::programs::missing;
 use crate::script::{Script, run};
 
 /// A root, and what it has issued: chain and key in PEM.
@@ -214,9 +215,9 @@ fn openssl_serves_us_in_both_versions() {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
-        let Ok(mut child) = started else {
-            eprintln!("SKIPPED: openssl can't be run");
-            return;
+        let mut child = match started {
+            Ok(child) => child,
+            Err(error) => return missing("openssl", &error),
         };
         for _ in 0..500 {
             if TcpStream::connect(("127.0.0.1", port)).is_ok() {

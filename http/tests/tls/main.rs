@@ -8,6 +8,8 @@ mod clients;
 mod harness;
 mod hostile;
 mod kernel;
+#[path = "../programs/mod.rs"]
+mod programs;
 mod tools;
 
 use std::io::{Read, Write};

@@ -8,6 +8,7 @@ use covet_http::tls::{self, ClientCertificates};
 
 use crate::authority::Authority;
 use crate::harness::{Client, Server, client_config};
+use crate::programs::missing;
 use crate::{clients, local};
 
 /// Runs a program with this input; says so and returns nothing where it is not installed.
@@ -21,7 +22,7 @@ fn run(program: &str, arguments: &[&str], input: &[u8]) -> Option<Output> {
     let mut child = match started {
         Ok(child) => child,
         Err(error) => {
-            eprintln!("SKIPPED: {program} can't be run: {error}");
+            missing(program, &error);
             return None;
         }
     };
@@ -117,8 +118,9 @@ fn renegotiation_is_refused() {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn();
-    let Ok(mut child) = started else {
-        return eprintln!("SKIPPED: openssl can't be run");
+    let mut child = match started {
+        Ok(child) => child,
+        Err(error) => return missing("openssl", &error),
     };
     // Its input stays open, or it would not wait for the answer.
     let mut input = child.stdin.take().unwrap();
