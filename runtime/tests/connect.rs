@@ -7,12 +7,13 @@ mod alone;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use alone::alone;
 use covet_runtime::net::{self, ConnectOptions, LookupErrorKind, Resolver, TcpListener, TcpStream};
+use covet_runtime::time::TestClock;
 use covet_runtime::{block_on, spawn, time, yield_now};
 use socket2::{Domain, Socket, Type};
 
@@ -124,6 +125,104 @@ fn the_time_limit_covers_all_attempts() {
         assert!(text.contains(&format!("{bad}: Connection refused")), "{text}");
         assert!(text.contains(&format!("{}: no answer", holes[0].address)), "{text}");
         assert!(text.contains("2 more"), "{text}");
+    })
+    .unwrap();
+}
+
+#[test]
+fn every_further_address_waits_for_its_own_delay() {
+    let holes = [BlackHole::new("127.0.0.1"), BlackHole::new("127.0.0.2")];
+    let (_listener, good) = listening("127.0.0.1");
+    block_on(async {
+        let delay = Duration::from_millis(60);
+        let options = ConnectOptions { attempt_delay: delay, ..ConnectOptions::default() };
+        let begun = Instant::now();
+        let stream = options.connect_any(&[holes[0].address, holes[1].address, good]).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), good);
+        assert!(begun.elapsed() >= 2 * delay, "the third did not wait for the second");
+    })
+    .unwrap();
+}
+
+/// What a future that is polled now and then comes to within some turns of the loop.
+async fn soon<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+    for _ in 0..200 {
+        if let Poll::Ready(output) = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {
+            return Some(output);
+        }
+        // The kernel, and the threads that look names up, go by their own clock.
+        std::thread::sleep(Duration::from_millis(1));
+        yield_now().await;
+    }
+    None
+}
+
+#[test]
+fn the_delay_keeps_within_its_bounds_and_to_the_clock_of_its_core() {
+    let hole = BlackHole::new("127.0.0.1");
+    let (_listener, good) = listening("127.0.0.1");
+    block_on(async {
+        let clock = TestClock::stop();
+        for (asked, taken) in [(Duration::ZERO, 10), (Duration::from_secs(3600), 2000)] {
+            // A clock that a test has moved is ahead of the machine's.
+            clock.advance(Duration::from_secs(60)).await;
+            let options = ConnectOptions { attempt_delay: asked, ..ConnectOptions::default() };
+            let addresses = [hole.address, good];
+            let mut connecting = pin!(options.connect_any(&addresses));
+            assert!(soon(connecting.as_mut()).await.is_none());
+            clock.advance(Duration::from_millis(taken - 1)).await;
+            assert!(soon(connecting.as_mut()).await.is_none(), "before {taken} ms");
+            clock.advance(Duration::from_millis(1)).await;
+            let stream = soon(connecting).await.expect("it is time for the second").unwrap();
+            assert_eq!(stream.peer_addr().unwrap(), good);
+        }
+    })
+    .unwrap();
+}
+
+#[test]
+fn the_time_of_the_lookup_counts() {
+    let options = ConnectOptions { timeout: Some(Duration::from_secs(10)), ..ConnectOptions::default() };
+    block_on(async {
+        let clock = TestClock::stop();
+        for _ in 0..50 {
+            let mut connecting = pin!(options.connect("localhost:9"));
+            poll_fn(|cx| Poll::Ready(connecting.as_mut().poll(cx).is_ready())).await;
+            // The answer is there before it is looked for, and too late all the same.
+            std::thread::sleep(Duration::from_millis(50));
+            clock.advance(Duration::from_secs(10)).await;
+            let error = soon(connecting).await.expect("the time is up").unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+            let text = error.to_string();
+            if !text.contains("name servers") {
+                assert!(text.contains("localhost:9 within 10s"), "{text}");
+                return;
+            }
+        }
+        panic!("the lookup is never done in 50 ms");
+    })
+    .unwrap();
+}
+
+#[test]
+fn an_address_that_needs_no_answer_to_fail_holds_nobody_up() {
+    let (_listener, good) = listening("127.0.0.1");
+    let refused = refusing("127.0.0.1");
+    let other_family = "[::1]:9".parse().unwrap();
+    block_on(async {
+        let options = ConnectOptions {
+            attempt_delay: Duration::from_secs(2),
+            local: Some("127.0.0.1".parse().unwrap()),
+            ..ConnectOptions::default()
+        };
+        let begun = Instant::now();
+        let stream = options.connect_any(&[refused, other_family, good]).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), good);
+        assert!(begun.elapsed() < Duration::from_secs(2), "it waited for a delay that had no sense");
+        // The error's kind is that of the first to fail.
+        let error = options.connect_any(&[other_family, refused]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrNotAvailable);
+        assert_eq!(error.attempts()[1].error.kind(), io::ErrorKind::ConnectionRefused);
     })
     .unwrap();
 }

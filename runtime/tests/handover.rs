@@ -5,9 +5,11 @@
 mod alone;
 
 use std::future::Future;
+use std::io::ErrorKind::{BrokenPipe, ConnectionReset, PermissionDenied, TimedOut, UnexpectedEof};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -209,7 +211,7 @@ fn a_successor_that_breaks_off_changes_nothing() {
     assert_eq!(first.names().collect::<Vec<_>>(), ["a", "b"]);
     drop(first);
     // It says nothing at all.
-    let silent = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::SEQPACKET, None).unwrap();
+    let silent = packet_socket();
     silent.connect(&socket2::SockAddr::unix(&path).unwrap()).unwrap();
     drop(silent);
     assert!(told.try_recv().is_err());
@@ -220,6 +222,107 @@ fn a_successor_that_breaks_off_changes_nothing() {
     told.recv_timeout(Duration::from_secs(20)).unwrap();
     drop(offer);
     assert!(!path.exists());
+}
+
+#[test]
+fn the_path_is_open_to_its_owner_only() {
+    let path = fresh_path("mode");
+    let (_offer, _told) = offered(&path);
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+/// Gives the calling thread, and no other, another user.
+fn become_somebody_else() {
+    const SOMEBODY: libc::uid_t = 65_534;
+    // SAFETY: a plain system call; that of the C library would change every thread of the process.
+    let changed = unsafe { libc::syscall(libc::SYS_setresuid, SOMEBODY, SOMEBODY, SOMEBODY) };
+    assert_eq!(changed, 0);
+}
+
+#[test]
+fn another_user_is_not_heard_and_not_taken_from() {
+    if !rustix::process::geteuid().is_root() {
+        // Nobody else can play another user; the rule itself has a test beside it.
+        return;
+    }
+    let path = fresh_path("other");
+    let (_offer, told) = offered(&path);
+    let theirs = path.clone();
+    let asked = std::thread::spawn(move || {
+        become_somebody_else();
+        handover::take(theirs).map(|found| found.is_some())
+    });
+    assert_eq!(asked.join().unwrap().unwrap_err().kind(), PermissionDenied);
+    // Even where the path lets them in.
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+    let theirs = path.clone();
+    let asked = std::thread::spawn(move || {
+        become_somebody_else();
+        handover::take(theirs).map(|found| found.is_some())
+    });
+    // The other side hangs up without a word.
+    let error = asked.join().unwrap().unwrap_err();
+    assert!(matches!(error.kind(), UnexpectedEof | BrokenPipe | ConnectionReset), "{error}");
+    assert!(told.try_recv().is_err());
+    handover::take(&path).unwrap().unwrap().serving().unwrap();
+    told.recv_timeout(Duration::from_secs(20)).unwrap();
+
+    // A socket of theirs, at a path that a privileged process asks at.
+    let path = fresh_path("trap");
+    let bound = path.clone();
+    let (done, wait) = mpsc::channel::<()>();
+    let (ready, is_ready) = mpsc::channel();
+    let trap = std::thread::spawn(move || {
+        let socket = packet_socket();
+        socket.bind(&socket2::SockAddr::unix(&bound).unwrap()).unwrap();
+        become_somebody_else();
+        socket.listen(1).unwrap();
+        ready.send(()).unwrap();
+        let _ = wait.recv();
+    });
+    is_ready.recv().unwrap();
+    let error = handover::take(&path).unwrap_err();
+    assert!(error.to_string().contains("another user's"), "{error}");
+    drop(done);
+    trap.join().unwrap();
+    std::fs::remove_file(path).unwrap();
+}
+
+fn packet_socket() -> socket2::Socket {
+    socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::SEQPACKET, None).unwrap()
+}
+
+#[test]
+fn nobody_waits_for_ever_for_one_that_is_silent() {
+    // A successor that says nothing is in the way of the next for a while.
+    let path = fresh_path("silent");
+    let (_offer, told) = offered(&path);
+    let silent = packet_socket();
+    silent.connect(&socket2::SockAddr::unix(&path).unwrap()).unwrap();
+    // A predecessor that says nothing.
+    let mute_path = fresh_path("mute");
+    let mute = packet_socket();
+    mute.bind(&socket2::SockAddr::unix(&mute_path).unwrap()).unwrap();
+    mute.listen(1).unwrap();
+
+    let (tell, outcomes) = mpsc::channel();
+    for (name, path) in [("next", path), ("mute", mute_path.clone())] {
+        let tell = tell.clone();
+        thread::spawn(move || {
+            let taken = handover::take(path).and_then(|found| found.unwrap().serving());
+            tell.send((name, taken)).unwrap();
+        });
+    }
+    for _ in 0..2 {
+        let (name, taken) = outcomes.recv_timeout(Duration::from_secs(120)).expect("it gives up in time");
+        match name {
+            "next" => taken.unwrap(),
+            _ => assert_eq!(taken.unwrap_err().kind(), TimedOut),
+        }
+    }
+    told.recv_timeout(Duration::from_secs(20)).unwrap();
+    std::fs::remove_file(mute_path).unwrap();
 }
 
 #[test]

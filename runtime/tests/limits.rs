@@ -61,6 +61,37 @@ fn accept_reports_that_descriptors_have_run_out_and_goes_on_when_there_are_some(
 }
 
 #[test]
+fn a_slow_acceptor_leaves_connections_in_the_backlog_and_loses_none() {
+    alone("a_slow_acceptor_leaves_connections_in_the_backlog_and_loses_none", || {
+        const CLIENTS: usize = 1400;
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        let enough = Rlimit { current: Some(maximum.map_or(4096, |most| most.min(4096))), maximum };
+        setrlimit(Resource::Nofile, enough).unwrap();
+        block_on(async {
+            let listener = TcpListener::bind(([127, 0, 0, 1], 0).into()).unwrap();
+            let address = listener.local_addr().unwrap();
+            let mut clients = vec![std::net::TcpStream::connect(address).unwrap()];
+            // From now on the kernel accepts by itself.
+            drop(listener.accept().await.unwrap());
+            for _ in 1..CLIENTS {
+                clients.push(std::net::TcpStream::connect(address).unwrap());
+                if clients.len() % 100 == 0 {
+                    time::sleep(Duration::from_millis(1)).await;
+                }
+            }
+            time::sleep(Duration::from_millis(50)).await;
+            let held = std::fs::read_dir("/proc/self/fd").unwrap().count() - clients.len();
+            // What was accepted before the kernel heard of the end comes as well.
+            assert!(held < 1024 + 200, "{held} descriptors are held for nobody");
+            for _ in 1..CLIENTS {
+                time::timeout(Duration::from_secs(20), listener.accept()).await.unwrap().unwrap();
+            }
+        })
+        .unwrap();
+    });
+}
+
+#[test]
 fn a_start_without_descriptors_names_the_limit() {
     alone("a_start_without_descriptors_names_the_limit", || {
         let before = getrlimit(Resource::Nofile);

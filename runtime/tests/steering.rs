@@ -4,6 +4,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -213,3 +214,56 @@ fn a_retired_listener_gives_its_connections_back() {
     })
     .unwrap();
 }
+
+#[test]
+fn what_was_handed_over_and_not_taken_comes_back_when_its_core_retires() {
+    const CLIENTS: usize = 30;
+    let cores = CoreSet::count(2);
+    if cores.resolve().is_err() {
+        return;
+    }
+    let listeners = PerCoreListener::from_sockets(
+        vec![std_listener(local()).into()],
+        &options(Steering::Balanced),
+        &cores,
+    )
+    .unwrap();
+    let address = listeners.local_addr();
+    let (send, counts) = mpsc::channel();
+    let runtime = Runtime::builder()
+        .cores(cores)
+        .start(move |core| {
+            let (listener, send) = (listeners.listener(&core).unwrap(), send.clone());
+            async move {
+                if core.index() == 1 {
+                    // It takes part, and takes nothing.
+                    while !RETIRE.load(Ordering::Acquire) && !shutdown::is_requested() {
+                        time::sleep(Duration::from_millis(1)).await;
+                    }
+                    let back = listener.retire().await;
+                    send.send((1, back.len())).unwrap();
+                    return shutdown::requested().await;
+                }
+                let mut kept = Vec::new();
+                while let Some(accepted) = shutdown::run_until_requested(listener.accept()).await {
+                    kept.push(accepted.unwrap());
+                    send.send((0, 1)).unwrap();
+                }
+            }
+        })
+        .unwrap();
+    let clients: Vec<_> = (0..CLIENTS).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+    let mut arrived = [0; 2];
+    while arrived.iter().sum::<usize>() < CLIENTS {
+        let (core, count) = counts.recv_timeout(Duration::from_secs(20)).expect("none is lost");
+        arrived[core] += count;
+        // By now the other has been given some.
+        RETIRE.store(arrived[0] >= 6, Ordering::Release);
+    }
+    assert!(arrived[1] > 0, "{arrived:?}");
+    runtime.shutdown(Duration::from_secs(5));
+    runtime.join().unwrap();
+    drop(clients);
+}
+
+static RETIRE: AtomicBool = AtomicBool::new(false);

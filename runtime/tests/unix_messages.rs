@@ -211,6 +211,10 @@ fn descriptors_travel_with_messages_and_with_bytes() {
         let many: Vec<File> = (0..254).map(|_| memory("")).collect();
         let error = one.send_with_fds("x", &many).await.0.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(
+            error.to_string().contains("254 descriptors") && error.to_string().contains("253"),
+            "{error}"
+        );
         one.send_with_fds("x", &many[1..]).await.0.unwrap();
         assert_eq!(other.recv_with_fds().await.unwrap().1.len(), 253);
 

@@ -88,7 +88,7 @@ impl fmt::Display for ConnectError {
                 if let Some(limit) = timed_out {
                     write!(f, " within {limit:?}")?;
                 }
-                if failures.is_empty() {
+                if failures.is_empty() && *untried == 0 {
                     f.write_str(": no address to try")?;
                 }
                 for (index, failure) in failures.iter().enumerate() {

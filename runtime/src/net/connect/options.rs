@@ -196,4 +196,29 @@ mod tests {
         let usual = Socket::from(usual);
         assert!(!usual.keepalive().unwrap() && usual.tcp_nodelay().unwrap());
     }
+
+    #[test]
+    fn options_without_a_name_in_socket2_are_set_where_they_are_meant() {
+        let set = |socket: &OwnedFd, level, option| {
+            let (mut value, mut size) = (0i32, size_of::<i32>() as libc::socklen_t);
+            // SAFETY: both variables live until the call returns, and the size is the first one's.
+            let asked = unsafe {
+                libc::getsockopt(socket.as_raw_fd(), level, option, (&raw mut value).cast(), &raw mut size)
+            };
+            assert_eq!(asked, 0);
+            value != 0
+        };
+        let options = ConnectOptions {
+            local: Some([127, 0, 0, 1].into()),
+            fast_open: true,
+            ..ConnectOptions::default()
+        };
+        let address = ([127, 0, 0, 1], 1).into();
+        let alone = options.socket(address, true).unwrap();
+        // Otherwise each connection from this address would take a port for itself, whoever its peer is.
+        assert!(set(&alone, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT));
+        assert!(set(&alone, libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT));
+        let in_a_race = options.socket(address, false).unwrap();
+        assert!(!set(&in_a_race, libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT));
+    }
 }

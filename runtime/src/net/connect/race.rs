@@ -98,7 +98,7 @@ impl Race<'_> {
         match started {
             Ok(attempt) => {
                 self.running.push((address, attempt));
-                let due = Instant::now() + self.delay;
+                let due = self.core.clock.now() + self.delay;
                 match &mut self.next {
                     Some(next) => next.reset(due),
                     None => self.next = Some(sleep_until(due)),

@@ -21,6 +21,7 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, recvmsg, sendmsg, socket_with,
     sockopt,
 };
+use rustix::process::Uid;
 
 pub(super) const HELLO: &str = "covet-handover 1";
 pub(super) const SERVING: &str = "serving";
@@ -101,5 +102,21 @@ pub(super) fn unexpected(text: &str, wanted: &str) -> io::Error {
 /// Whether the other end belongs to this user or to root.
 pub(super) fn is_ours(socket: &OwnedFd) -> io::Result<bool> {
     let peer = sockopt::socket_peercred(socket.as_fd())?;
-    Ok(peer.uid.is_root() || peer.uid == rustix::process::geteuid())
+    Ok(is_trusted(peer.uid, rustix::process::geteuid()))
+}
+
+fn is_trusted(peer: Uid, own: Uid) -> bool {
+    peer.is_root() || peer == own
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_root_and_the_same_user_are_trusted() {
+        let [own, other] = [1000, 1001].map(Uid::from_raw);
+        assert!(is_trusted(own, own) && is_trusted(Uid::ROOT, own));
+        assert!(!is_trusted(other, own) && !is_trusted(other, Uid::ROOT));
+    }
 }

@@ -205,6 +205,21 @@ mod tests {
     }
 
     #[test]
+    fn what_has_been_taken_is_no_longer_on_its_way() {
+        let (board, seats) = board(&[9, 0]);
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..3 {
+            assert!(seats[0].keep(socket()).is_none());
+        }
+        assert_eq!(board.places[1].load(), 3);
+        for left in (0..3).rev() {
+            assert!(seats[1].poll_arrival(&mut cx).is_some());
+            assert_eq!(board.places[1].load(), left);
+        }
+        assert!(seats[1].poll_arrival(&mut cx).is_none());
+    }
+
+    #[test]
     fn an_empty_seat_gets_nothing_and_gives_back_what_it_had() {
         let (board, seats) = board(&[9, 0, 0]);
         assert!(seats[0].keep(socket()).is_none());
