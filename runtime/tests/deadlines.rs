@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::future::pending;
+use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -118,4 +119,22 @@ async fn a_panic_puts_the_outer_deadline_back() {
         spawn(async { deadline::within(seconds(1), async { panic!("on purpose") }).await.unwrap_or(()) });
     assert!(task.await.is_err());
     assert_eq!(deadline::current(), None);
+}
+
+#[covet_runtime::test]
+async fn a_time_that_is_up_is_an_error_of_io_as_well() {
+    automatic();
+    async fn limited() -> std::io::Result<()> {
+        time::timeout(seconds(1), pending::<()>()).await?;
+        Ok(())
+    }
+    async fn within() -> std::io::Result<()> {
+        deadline::within(seconds(1), pending::<()>()).named("session").await?;
+        Ok(())
+    }
+    let error = limited().await.unwrap_err();
+    assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::TimedOut, "not finished within 1s"));
+    let error = within().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    assert!(error.to_string().contains("\"session\""), "{error}");
 }

@@ -98,6 +98,29 @@ fn a_phase_that_is_held_too_long_ends_by_its_share() {
 }
 
 #[test]
+fn a_task_ends_the_runtime_and_others_run_until_then() {
+    let (send, receive) = mpsc::channel();
+    let runtime = start(move |_| {
+        let send = send.clone();
+        async move {
+            // What is ready wins, before and after.
+            assert_eq!(shutdown::run_until_requested(async { 1 }).await, Some(1));
+            let waiting = spawn(async { shutdown::run_until_requested(pending::<()>()).await });
+            time::sleep(Duration::from_millis(1)).await;
+            assert!(!waiting.is_finished() && !shutdown::handle().is_requested());
+            shutdown::handle().shutdown(LONG);
+            assert_eq!(waiting.await, Ok(None));
+            assert!(shutdown::is_requested() && shutdown::handle().is_requested());
+            assert_eq!(shutdown::run_until_requested(async { 2 }).await, Some(2));
+            assert_eq!(shutdown::run_until_requested(pending::<()>()).await, None);
+            send.send(()).unwrap();
+        }
+    });
+    runtime.join().unwrap();
+    receive.try_recv().expect("the main future came to its end");
+}
+
+#[test]
 fn a_nearer_deadline_hastens_the_phases() {
     let (ready, is_ready) = mpsc::channel();
     let runtime = start(move |_| {

@@ -294,6 +294,21 @@ fn a_spawn_outside_a_core_leaves_the_scope_as_it_was() {
 }
 
 #[covet_runtime::test]
+async fn a_scope_that_ended_well_takes_no_more_tasks() {
+    let kept = scope(async |scope: &Scope<()>| Ok(scope.clone())).await.unwrap();
+    let ran = Rc::new(Cell::new(false));
+    let late = kept.spawn({
+        let ran = ran.clone();
+        async move {
+            ran.set(true);
+            Ok(())
+        }
+    });
+    assert_eq!((late.await, kept.running(), ran.get()), (None, 0, false));
+    assert!(kept.token().is_cancelled());
+}
+
+#[covet_runtime::test]
 async fn a_gate_waits_for_those_inside() {
     let gate = Gate::new();
     let (first, second) = (gate.enter().unwrap(), gate.enter().unwrap());

@@ -119,7 +119,12 @@ fn all_cores_answer_and_what_they_say_adds_up() {
         .unwrap();
     let count = CoreSet::all().resolve().unwrap().len();
     (0..count).for_each(|_| ready.recv_timeout(PATIENCE).unwrap());
-    let stats = runtime.stats();
+    // Cores that other processes keep from their CPUs are asked again.
+    let end = Instant::now() + PATIENCE;
+    let mut stats = runtime.stats();
+    while !stats.silent.is_empty() && Instant::now() < end {
+        stats = runtime.stats();
+    }
     assert_eq!(stats.silent, []);
     assert_eq!(stats.cores.iter().map(|core| core.index).collect::<Vec<_>>(), (0..count).collect::<Vec<_>>());
     for core in &stats.cores {

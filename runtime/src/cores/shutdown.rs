@@ -1,12 +1,12 @@
 //! Shutting down as a protocol: a request, a time to finish, an end.
 //!
-//! A task that only wants to know waits for [`requested`]. A service with more to do than to return takes part in the
+//! A task that only wants to know waits for [`requested`], or does its work inside [`run_until_requested`]. A service with more to do than to return takes part in the
 //! [`Phase`]s between the request and the deadline: with [`on`] it registers work for one, with [`hold`] it keeps one
 //! from ending, with [`phase`] it waits for one. A [`Gate`](crate::sync::Gate) waits for work in flight.
 
 use std::cell::{Cell, RefCell};
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -128,6 +128,55 @@ impl ShutdownState {
 /// When polled outside a core.
 pub fn requested() -> Requested {
     Requested(None)
+}
+
+/// Runs a future until it is ready or the shutdown of this core begins, which is `None`; it is dropped then.
+///
+/// The future is polled first, so what is ready wins: a listener that accepts in a loop hands out what it has before it
+/// stops. Cancel-safe if the future is.
+///
+/// ```no_run
+/// use covet_runtime::{net::TcpListener, shutdown};
+///
+/// # async fn serve(listener: TcpListener) -> std::io::Result<()> {
+/// while let Some(stream) = shutdown::run_until_requested(listener.accept()).await {
+///     println!("{}", stream?.peer_addr()?);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Panics
+/// When polled outside a core.
+pub async fn run_until_requested<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut requested = requested();
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => Pin::new(&mut requested).poll(cx).map(|()| None),
+    })
+    .await
+}
+
+/// The handle that shuts the runtime of this core down: for a command or a request that ends the service.
+///
+/// ```
+/// use covet_runtime::{CoreSet, Runtime, shutdown};
+/// use std::time::Duration;
+///
+/// let runtime = Runtime::builder().cores(CoreSet::count(1)).start(|_| async {
+///     shutdown::handle().shutdown(Duration::from_secs(5));
+///     shutdown::requested().await;
+/// })?;
+/// runtime.join()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Panics
+/// Outside a core.
+#[track_caller]
+pub fn handle() -> ShutdownHandle {
+    ShutdownHandle(context::expect_current("shutdown::handle").shutdown.signal.clone())
 }
 
 /// Whether the shutdown of this core has begun. `false` outside a core.

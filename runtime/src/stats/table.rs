@@ -124,3 +124,61 @@ impl fmt::Display for RuntimeStats {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::histogram::Recorder;
+    use super::super::record::GroupStats;
+    use super::*;
+
+    fn of(values: &[u64]) -> Histogram {
+        let recorder = Recorder::default();
+        values.iter().for_each(|&value| recorder.record(value));
+        recorder.snapshot()
+    }
+
+    /// A core that has counted something different in each of its columns.
+    fn core(index: usize) -> CoreStats {
+        let n = index as u64;
+        CoreStats {
+            index,
+            cpu: Some(4 + index),
+            uptime: Duration::from_secs(2),
+            busy: Duration::from_millis(500 * (n + 1)),
+            tasks: 10 + index,
+            turn_time: of(&[11, 11]),
+            batch: of(&[2]),
+            ready: of(&[3]),
+            free_buffers: of(&[5, 9]),
+            polls: 12_345 + n,
+            sleeps: 14,
+            remote_wakes: 15,
+            operations: 16,
+            no_buffers: n,
+            accepted: 17,
+            groups: vec![GroupStats { name: "batch".into(), shares: 70, busy: Duration::from_millis(n) }],
+        }
+    }
+
+    #[test]
+    fn every_core_has_a_row_and_every_count_a_column() {
+        let stats = RuntimeStats { cores: vec![core(0), core(1)], silent: vec![2] };
+        let text = stats.to_string();
+        let cells: Vec<String> =
+            text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        let turns = "11ns / 11ns / 11ns 2 / 2 / 2 3 / 3 / 3 5 .. 9";
+        let wanted = [
+            "covet: 2 cores, 2s; p50 / p99 / max, buffers free at least .. at most".to_owned(),
+            HEAD.join(" "),
+            format!("0 4 25.0% 10 2 12k 14 {turns} 15 16 17"),
+            format!("1 5 50.0% 11 2 12k 14 {turns} (1x none) 15 16 17"),
+            format!("all - 37.5% 21 4 24k 28 {turns} (1x none) 30 32 34"),
+            "group batch: 70 shares, busy for 1ms".to_owned(),
+            "core 2 did not answer: it is stalled".to_owned(),
+        ];
+        assert_eq!(cells, wanted, "{text}");
+        // One core is all of them: no sum is needed, and groups that did nothing are left out.
+        let one = RuntimeStats { cores: vec![core(0)], silent: Vec::new() }.to_string();
+        assert_eq!(one.lines().count(), 3, "{one}");
+    }
+}

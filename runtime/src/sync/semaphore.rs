@@ -123,6 +123,14 @@ impl Semaphore {
         Acquire { semaphore: self, need: permits, key: None, at: Location::caller() }
     }
 
+    /// As [`Semaphore::acquire`], for a permit that goes where a borrow cannot.
+    ///
+    /// # Errors
+    /// When the semaphore is closed, before or meanwhile.
+    pub async fn acquire_owned(self: Rc<Self>) -> Result<OwnedPermit, AcquireError> {
+        self.acquire_many_owned(1).await
+    }
+
     /// As [`Semaphore::acquire_many`], for a permit that goes where a borrow cannot.
     ///
     /// # Errors
@@ -147,6 +155,23 @@ impl Semaphore {
     pub fn try_acquire_many(&self, permits: usize) -> Result<Permit<'_>, TryAcquireError> {
         self.state.borrow_mut().try_take(permits)?;
         Ok(Permit { semaphore: self, permits })
+    }
+
+    /// As [`Semaphore::try_acquire`], for a permit that goes where a borrow cannot.
+    ///
+    /// # Errors
+    /// When the semaphore is closed, or a permit can't be had at once.
+    pub fn try_acquire_owned(self: Rc<Self>) -> Result<OwnedPermit, TryAcquireError> {
+        self.try_acquire_many_owned(1)
+    }
+
+    /// As [`Semaphore::try_acquire_many`], for permits that go where a borrow cannot.
+    ///
+    /// # Errors
+    /// When the semaphore is closed, or the permits can't be had at once.
+    pub fn try_acquire_many_owned(self: Rc<Self>, permits: usize) -> Result<OwnedPermit, TryAcquireError> {
+        self.state.borrow_mut().try_take(permits)?;
+        Ok(OwnedPermit { semaphore: self, permits })
     }
 
     /// Adds permits.

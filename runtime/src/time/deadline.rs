@@ -32,6 +32,7 @@
 
 use std::cell::Cell;
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -144,6 +145,13 @@ impl std::fmt::Display for Expired {
 }
 
 impl std::error::Error for Expired {}
+
+impl From<Expired> for io::Error {
+    /// An error of the kind `TimedOut`, as for [`Elapsed`](super::Elapsed).
+    fn from(error: Expired) -> io::Error {
+        io::Error::new(io::ErrorKind::TimedOut, error)
+    }
+}
 
 /// The future of [`scope`] and [`within`].
 #[derive(Debug)]

@@ -1,4 +1,5 @@
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -47,6 +48,13 @@ pub struct Elapsed(
     /// The limit that was set: for [`timeout_at`], the time that was left at the call.
     pub Duration,
 );
+
+impl From<Elapsed> for io::Error {
+    /// An error of the kind `TimedOut`, so that `?` takes it where calls of the network fail.
+    fn from(error: Elapsed) -> io::Error {
+        io::Error::new(io::ErrorKind::TimedOut, error)
+    }
+}
 
 /// The future of [`timeout`].
 #[derive(Debug)]

@@ -74,6 +74,29 @@ fn owned_permits_go_back() {
 }
 
 #[test]
+fn owned_permits_wait_their_turn_too() {
+    let semaphore = Rc::new(Semaphore::new(1));
+    let first = ready(semaphore.clone().acquire_owned()).unwrap();
+    assert_eq!(semaphore.clone().try_acquire_owned().unwrap_err(), TryAcquireError::NoPermits);
+    let waiting = Waiting::polled(semaphore.acquire());
+    drop(first);
+    assert_eq!(waiting.wakes(), 1);
+    assert!(semaphore.clone().try_acquire_owned().is_err(), "it is given to the one who waits");
+    drop(waiting);
+    let again = semaphore.clone().try_acquire_owned().unwrap();
+    assert_eq!(semaphore.available_permits(), 0);
+    drop(again);
+    semaphore.add_permits(2);
+    assert!(semaphore.clone().try_acquire_many_owned(4).is_err());
+    let many = semaphore.clone().try_acquire_many_owned(3).unwrap();
+    assert_eq!(semaphore.available_permits(), 0);
+    drop(many);
+    assert_eq!(semaphore.available_permits(), 3);
+    semaphore.close();
+    assert_eq!(semaphore.try_acquire_owned().unwrap_err(), TryAcquireError::Closed);
+}
+
+#[test]
 fn wakers_may_come_back() {
     let semaphore = Rc::new(Semaphore::new(0));
     let again = semaphore.clone();
