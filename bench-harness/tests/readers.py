@@ -43,6 +43,10 @@ rates = [sample.value for sample in families["covet_bench_rate"].samples]
 assert alike(rates, [run["rate"] for run in runs]), rates
 completed = [s.value for s in families["covet_bench_requests"].samples if s.labels["outcome"] == "completed"]
 assert completed == [run["requests"]["completed"] for run in runs], completed
+outcomes = {s.labels["outcome"] for s in families["covet_bench_requests"].samples}
+assert "max_queued" not in outcomes and {"sent", "failed"} <= outcomes, outcomes
+most = [s.value for s in families["covet_bench_max_queued"].samples]
+assert most == [run["requests"]["max_queued"] for run in runs], most
 for clock in ["response", "service", "lateness"]:
     family = families[f"covet_bench_{clock}_seconds"]
     assert (family.type, family.unit) == ("histogram", "seconds")
@@ -54,6 +58,7 @@ request = Parse(otlp.read_text(), ExportMetricsServiceRequest())
 [scope] = resource.scope_metrics
 metrics = {metric.name: metric for metric in scope.metrics}
 assert alike([point.as_double for point in metrics["covet_bench.rate"].gauge.data_points], rates)
+assert [point.as_double for point in metrics["covet_bench.max_queued"].gauge.data_points] == most
 assert metrics["covet_bench.requests"].sum.is_monotonic
 for clock in ["response", "service", "lateness"]:
     points = metrics[f"covet_bench.{clock}"].histogram.data_points

@@ -5,7 +5,7 @@ mod markdown;
 mod openmetrics;
 mod otlp;
 
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, RunDocument};
 use crate::verdict::threshold::ThresholdResult;
 
 pub use junit::junit;
@@ -26,6 +26,20 @@ fn bounds() -> Vec<u64> {
         .flat_map(|decade| [1, 2, 5].map(|step| step * 10u64.pow(decade)))
         .chain([10u64.pow(11)])
         .collect()
+}
+
+/// The one of a run's counts that is a level, and no number of requests.
+const MAX_QUEUED: &str = "max_queued";
+
+/// How many requests came to what.
+fn outcomes(run: &RunDocument) -> impl Iterator<Item = (&str, u64)> {
+    let counts = run.requests.iter().map(|(outcome, count)| (outcome.as_str(), *count));
+    counts.filter(|(outcome, _)| *outcome != MAX_QUEUED)
+}
+
+/// The most requests that were due and unsent at once.
+fn max_queued(run: &RunDocument) -> Option<f64> {
+    run.requests.get(MAX_QUEUED).map(|count| *count as f64)
 }
 
 /// What is exported: a bundle and the thresholds that it was held against.

@@ -1,9 +1,9 @@
 //! OpenMetrics text, which Prometheus scrapes or a push gateway takes.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::{Exported, SERIES, bounds};
+use super::{Exported, SERIES, bounds, max_queued, outcomes};
+use crate::bundle::RunDocument;
 
 /// The runs as OpenMetrics 1.0 text: each number labelled with its run.
 ///
@@ -25,13 +25,19 @@ pub fn openmetrics(exported: &Exported<'_>) -> String {
     for (number, run) in runs() {
         let _ = writeln!(out, "covet_bench_valid{{{}}} {}", labels(number), u8::from(run.valid));
     }
+    gauge(&mut out, "covet_bench_max_queued", "The most requests that were due and unsent at once");
+    for (number, run) in runs() {
+        if let Some(most) = max_queued(run) {
+            let _ = writeln!(out, "covet_bench_max_queued{{{}}} {most}", labels(number));
+        }
+    }
     counter(&mut out, "covet_bench_requests", "Requests by what became of them");
     for (number, run) in runs() {
-        by_kind(&mut out, "covet_bench_requests_total", &labels(number), "outcome", &run.requests);
+        by_kind(&mut out, "covet_bench_requests_total", &labels(number), "outcome", outcomes(run));
     }
     counter(&mut out, "covet_bench_responses", "Responses by the class of their status");
     for (number, run) in runs() {
-        by_kind(&mut out, "covet_bench_responses_total", &labels(number), "class", &run.status);
+        by_kind(&mut out, "covet_bench_responses_total", &labels(number), "class", classes(run));
     }
     for (series, help) in SERIES {
         let name = format!("covet_bench_{series}_seconds");
@@ -67,7 +73,17 @@ fn counter(out: &mut String, name: &str, help: &str) {
     let _ = writeln!(out, "# TYPE {name} counter\n# HELP {name} {help}");
 }
 
-fn by_kind(out: &mut String, name: &str, labels: &str, kind: &str, counts: &BTreeMap<String, u64>) {
+fn classes(run: &RunDocument) -> impl Iterator<Item = (&str, u64)> {
+    run.status.iter().map(|(class, count)| (class.as_str(), *count))
+}
+
+fn by_kind<'a>(
+    out: &mut String,
+    name: &str,
+    labels: &str,
+    kind: &str,
+    counts: impl Iterator<Item = (&'a str, u64)>,
+) {
     for (key, count) in counts {
         let _ = writeln!(out, "{name}{{{labels},{kind}=\"{}\"}} {count}", label(key));
     }

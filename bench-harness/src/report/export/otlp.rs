@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use super::{Exported, SERIES, bounds};
+use super::{Exported, SERIES, bounds, max_queued, outcomes};
 use crate::bundle::RunDocument;
 
 /// The aggregation temporality of a run: it begins at zero.
@@ -27,11 +27,12 @@ pub fn otlp(exported: &Exported<'_>, end: SystemTime) -> Value {
     let mut metrics = vec![
         gauge("covet_bench.rate", "{response}/s", &runs, |run| run.rate, &times),
         gauge("covet_bench.valid", "1", &runs, |run| Some(f64::from(u8::from(run.valid))), &times),
+        gauge("covet_bench.max_queued", "{request}", &runs, max_queued, &times),
     ];
     let requests: Vec<Value> = runs
         .iter()
         .flat_map(|(number, run)| {
-            run.requests.iter().map(|(outcome, count)| {
+            outcomes(run).map(|(outcome, count)| {
                 let (start, end) = times(run);
                 json!({
                     "attributes": [attribute("run", &number.to_string()), attribute("outcome", outcome)],
