@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use super::exit::{Advice, Advise, Exit};
 use super::{bundles, pages, values};
 use crate::bundle::Manifest;
-use crate::compare::{Comparison, Gate, GateVerdict, Side, differences, environment};
+use crate::compare::{Comparison, Gate, GateVerdict, Side, differences, environment, invalid};
 
 /// Options of `covet-bench compare`.
 #[derive(Debug, Clone, Args)]
@@ -62,7 +62,7 @@ pub fn compare(args: CompareArgs) -> anyhow::Result<Exit> {
     }
     let mut different = differences(&a, &b);
     let differing: Vec<String> = different.iter().map(ToString::to_string).collect();
-    let invalid = [&a, &b].into_iter().find(|side| side.runs.iter().any(|run| !run.valid));
+    let invalid = invalid([&a, &b]);
     if !args.force {
         if !differing.is_empty() {
             return Err(Advice::error(
@@ -71,12 +71,8 @@ pub fn compare(args: CompareArgs) -> anyhow::Result<Exit> {
                 "Measure both alike, or use --force and mind the difference",
             ));
         }
-        if let Some(side) = invalid {
-            return Err(Advice::error(
-                Exit::Invalid,
-                format!("{} has a run that is INVALID: {}", side.name, failed(side)),
-                "Measure again, or use --force and trust nothing",
-            ));
+        if let Some(why) = invalid {
+            return Err(Advice::error(Exit::Invalid, why, "Measure again, or use --force and trust nothing"));
         }
     }
     let mut comparison = Comparison::of(&a, &b, args.margin, &args.gates)
@@ -102,9 +98,4 @@ pub fn compare(args: CompareArgs) -> anyhow::Result<Exit> {
         GateVerdict::Inconclusive => Exit::Inconclusive,
         GateVerdict::Failed => Exit::Refuted,
     })
-}
-
-fn failed(side: &Side) -> String {
-    let guards = side.runs.iter().flat_map(|run| &run.guards).filter(|guard| guard.outcome == "failed");
-    guards.map(|guard| guard.name.as_str()).collect::<Vec<_>>().join(", ")
 }

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use crate::load::{Beside, LoadPlan, Progress, Witness};
+use crate::load::{Beside, LoadPlan, Progress};
 use crate::record::CoreInterval;
 use crate::report::heat::HeatMap;
 
@@ -24,7 +24,7 @@ impl Heat {
     }
 }
 
-impl Witness for Heat {
+impl Progress for Heat {
     fn started(&self, _plan: &LoadPlan) {
         self.maps.borrow_mut().push(HeatMap::default());
     }

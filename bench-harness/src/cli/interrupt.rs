@@ -11,7 +11,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::low_level::emulate_default_handler;
 
-use crate::load::{Beside, LoadPlan, Progress, Witness};
+use crate::load::{Beside, LoadPlan, Progress};
 use crate::record::Interval;
 
 /// Ends a run at a signal, once there is something to print of it.
@@ -68,7 +68,7 @@ impl Interrupt {
     }
 }
 
-impl Witness for Interrupt {
+impl Progress for Interrupt {
     fn started(&self, _plan: &LoadPlan) {
         self.measured.set(Duration::ZERO);
     }

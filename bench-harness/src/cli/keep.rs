@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::bundles;
 use crate::bundle::{BundleError, BundleWriter, RunDocument, RunLogs};
-use crate::load::{Beside, LoadPlan, Progress, Witness};
+use crate::load::{Beside, LoadPlan, Progress};
 use crate::record::{CoreInterval, Hist, RunRecord};
 
 /// A bundle that is written while its runs are made.
@@ -71,7 +71,7 @@ impl State {
     }
 }
 
-impl Witness for Keep {
+impl Progress for Keep {
     fn started(&self, _plan: &LoadPlan) {
         let mut state = self.state.borrow_mut();
         state.end_run();

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
@@ -18,7 +18,7 @@ use super::pages;
 use crate::bundle::{Bundle, Manifest, RunDocument};
 use crate::experiment::{Series, ServerCommand, Watch, repeat};
 use crate::load::{Beside, LoadError, LoadPlan, NoProgress, Progress};
-use crate::record::{CoreInterval, Interval};
+use crate::record::Interval;
 use crate::report::export::{Exported, junit, markdown};
 use crate::report::html::run::{Measured, page};
 use crate::report::text::wrap::fitted;
@@ -278,19 +278,11 @@ impl Progress for Bar {
         });
     }
 
-    fn opens(&self, _: Instant) {}
-
-    fn part(&self, _: &CoreInterval) {}
-
     fn interval(&self, interval: &Interval) {
         let rate = interval.completed as f64 / interval.length.as_secs_f64().max(1e-9);
         self.0.set_position((interval.start + interval.length).as_secs_f64().round() as u64);
         self.0
             .set_message(format!("{rate:.0} requests/s  p50 {:.1?}  p99 {:.1?}", interval.p50, interval.p99));
-    }
-
-    fn ends(&self) -> Option<String> {
-        None
     }
 
     fn finished(&self) {

@@ -21,6 +21,7 @@ impl Comparison {
     pub fn to_html(&self, a: &Side, b: &Side) -> Result<String, MetricError> {
         let [left, right] = &self.sides;
         let mut body = self.head();
+        body.push_str(if self.invalid.is_none() { "<div>\n" } else { "<div class=\"void\">\n" });
         self.gate_table(&mut body);
         self.metric_table(&mut body);
         if let Some(distance) = &self.distance {
@@ -31,6 +32,7 @@ impl Comparison {
             let curves = |hists: &[Hist]| Curves::of(&hists.iter().collect::<Vec<_>>());
             overlay(&mut body, &[(&a.name, curves(&left)), (&b.name, curves(&right))]);
         }
+        body.push_str("</div>\n");
         self.difference_table(&mut body);
         Ok(document(&format!("{} against {}", right.name, left.name), &body))
     }
@@ -46,7 +48,13 @@ impl Comparison {
             escape(&b.name),
             escape(&a.name)
         );
-        if !self.gates.is_empty() {
+        if let Some(why) = &self.invalid {
+            let _ = writeln!(
+                out,
+                "<div class=\"verdict bad\"><strong>INVALID</strong>{}: the numbers prove nothing.</div>",
+                escape(why)
+            );
+        } else if !self.gates.is_empty() {
             let (class, label) = tone(self.verdict());
             let text = match self.verdict() {
                 GateVerdict::Passed => "Every gate holds.",

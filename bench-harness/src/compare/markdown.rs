@@ -12,6 +12,9 @@ impl Comparison {
         let [a, b] = &self.sides;
         let (left, right) = (cell(&a.name), cell(&b.name));
         let mut out = format!("### {right} against {left}\n\n");
+        if let Some(why) = &self.invalid {
+            let _ = writeln!(out, "**INVALID** {}: the numbers below prove nothing.\n", cell(why));
+        }
         let _ = writeln!(out, "| | {left} | {right} | change | 95 % interval | finding |");
         out.push_str("|---|---:|---:|---:|---:|---|\n");
         for metric in &self.metrics {

@@ -49,6 +49,9 @@ pub struct Comparison {
     pub schema: &'static str,
     /// The names of both sides; ratios are the second over the first.
     pub sides: [SideSummary; 2],
+    /// Why it proves nothing, where a run of a side is INVALID and one compares all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invalid: Option<String>,
     /// What speaks against trusting it.
     pub warnings: Vec<String>,
     /// Conditions, and facts of the machines, that differ; empty until the caller puts in what [`differences`] and
@@ -151,6 +154,7 @@ impl Comparison {
         Ok(Comparison {
             schema: SCHEMA,
             sides: [summary(a), summary(b)],
+            invalid: invalid([a, b]),
             warnings,
             differences: Vec::new(),
             metrics: metrics(a, b, margin),
@@ -164,6 +168,16 @@ impl Comparison {
     pub fn verdict(&self) -> GateVerdict {
         self.gates.iter().map(|gate| gate.verdict).max().unwrap_or(GateVerdict::Passed)
     }
+}
+
+/// Which of the sides has a run whose guard failed, and the guard; nothing where all are valid.
+pub fn invalid(sides: [&Side; 2]) -> Option<String> {
+    let side = sides.into_iter().find(|side| side.runs.iter().any(|run| !run.valid))?;
+    let guards = side.runs.iter().flat_map(|run| &run.guards);
+    let mut failed: Vec<&str> =
+        guards.filter(|guard| guard.severity() > 2).map(|guard| guard.name.as_str()).collect();
+    failed.dedup();
+    Some(format!("{} has a run that is INVALID: {}", side.name, failed.join(", ")))
 }
 
 fn summary(side: &Side) -> SideSummary {

@@ -252,3 +252,29 @@ fn the_page_of_many_runs_has_ribbons_instead_of_lines() {
     assert!(page.len() < 100_000 && !page.contains("class=\"run s0\""), "{}", page.len());
     assert!(page.contains("class=\"ribbon s0\""));
 }
+
+#[test]
+fn a_side_that_is_invalid_is_said_to_prove_nothing_before_anything_else() {
+    let mut bad = after();
+    bad.runs[2].valid = false;
+    bad.runs[2].guards = vec![crate::bundle::GuardDocument {
+        name: "closure".to_owned(),
+        outcome: "failed".to_owned(),
+        detail: "time was lost".to_owned(),
+    }];
+    let gates = [gate("p99:+50%")];
+    let found = Comparison::of(&before(), &bad, MARGIN, &gates).unwrap();
+    let said = "after has a run that is INVALID: closure";
+    assert_eq!(found.invalid.as_deref(), Some(said));
+    let text = found.to_text();
+    assert!(text.starts_with(&format!("INVALID    {said}")), "{text}");
+    let markdown = found.to_markdown();
+    assert!(markdown.lines().nth(2).unwrap().starts_with(&format!("**INVALID** {said}")), "{markdown}");
+    let page = found.to_html(&before(), &bad).unwrap();
+    assert!(page.contains(&format!("<strong>INVALID</strong>{said}")), "{page}");
+    assert!(page.contains("class=\"void\"") && !page.contains("Every gate holds"));
+    let good = Comparison::of(&before(), &after(), MARGIN, &gates).unwrap();
+    assert!(
+        good.invalid.is_none() && good.to_html(&before(), &after()).unwrap().contains("Every gate holds")
+    );
+}

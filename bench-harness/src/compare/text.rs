@@ -22,6 +22,9 @@ impl Comparison {
         let [a, b] = &self.sides;
         let runs = |count| if count == 1 { "1 run".to_owned() } else { format!("{count} runs") };
         let mut out = String::new();
+        if let Some(why) = &self.invalid {
+            wrap(&mut out, "INVALID    ", &format!("{why}: the numbers below prove nothing"), WIDTH);
+        }
         let head = format!(
             "{} ({}) against {} ({}); ratios are {} over {}",
             b.name,

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::load::{self, Beside, LoadError, LoadPlan, Progress, Witness};
+use crate::load::{self, Beside, LoadError, LoadPlan, Progress};
 use crate::record::RunRecord;
 use crate::report::Check;
 use crate::stats::LEVEL;
@@ -267,7 +267,7 @@ impl Watch {
     }
 }
 
-impl Witness for Watch {
+impl Progress for Watch {
     fn started(&self, _plan: &LoadPlan) {
         let (pid, period) = (self.pid, self.period);
         let opens = Instant::now() + self.warmup;

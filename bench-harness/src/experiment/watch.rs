@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Map;
 
 use crate::bundle::{RunDocument, Series};
-use crate::load::{Beside, LoadPlan, Progress, Witness};
+use crate::load::{Beside, LoadPlan, Progress};
 use crate::record::{CoreInterval, Hist, Interval, SCHEMA};
 use crate::verdict::threshold::Threshold;
 
@@ -80,7 +80,7 @@ impl SoFar {
     }
 }
 
-impl Witness for Watch<'_> {
+impl Progress for Watch<'_> {
     fn started(&self, _plan: &LoadPlan) {
         *self.sofar.borrow_mut() = SoFar::default();
     }

@@ -49,7 +49,7 @@ pub use live::{LiveLoad, LivePart};
 pub(crate) use open_files::{allow_open_files, open_files_limit};
 pub use placement::{PlacementError, allowed_cpus, format_cpus, parse_cpus, place};
 pub use plan::{Expectation, Extent, LoadError, LoadPlan, Reach};
-pub use progress::{Beside, NoProgress, Progress, Witness};
+pub use progress::{Beside, NoProgress, Progress};
 pub use request::{Body, RequestError, RequestOptions, parse_field};
 pub use template::TemplateError;
 pub use tls::TlsOptions;

@@ -7,80 +7,44 @@ use crate::record::{CoreInterval, Interval};
 
 /// Who watches a run while it is made.
 ///
-/// A run has one of these; [`Beside`] lets others hear what it is told. No method has a body of its own, so that nothing
-/// is lost on the way by being forgotten.
+/// A run has one of these; [`Beside`] lets others hear what it is told. A method that is not written takes nothing in.
 pub trait Progress {
     /// All connections are open, and the warm-up begins.
-    fn started(&self, plan: &LoadPlan);
+    fn started(&self, _plan: &LoadPlan) {}
 
     /// The measured window opens at this time, which is near.
-    fn opens(&self, at: Instant);
+    fn opens(&self, _at: Instant) {}
 
     /// A second of the measured window is over on one core.
-    fn part(&self, part: &CoreInterval);
+    fn part(&self, _part: &CoreInterval) {}
 
     /// A second of the measured window is over on all cores.
-    fn interval(&self, interval: &Interval);
+    fn interval(&self, _interval: &Interval) {}
 
-    /// Why the run is to end now, where it is; asked after every second.
-    fn ends(&self) -> Option<String>;
+    /// Why the run is to end now, where it is; asked after every second. Of several who are asked, the first reason counts.
+    fn ends(&self) -> Option<String> {
+        None
+    }
 
     /// The run is over.
-    fn finished(&self);
+    fn finished(&self) {}
 }
 
 /// Watches nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoProgress;
 
-impl Progress for NoProgress {
-    fn started(&self, _plan: &LoadPlan) {}
-
-    fn opens(&self, _at: Instant) {}
-
-    fn part(&self, _part: &CoreInterval) {}
-
-    fn interval(&self, _interval: &Interval) {}
-
-    fn ends(&self) -> Option<String> {
-        None
-    }
-
-    fn finished(&self) {}
-}
-
-/// What somebody takes in of a run whom somebody else watches as well: see [`Beside`].
-///
-/// A method that is not written takes nothing in; none has to pass anything on.
-pub trait Witness {
-    /// As [`Progress::started`].
-    fn started(&self, _plan: &LoadPlan) {}
-
-    /// As [`Progress::opens`].
-    fn opens(&self, _at: Instant) {}
-
-    /// As [`Progress::part`].
-    fn part(&self, _part: &CoreInterval) {}
-
-    /// As [`Progress::interval`].
-    fn interval(&self, _interval: &Interval) {}
-
-    /// As [`Progress::ends`]; the first reason counts.
-    fn ends(&self) -> Option<String> {
-        None
-    }
-
-    /// As [`Progress::finished`].
-    fn finished(&self) {}
-}
+impl Progress for NoProgress {}
 
 /// A witness beside the one who watches the run: the witness hears everything first.
+///
+/// It alone passes on what it hears, so it alone must have every method.
 pub struct Beside<'a, W> {
     witness: W,
     inner: &'a dyn Progress,
 }
 
-impl<'a, W: Witness> Beside<'a, W> {
+impl<'a, W: Progress> Beside<'a, W> {
     /// Lets `witness` hear what `inner` is told.
     pub fn new(witness: W, inner: &'a dyn Progress) -> Self {
         Self { witness, inner }
@@ -92,7 +56,7 @@ impl<'a, W: Witness> Beside<'a, W> {
     }
 }
 
-impl<W: Witness> Progress for Beside<'_, W> {
+impl<W: Progress> Progress for Beside<'_, W> {
     fn started(&self, plan: &LoadPlan) {
         self.witness.started(plan);
         self.inner.started(plan);
@@ -143,7 +107,7 @@ mod tests {
         }
     }
 
-    impl Witness for Spy<'_> {
+    impl Progress for Spy<'_> {
         fn started(&self, _plan: &LoadPlan) {
             self.note("started");
         }
@@ -173,7 +137,7 @@ mod tests {
     /// Takes nothing in.
     struct Deaf;
 
-    impl Witness for Deaf {}
+    impl Progress for Deaf {}
 
     fn tell(progress: &dyn Progress) -> Option<String> {
         progress.started(&LoadPlan::closed(TargetUrl::parse("http://127.0.0.1:1/").unwrap(), vec![0]));

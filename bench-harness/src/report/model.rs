@@ -1,5 +1,7 @@
 //! What a report says, before it takes a form.
 
+use std::cmp::Reverse;
+
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
@@ -87,6 +89,13 @@ impl Check {
         };
         Some(Check { name: guard.name.to_owned(), outcome, detail: guard.detail })
     }
+}
+
+/// The checks as a reader looks for them: what failed, then what warns, then the rest.
+pub(crate) fn worst_first(checks: &[Check]) -> Vec<&Check> {
+    let mut sorted: Vec<&Check> = checks.iter().collect();
+    sorted.sort_by_key(|check| Reverse(check.outcome));
+    sorted
 }
 
 /// One run.

@@ -103,7 +103,7 @@ pub fn layer(claim: &Claim, evidence: &Evidence) -> Judgement {
     if let Some(failed) = evidence.failed_guards.first() {
         let more = match evidence.failed_guards.len() - 1 {
             0 => String::new(),
-            n => format!(" (and {n} more)"),
+            n => format!(", and {n} more"),
         };
         return Judgement::new(Verdict::Invalid, format!("A guard failed: {failed}{more}."));
     }

@@ -8,7 +8,6 @@ mod view;
 
 use std::cell::RefCell;
 use std::io::{self, IsTerminal};
-use std::time::Instant;
 
 use crate::load::{LoadPlan, Progress};
 use crate::record::{CoreInterval, Interval};
@@ -53,8 +52,6 @@ impl Progress for Live {
         state.draw();
     }
 
-    fn opens(&self, _: Instant) {}
-
     fn part(&self, part: &CoreInterval) {
         self.state.borrow_mut().view.part(part);
     }
@@ -63,10 +60,6 @@ impl Progress for Live {
         let state = &mut *self.state.borrow_mut();
         state.view.interval(interval);
         state.draw();
-    }
-
-    fn ends(&self) -> Option<String> {
-        None
     }
 
     fn finished(&self) {

@@ -116,7 +116,7 @@ pub(super) fn ceiling(runs: &[RunResult], null: &Measured) -> Option<Check> {
         "the same load on a server that does nothing reaches {}/s, {ratio:.2} times as much",
         grouped(null.record.rate())
     );
-    Some(Check { name: "ceiling".into(), outcome, detail })
+    Some(Check { name: "null server".into(), outcome, detail })
 }
 
 #[cfg(test)]

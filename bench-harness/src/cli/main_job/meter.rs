@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::load::{LoadPlan, Progress};
-use crate::record::{CoreInterval, Interval};
+use crate::record::Interval;
 use crate::target::accounting;
 
 /// Reads the kernel's books when the measured window opens and when it closes.
@@ -78,19 +78,9 @@ impl Progress for Meter {
         self.opening.set(Some(receiver));
     }
 
-    fn opens(&self, _: Instant) {}
-
-    fn part(&self, _: &CoreInterval) {}
-
     fn interval(&self, _interval: &Interval) {
         self.closing.set(Reading::now(self.pid, &self.cores));
     }
-
-    fn ends(&self) -> Option<String> {
-        None
-    }
-
-    fn finished(&self) {}
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Bench, Finding};
 use crate::load::{self, Extent, LoadPlan, Progress, TargetUrl, format_cpus};
-use crate::record::{CoreInterval, Interval, LoopModel};
+use crate::record::LoopModel;
 use crate::target::child::Child;
 
 const RATE: f64 = 2000.0;
@@ -115,16 +115,4 @@ impl Progress for Freezer {
             freeze(pid, stall);
         });
     }
-
-    fn opens(&self, _: Instant) {}
-
-    fn part(&self, _: &CoreInterval) {}
-
-    fn interval(&self, _interval: &Interval) {}
-
-    fn ends(&self) -> Option<String> {
-        None
-    }
-
-    fn finished(&self) {}
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::STYLE;
-use crate::report::model::{Check, Condition, Outcome};
+use crate::report::model::{Check, Condition, Outcome, worst_first};
 use crate::report::svg::escape;
 
 /// A whole page with this title and what is in it, which is HTML already.
@@ -57,7 +57,7 @@ pub(crate) fn checks(out: &mut String, checks: &[Check]) {
         return;
     }
     out.push_str("<table class=\"stack\"><thead><tr><th>Check</th><th>Outcome</th><th>Found</th></tr></thead><tbody>\n");
-    for check in checks {
+    for check in worst_first(checks) {
         let (class, label) = match check.outcome {
             Outcome::Passed => ("good", "passed"),
             Outcome::Warning => ("warn", "warning"),

@@ -1,5 +1,6 @@
 //! The page of runs: one of them, or repeats of one measurement.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -48,11 +49,11 @@ pub struct Measured<'a> {
 pub fn page(measured: &Measured<'_>) -> Result<String, LogError> {
     let runs = measured.runs;
     let mut body = head(measured);
-    thresholds(&mut body, measured.thresholds);
     let clocks = clocks(runs)?;
     // What proves nothing is shown grey.
     let valid = runs.iter().all(|run| run.valid);
     body.push_str(if valid { "<div>\n" } else { "<div class=\"void\">\n" });
+    thresholds(&mut body, measured.thresholds);
     rates(&mut body, runs);
     let distinct: Vec<&Timed> = clocks.iter().filter(|clock| shown(clock, &clocks)).collect();
     let curves = |clock: &Timed| {
@@ -126,8 +127,15 @@ fn head(measured: &Measured<'_>) -> String {
             format!("No guard failed; {count} warned, as the table below says."),
         ),
         (failed, _) => {
-            let reason =
-                format!("A guard failed in {failed} of {} runs: the numbers prove nothing.", runs.len());
+            let guards = runs.iter().flat_map(|run| &run.guards);
+            let first = guards
+                .filter(|guard| guard.severity() > 2)
+                .map(|guard| format!(" {}: {}.", escape(&guard.name), escape(&guard.detail)));
+            let reason = format!(
+                "A guard failed in {failed} of {} runs: the numbers prove nothing.{}",
+                runs.len(),
+                first.take(1).collect::<String>()
+            );
             ("bad", "INVALID", reason)
         }
     };
@@ -282,6 +290,8 @@ fn guards(out: &mut String, runs: &[RunDocument]) {
     out.push_str(
         "<h2>Guards</h2>\n<table class=\"stack\"><thead><tr><th>Check</th><th>Outcome</th><th>Found</th></tr></thead><tbody>\n",
     );
+    // What failed is what one looks for.
+    worst.sort_by_key(|(guard, ..)| Reverse(guard.severity()));
     for (guard, index, count) in worst {
         let class = match guard.severity() {
             0 => "good",

@@ -161,9 +161,14 @@ fn an_invalid_run_is_grey_and_another_tools_run_has_what_it_has() {
     runs[1].guards[0].detail = "no <valid> response".to_owned();
     let page = run_page(&runs, &[]);
     assert!(
-        page.contains("<strong>INVALID</strong>A guard failed in 1 of 2 runs")
+        page.contains("<strong>INVALID</strong>A guard failed in 1 of 2 runs: the numbers prove nothing. ")
             && page.contains("class=\"void\"")
     );
+    let first = format!("{}: no &lt;valid&gt; response.</div>", runs[1].guards[0].name);
+    assert!(page.contains(&first), "the first screen says what failed");
+    let table = &page[page.find("<h2>Guards</h2>").unwrap()..];
+    let rows: Vec<&str> = table.split("<tr><td").skip(1).collect();
+    assert!(rows[0].contains(">failed<"), "what failed comes first: {}", rows[0]);
     assert!(page.contains("no &lt;valid&gt; response (run 2; 1 of 2 runs)"));
     assert!(!page.contains("Heat map"));
     runs.truncate(1);

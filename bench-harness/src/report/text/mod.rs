@@ -5,7 +5,7 @@ pub(crate) mod wrap;
 
 use std::fmt::Write;
 
-use super::model::{Check, Clock, Condition, Latency, LayerResult, Outcome, Percentile, Report};
+use super::model::{Check, Clock, Condition, Latency, LayerResult, Outcome, Percentile, Report, worst_first};
 use super::quantity::{percent, percentile, range, seconds, short, three_digits};
 use crate::stats::{Bearing, Interval};
 use crate::verdict::{Claim, Quantity};
@@ -81,12 +81,11 @@ fn layers(out: &mut String, report: &Report, width: usize) {
         table.row(cells);
     }
     let _ = write!(out, "\n{table}");
-    wrap(
-        out,
-        "",
-        "µs/op: CPU time of the subject for one operation, by the kernel's accounting, median of runs",
-        width,
-    );
+    if report.layers.iter().any(|layer| layer.median(|run| run.server_cpu_us).is_some()) {
+        let text =
+            "µs/op: CPU time of the subject for one operation, by the kernel's accounting, median of runs";
+        wrap(out, "", text, width);
+    }
 }
 
 fn interval_of(quantity: Quantity, interval: &Interval, wide: bool) -> String {
@@ -168,7 +167,7 @@ fn checks(out: &mut String, checks: &[Check], width: usize) {
     if !passed.is_empty() {
         wrap(out, "  passed      ", &passed.join(", "), width);
     }
-    for check in checks.iter().filter(|check| check.outcome != Outcome::Passed) {
+    for check in worst_first(checks).into_iter().filter(|check| check.outcome != Outcome::Passed) {
         let label = if check.outcome == Outcome::Failed { "  FAILED      " } else { "  warning     " };
         wrap(out, label, &format!("{}: {}", check.name, check.detail), width);
     }

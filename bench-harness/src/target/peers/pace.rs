@@ -1,13 +1,13 @@
 //! One run of a contest: the generator's record and the server's own books, put together.
 
 use std::cell::Cell;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::contest::{Loader, Sample, with_causes};
 use super::mode::Mode;
 use super::table::FOREIGN_LIMIT;
 use crate::load::{self, Extent, LoadPlan, NoProgress, Progress, TargetUrl};
-use crate::record::{CoreInterval, Interval};
+use crate::record::Interval;
 use crate::target::accounting;
 use crate::target::child::Child;
 
@@ -113,19 +113,9 @@ impl Progress for Meter<'_> {
         self.opened.set(self.read());
     }
 
-    fn opens(&self, _: Instant) {}
-
-    fn part(&self, _: &CoreInterval) {}
-
     fn interval(&self, _: &Interval) {
         self.closed.set(self.read());
     }
-
-    fn ends(&self) -> Option<String> {
-        None
-    }
-
-    fn finished(&self) {}
 }
 
 impl Loader for Pace {

@@ -87,7 +87,7 @@ fn decisions() {
             "a guard failed",
             Evidence { failed_guards: vec!["closure 0.58".into(), "errors".into()], ..base(2e6, 2.1e6) },
             Verdict::Invalid,
-            "closure 0.58 (and 1 more)",
+            "closure 0.58, and 1 more",
         ),
     ];
     for (name, evidence, verdict, words) in cases {
