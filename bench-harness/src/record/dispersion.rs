@@ -108,6 +108,13 @@ impl Blocks {
     /// would show, times the [`autocorrelation_time`] of the blocks, for slow ones may last. `None` with fewer than eight
     /// blocks, or where all requests are alike.
     ///
+    /// One length of block is enough: with longer blocks the variance over that of independent requests rises until no
+    /// block depends on the next, and that level is the one of short blocks times their autocorrelation time. Long blocks
+    /// by themselves would be too few in a run of ordinary length to have a variance worth the name.
+    ///
+    /// Source: Cox and Lewis, "The Statistical Analysis of Series of Events", 1966, chapter 4 (variance-time curve, index of
+    /// dispersion).
+    ///
     /// It is taken at the border of two bins that lies nearest. Where so many requests are alike that none lies near, it is
     /// the larger one of the borders on both sides.
     pub(crate) fn dispersion(&self, q: f64) -> Option<f64> {
@@ -221,6 +228,38 @@ mod tests {
         };
         let (alone, lasting) = (of(|index| index * 7919 % 160 % 4 == 0), of(|index| index / 10 % 4 == 0));
         assert!(lasting > 5.0 * alone, "{lasting} and {alone}");
+    }
+
+    #[test]
+    fn short_blocks_say_what_long_ones_do() {
+        // How many are slow follows a level that lasts for some seconds.
+        let (mut found, mut long, mut short) = (0.0, 0.0, 0.0);
+        for seed in 0..20 {
+            let mut random = Random::new(seed, 0);
+            let mut level = 0.0;
+            let slow: Vec<u64> = (0..480)
+                .map(|_| {
+                    level = 0.7 * level + (random.unit() - 0.5) * 24.0;
+                    (50.0_f64 + level).round().max(0.0) as u64
+                })
+                .collect();
+            let mut blocks = Blocks::default();
+            slow.iter().for_each(|&slow| blocks.add(&second(slow), SECOND));
+            found += blocks.dispersion(0.95).unwrap();
+            let index = |length: usize| {
+                let sums: Vec<u64> = slow.chunks(length).map(|part| part.iter().sum()).collect();
+                let total: u64 = slow.iter().sum();
+                let share = 1.0 - total as f64 / (1000.0 * slow.len() as f64);
+                let mean = sums.iter().sum::<u64>() as f64 / sums.len() as f64;
+                let squares: f64 = sums.iter().map(|&sum| (sum as f64 - mean).powi(2)).sum();
+                squares / (sums.len() as f64 - 1.0) / (1000.0 * length as f64 * share * (1.0 - share))
+            };
+            long += index(24);
+            short += index(1);
+        }
+        let ratio = found / long;
+        assert!((0.75..1.33).contains(&ratio), "{found} by seconds, {long} by blocks of 24");
+        assert!(long > 3.0 * short, "the level lasts: {long} and {short}");
     }
 
     #[test]

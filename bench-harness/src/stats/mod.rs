@@ -3,7 +3,9 @@
 //! The run is the unit of replication: requests inside one run share its connections, its scheduling and its
 //! luck, so an interval computed from them is far too narrow. Rates and latencies are positive and their errors
 //! multiply, so intervals are taken on the log scale. With fewer than twenty runs Student's t keeps its promised
-//! coverage where a percentile bootstrap falls to 74-89 %.
+//! coverage where a percentile bootstrap falls to 74-89 %. So it does for a percentile of several runs beside the two-level
+//! bootstrap, which draws runs and then blocks of seconds within each (Davison and Hinkley, "Bootstrap Methods and their
+//! Application", chapter 8): `scripts/stat-coverage.py` holds both against percentiles that are known.
 //!
 //! What runs say: [`interval`], [`ratio`], [`modes`], [`permutation`], [`shift`], [`band`], [`share`], [`holm`], [`power`],
 //! [`levels`], [`pooled`], and of few values [`harrell_davis`]. What one run says

@@ -162,7 +162,17 @@ pub enum ClaimError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// The file is not TOML, has an unknown key, lacks one, or a value has another type.
+    /// A key is not there that must be.
+    #[error("claim file {file}{place}: {problem}")]
+    Missing {
+        /// Path of the file.
+        file: String,
+        /// The line of the table that lacks it, as `, line N`, or nothing for the file as a whole.
+        place: String,
+        /// What is missing.
+        problem: String,
+    },
+    /// The file is not TOML, has an unknown key, or a value has another type.
     #[error("claim file {file}, line {line}{key}: {problem}")]
     Syntax {
         /// Path of the file.
@@ -175,10 +185,12 @@ pub enum ClaimError {
         problem: String,
     },
     /// A value is outside its range.
-    #[error("claim file {file}, key `{key}`: {problem}")]
+    #[error("claim file {file}{place}, key `{key}`: {problem}")]
     Value {
         /// Path of the file.
         file: String,
+        /// The line of the key, or of its table where it is not there, as `, line N`, or nothing.
+        place: String,
         /// The key.
         key: String,
         /// What is wrong.
@@ -194,6 +206,7 @@ impl ClaimError {
             ClaimError::Syntax { .. } => {
                 "Correct that line; claims/covetpy.toml is a complete example of a claim file"
             }
+            ClaimError::Missing { .. } => "Add it; claims/covetpy.toml is a complete example of a claim file",
             ClaimError::Value { .. } => "Correct the value; claims/covetpy.toml is a complete example",
         }
     }
@@ -219,6 +232,7 @@ impl Claim {
         let claim: Claim = toml::from_str(text).map_err(|error| syntax(file, text, &error))?;
         check::claim(&claim).map_err(|(key, problem)| ClaimError::Value {
             file: file.to_owned(),
+            place: place::line_of(text, &key).map_or_else(String::new, |line| format!(", line {line}")),
             key,
             problem,
         })?;
@@ -284,9 +298,16 @@ fn syntax(file: &str, text: &str, error: &toml::de::Error) -> ClaimError {
         .map(|(key, _)| format!(" (key `{}`)", key.trim()))
         .unwrap_or_default();
     let problem = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
+    if problem.starts_with("missing field") {
+        // The whole file lacks it where no table does.
+        let in_table = text.lines().nth(line - 1).is_some_and(|line| line.trim_start().starts_with('['));
+        let place = if in_table { format!(", line {line}") } else { String::new() };
+        return ClaimError::Missing { file: file.to_owned(), place, problem };
+    }
     ClaimError::Syntax { file: file.to_owned(), line, key, problem }
 }
 
 mod check;
+mod place;
 #[cfg(test)]
 mod tests;

@@ -28,21 +28,22 @@ fn the_claim_that_started_this_is_read_whole() {
 fn mistakes_are_named_with_file_place_and_key() {
     let cases = [
         ("value = 784921", "value = \"many\"", "x.toml, line 5 (key `value`): invalid type: string \"many\""),
-        ("value = 784921", "value = 0", "x.toml, key `value`: 0 is not a rate above zero"),
-        ("value = 784921", "value = -3.5", "x.toml, key `value`: -3.5 is not a rate above zero"),
-        ("value = 784921", "value = nan", "x.toml, key `value`: NaN is not a rate above zero"),
+        ("value = 784921", "value = 0", "x.toml, line 5, key `value`: 0 is not a rate above zero"),
+        ("value = 784921", "value = -3.5", "x.toml, line 5, key `value`: -3.5 is not a rate above zero"),
+        ("value = 784921", "value = nan", "x.toml, line 5, key `value`: NaN is not a rate above zero"),
         ("value = 784921", "valeu = 784921", "(key `valeu`): unknown field `valeu`"),
-        ("value = 784921", "", "missing field `value`"),
+        ("value = 784921", "", "x.toml: missing field `value`"),
         ("tolerance = 0.05", "tolerance = 5", "key `tolerance`: 5 is not a share from 0 to below 1"),
         ("schema = 1", "schema = 9", "key `schema`: 9 is not a known version, this build reads 1"),
         ("layer = \"route-match\"", "layer = \"kernel\"", "(key `layer`): unknown variant `kernel`"),
         ("depth = 16", "depth = 0", "key `read_as[1].depth`: 0 is not between 1 and 1024"),
-        ("depth = 1\n", "", "key `read_as[0].depth`: an HTTP layer needs a depth"),
+        ("depth = 1\n", "", "line 32, key `read_as[0].depth`: an HTTP layer needs a depth"),
         (
             "layer = \"route-match\"",
             "layer = \"route-match\"\ndepth = 2",
             "`taken_in.depth`: only HTTP layers",
         ),
+        ("document = ", "# document = ", "x.toml, line 10: missing field `document`"),
         ("[taken_in]", "[taken_in", "x.toml, line 23: unclosed table"),
     ];
     for (from, to, expected) in cases {
