@@ -111,13 +111,19 @@ impl TargetUrl {
         server(self) == server(other)
     }
 
-    /// Another path and query on the same server.
+    /// Another path and query on the same server, or the field of a template that is filled in with one, such as a
+    /// Location.
     ///
     /// # Errors
-    /// When it does not begin with a slash, or has a character that must be percent-encoded.
+    /// When it begins neither with a slash nor with a field, or has a character that must be percent-encoded.
     pub fn at(&self, target: &str) -> Result<Self, UrlError> {
         match target.chars().next() {
             Some('/') => Ok(Self { target: parse_target(target)?, ..self.clone() }),
+            Some('{') if target.starts_with("{{value:") => {
+                // The path is the value's own, or the whole URL in absolute form (RFC 9112, section 3.2.2).
+                parse_target(target)?;
+                Ok(Self { target: target.to_owned(), ..self.clone() })
+            }
             other => Err(UrlError::Path { character: other.unwrap_or(' '), at: 0 }),
         }
     }

@@ -74,3 +74,35 @@ fn a_session_sends_what_it_was_told_before() {
     let error = run(&unknown, &NoProgress).expect_err("no step takes out a token").to_string();
     assert!(error.contains("{{value:token}}"), "{error}");
 }
+
+#[test]
+fn a_session_goes_where_it_is_sent() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let noted = asked.clone();
+    let server = Server::per_text(move |text| {
+        let mut noted = noted.lock().expect("no holder panics");
+        noted.push(path(text).to_owned());
+        let head = format!("HTTP/1.1 201 Created\r\nLocation: /there/{}?x\r\n", noted.len());
+        Some(format!("{head}Content-Length: 0\r\n\r\n").into_bytes())
+    });
+    let next = Extraction::parse("next", "header:Location").expect("it says where");
+    let step = |at: &str, extract| Target {
+        weight: 1.0,
+        url: server.url().at(at).expect("a path, or what is filled in"),
+        request: RequestOptions { template: true, ..RequestOptions::default() },
+        extract,
+    };
+    let plan = LoadPlan {
+        mix: vec![step("/begin", vec![next]), step("{{value:next}}", Vec::new())],
+        scenario: true,
+        extent: Extent { duration: None, requests: Some(6) },
+        ..server.plan(1, 0)
+    };
+    let record = measure(&plan);
+    assert_eq!((record.completed, record.errors.total()), (6, 0), "{}", record.to_text());
+    let asked = asked.lock().expect("no holder panics");
+    assert_eq!(asked[..6], ["/begin", "/there/1?x", "/begin", "/there/3?x", "/begin", "/there/5?x"]);
+    for at in ["x", "{x", "{{seq}}", "{{value:a b}}"] {
+        assert!(server.url().at(at).is_err(), "{at}");
+    }
+}

@@ -147,6 +147,25 @@ fn a_late_generator_makes_an_open_run_invalid() {
 }
 
 #[test]
+fn one_late_request_of_few_condemns_no_run() {
+    let late_once = |count| {
+        let mut record = record(LoopModel::Open { rate: 40.0 }, count, Duration::from_micros(500));
+        let mut late = Hist::new();
+        late.record(Duration::from_micros(1), count - 1);
+        late.record(Duration::from_millis(5), 1);
+        record.generator_lateness = Some(late);
+        outcome(&record, "punctuality")
+    };
+    // A p99 is not reported of so few, and what is reported is the server's.
+    assert_eq!(late_once(80), GuardOutcome::Warning);
+    let mut record = record(LoopModel::Open { rate: 40.0 }, 80, Duration::from_micros(500));
+    let mut late = Hist::new();
+    late.record(Duration::from_millis(5), 80);
+    record.generator_lateness = Some(late);
+    assert_eq!(outcome(&record, "punctuality"), GuardOutcome::Failed, "all of them were late");
+}
+
+#[test]
 fn a_growing_backlog_is_called_overload() {
     let mut record = record(LoopModel::Open { rate: 8000.0 }, 4000, Duration::from_millis(1));
     record.queued_at_end = 8000;
