@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Reads the interval logs of a run bundle with the Python HdrHistogram and compares them with result.json.
 
-    pip install hdrhistogram
+    pip install hdrhistogram    # as scripts/install-test-tools does
     covet-bench run http://127.0.0.1:8080/ -R 2000 --out bundle
     scripts/check-hlog.py bundle
 

@@ -85,6 +85,33 @@ fn others_read_what_is_written_and_exported() {
 }
 
 #[test]
+fn the_python_tool_reads_the_interval_logs() {
+    let (null, folder) = (Null::start(&[]), Folder::new("hdr"));
+    let out = folder.path("runs");
+    run(&null.url, &out, &["-R", "2000", "--repeats", "2"]);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let python = root.join("target/test-tools/bin/python");
+    assert!(python.exists(), "{} is missing: run scripts/install-test-tools", python.display());
+    let output = Command::new(python).arg(root.join("scripts/check-hlog.py")).arg(&out).output().unwrap();
+    let text = String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "{text}");
+    for run in 1..=2 {
+        for series in ["response", "service", "lateness", "generator_lateness", "censored", "connect"] {
+            assert!(text.contains(&format!("run-{run}.{series}.hlog: ")), "{text}");
+        }
+    }
+    // What is compared can differ.
+    let result = Path::new(&out).join("result.json");
+    let count = json(&result)["runs"][1]["response"]["count"].to_string();
+    let other =
+        fs::read_to_string(&result).unwrap().replace(&format!("\"count\": {count},"), "\"count\": 7,");
+    fs::write(&result, other).unwrap();
+    let python = root.join("target/test-tools/bin/python");
+    let output = Command::new(python).arg(root.join("scripts/check-hlog.py")).arg(&out).output().unwrap();
+    assert!(!output.status.success(), "{output:?}");
+}
+
+#[test]
 fn runs_and_comparisons_have_pages() {
     let (null, folder) = (Null::start(&[]), Folder::new("pages"));
     let (out, page) = (folder.path("runs"), folder.path("run.html"));

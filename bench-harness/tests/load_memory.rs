@@ -1,14 +1,15 @@
 //! The generator's memory does not grow with the number of requests.
 
 mod load_servers;
+mod null;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use load_servers::last_cpu;
+use null::Null;
 
 const BENCH: &str = env!("CARGO_BIN_EXE_covet-bench");
 /// What a run may have resident, whatever it counts.
@@ -23,23 +24,13 @@ fn peak(pid: u32) -> Option<u64> {
 
 #[test]
 fn ten_times_the_requests_take_the_same_memory() {
-    let mut null = Command::new(BENCH)
-        .args(["null", "--listen", "127.0.0.1:0", "--cores", "0"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the binary starts");
-    let mut line = String::new();
-    BufReader::new(null.stdout.take().expect("it is piped"))
-        .read_line(&mut line)
-        .expect("it says where it listens");
-    let url = line.split_whitespace().nth(2).expect("listening on URL").to_owned();
-
+    let null = Null::start(&["--cores", "0"]);
     let cpu = last_cpu().to_string();
     let measure = |requests: &str, rate: &[&str]| {
         let mut run = Command::new(BENCH)
             .args([
                 "run",
-                &url,
+                &null.url,
                 "-c",
                 "32",
                 "--pipeline",
@@ -68,6 +59,4 @@ fn ten_times_the_requests_take_the_same_memory() {
         // A run of more seconds keeps a line for each second.
         assert!(many < few + 4 * 1024 * 1024, "{few} bytes for 150,000 requests, {many} for 1,500,000");
     }
-    let _ = null.kill();
-    let _ = null.wait();
 }

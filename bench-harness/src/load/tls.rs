@@ -125,6 +125,14 @@ fn advice(error: &rustls::Error) -> &'static str {
             | CertificateError::NotValidYet
             | CertificateError::NotValidYetContext { .. },
         ) => "; renew it, or verify nothing with --insecure",
+        // No class of its own, and what the usual command for a certificate of one's own makes.
+        Tls::InvalidCertificate(CertificateError::Other(other))
+            if format!("{other:?}").contains("CaUsedAsEndEntity") =>
+        {
+            "; it is an issuer's own, as `openssl req -x509` makes them: make it with \
+             `-addext basicConstraints=critical,CA:FALSE`, or verify nothing with --insecure"
+        }
+        Tls::InvalidCertificate(_) => "; verify nothing with --insecure",
         Tls::InvalidMessage(_) => "; does this port speak TLS?",
         Tls::AlertReceived(AlertDescription::CertificateRequired) => {
             "; the server asks for a client certificate: give --cert FILE and --key FILE"

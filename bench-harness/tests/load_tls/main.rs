@@ -51,6 +51,32 @@ fn serve(authority: &Authority) -> Server {
     Server::started(covet_bench(&serve))
 }
 
+/// The commonest certificate of all on a machine of one's own.
+#[test]
+fn an_issuers_certificate_in_a_servers_place_is_told_with_a_remedy() {
+    let authority = Authority::new();
+    let server = Program::start("openssl", &authority, |port| {
+        let files = ["-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout own.key -out own.pem"];
+        let subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"];
+        let made = Command::new("openssl")
+            .args(["req", "-x509"])
+            .args(files[0].split(' '))
+            .args(subject)
+            .current_dir(authority.folder())
+            .output()
+            .expect("openssl runs");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let accept = port.to_string();
+        ["s_server", "-accept", &accept, "-cert", "own.pem", "-key", "own.key", "-www", "-quiet"]
+            .map(str::to_owned)
+            .to_vec()
+    });
+    let url = format!("https://localhost:{}/", server.port);
+    let line = refusal(&url, &["-c", "1", "-n", "1", "--cacert", &authority.path("own.pem")]);
+    assert!(line.contains("CA:FALSE") && line.contains("--insecure"), "{line}");
+    assert_eq!(result(&url, &["-c", "1", "-n", "1", "--insecure"])["requests"]["completed"], 1);
+}
+
 #[test]
 fn requests_are_counted_and_handshakes_apart_from_them() {
     let authority = Authority::new();
