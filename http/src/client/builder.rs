@@ -14,7 +14,7 @@ use super::{Client, ContentDecoder, Limits, PoolSettings, Proxies, Redirects, Sh
 /// Makes a [`Client`].
 #[must_use]
 pub struct ClientBuilder {
-    config: Config,
+    pub(super) config: Config,
     pool: PoolSettings,
 }
 

@@ -276,6 +276,14 @@ impl Exchange {
                     Poll::Pending => return Ok(()),
                     Poll::Ready(Some(Ok(bytes))) => {
                         *rest = bytes;
+                        if !*chunked && body.is_empty() {
+                            // Whether there is too much of it, which must not depend on when the answer comes.
+                            match body.poll_chunk(cx) {
+                                Poll::Ready(Some(Err(error))) => return Err(Cause::Body(error)),
+                                Poll::Ready(_) => *body = Body::empty(),
+                                Poll::Pending => {}
+                            }
+                        }
                         continue;
                     }
                     Poll::Ready(Some(Err(error))) => return Err(Cause::Body(error)),
@@ -369,3 +377,7 @@ impl Exchange {
 
 /// Stands for "never" where a time can't be represented.
 const FAR: Duration = Duration::from_secs(365 * 86_400);
+
+#[cfg(test)]
+#[path = "exchange_tests.rs"]
+mod tests;
