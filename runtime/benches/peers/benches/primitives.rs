@@ -184,35 +184,53 @@ fn timer(criterion: &mut Criterion) {
 /// A number goes to a thread on another CPU and comes back, so many times. Where a runtime has no channel between its
 /// threads, it is async-channel. Both threads are pinned, and have talked before the clock starts: it is not to see how
 /// long the other thread takes to be there.
+async fn ping(
+    trips: u64,
+    send: impl AsyncFn(u64),
+    mut receive: impl AsyncFnMut() -> Option<u64>,
+) -> Duration {
+    let mut started = Instant::now();
+    for number in 0..FIRST + trips {
+        if number == FIRST {
+            started = Instant::now();
+        }
+        send(number).await;
+        assert_eq!(receive().await, Some(number));
+    }
+    started.elapsed()
+}
+
+/// The other end.
+async fn pong(mut receive: impl AsyncFnMut() -> Option<u64>, send: impl AsyncFn(u64)) {
+    while let Some(number) = receive().await {
+        send(number).await;
+    }
+}
+
+/// Said of a send that fails.
+const RUNS: &str = "the other end runs";
+
 fn ping_pong_covet(trips: u64) -> Duration {
     use covet_runtime::{CoreSet, Runtime, mail};
-    let (ping, pinged) = mail::channel::<u64>(1);
-    let (pong, ponged) = mail::channel::<u64>(1);
-    let (ends, taken) = (Mutex::new(Some((ping, ponged))), Arc::new(Mutex::new(Duration::ZERO)));
-    let others = Mutex::new(Some((pong, pinged)));
+    let (there, arrived) = mail::channel::<u64>(1);
+    let (back, returned) = mail::channel::<u64>(1);
+    let (ends, others) = (Mutex::new(Some((there, returned))), Mutex::new(Some((back, arrived))));
+    let taken = Arc::new(Mutex::new(Duration::ZERO));
     let result = taken.clone();
     let runtime = Runtime::builder().cores(CoreSet::list([0, 1])).start(move |core| {
         let mine = (core.index() == 0).then(|| ends.lock().ok()?.take()).flatten();
         let other = (core.index() == 1).then(|| others.lock().ok()?.take()).flatten();
         let result = result.clone();
         async move {
-            if let Some((pong, pinged)) = other {
-                let mut pinged = pinged.bind();
-                while let Some(number) = pinged.recv().await {
-                    pong.send(number).await.expect("the other end waits");
-                }
+            if let Some((back, arrived)) = other {
+                let mut arrived = arrived.bind();
+                pong(async || arrived.recv().await, async |n| back.send(n).await.expect(RUNS)).await;
             }
-            if let Some((ping, ponged)) = mine {
-                let mut ponged = ponged.bind();
-                let mut started = Instant::now();
-                for number in 0..FIRST + trips {
-                    if number == FIRST {
-                        started = Instant::now();
-                    }
-                    ping.send(number).await.expect("the other end runs");
-                    assert_eq!(ponged.recv().await, Some(number));
-                }
-                *result.lock().expect("no panic") = started.elapsed();
+            if let Some((there, returned)) = mine {
+                let mut returned = returned.bind();
+                let send = async |n| there.send(n).await.expect(RUNS);
+                let took = ping(trips, send, async || returned.recv().await).await;
+                *result.lock().expect("no panic") = took;
             }
         }
     });
@@ -221,55 +239,34 @@ fn ping_pong_covet(trips: u64) -> Duration {
 }
 
 fn ping_pong_tokio(trips: u64) -> Duration {
-    let (ping, mut pinged) = tokio::sync::mpsc::channel(1);
-    let (pong, mut ponged) = tokio::sync::mpsc::channel(1);
+    let (there, mut arrived) = tokio::sync::mpsc::channel(1);
+    let (back, mut returned) = tokio::sync::mpsc::channel(1);
     let other = std::thread::spawn(move || {
         pin(1);
-        tokio(async move {
-            while let Some(number) = pinged.recv().await {
-                pong.send(number).await.expect("the other end waits");
-            }
-        })
+        tokio(pong(async || arrived.recv().await, async |n| back.send(n).await.expect(RUNS)));
     });
     pin(0);
+    // The sender goes when all trips are made, and the other end with it.
     let taken = tokio(async move {
-        let mut started = Instant::now();
-        for number in 0..FIRST + trips {
-            if number == FIRST {
-                started = Instant::now();
-            }
-            ping.send(number).await.expect("the other end runs");
-            assert_eq!(ponged.recv().await, Some(number));
-        }
-        started.elapsed()
+        ping(trips, async |n| there.send(n).await.expect(RUNS), async || returned.recv().await).await
     });
     other.join().expect("the other end does not panic");
     taken
 }
 
 fn ping_pong_async_channel(run: fn(Boxed) -> Duration, trips: u64) -> Duration {
-    let (ping, pinged) = async_channel::bounded::<u64>(1);
-    let (pong, ponged) = async_channel::bounded(1);
+    let (there, arrived) = async_channel::bounded::<u64>(1);
+    let (back, returned) = async_channel::bounded::<u64>(1);
     let other = std::thread::spawn(move || {
         pin(1);
         run(Box::pin(async move {
-            while let Ok(number) = pinged.recv().await {
-                pong.send(number).await.expect("the other end waits");
-            }
+            pong(async || arrived.recv().await.ok(), async |n| back.send(n).await.expect(RUNS)).await;
             Duration::ZERO
         }))
     });
     pin(0);
     let taken = run(Box::pin(async move {
-        let mut started = Instant::now();
-        for number in 0..FIRST + trips {
-            if number == FIRST {
-                started = Instant::now();
-            }
-            ping.send(number).await.expect("the other end runs");
-            assert_eq!(ponged.recv().await, Ok(number));
-        }
-        started.elapsed()
+        ping(trips, async |n| there.send(n).await.expect(RUNS), async || returned.recv().await.ok()).await
     }));
     other.join().expect("the other end does not panic");
     taken
@@ -285,29 +282,19 @@ fn ping_pong_compio(trips: u64) -> Duration {
 
 fn ping_pong_glommio(trips: u64) -> Duration {
     use glommio::channels::shared_channel;
-    let (ping, pinged) = shared_channel::new_bounded::<u64>(1);
-    let (pong, ponged) = shared_channel::new_bounded::<u64>(1);
+    let (there, arrived) = shared_channel::new_bounded::<u64>(1);
+    let (back, returned) = shared_channel::new_bounded::<u64>(1);
     let on = |core| glommio::LocalExecutorBuilder::new(glommio::Placement::Fixed(core));
     let other = on(1)
         .spawn(move || async move {
-            let (pinged, pong) = (pinged.connect().await, pong.connect().await);
-            while let Some(number) = pinged.recv().await {
-                pong.send(number).await.expect("the other end waits");
-            }
+            let (arrived, back) = (arrived.connect().await, back.connect().await);
+            pong(async || arrived.recv().await, async |n| back.send(n).await.expect(RUNS)).await;
         })
         .expect("an executor");
     let taken = on(0)
         .spawn(move || async move {
-            let (ping, ponged) = (ping.connect().await, ponged.connect().await);
-            let mut started = Instant::now();
-            for number in 0..FIRST + trips {
-                if number == FIRST {
-                    started = Instant::now();
-                }
-                ping.send(number).await.expect("the other end runs");
-                assert_eq!(ponged.recv().await, Some(number));
-            }
-            started.elapsed()
+            let (there, returned) = (there.connect().await, returned.connect().await);
+            ping(trips, async |n| there.send(n).await.expect(RUNS), async || returned.recv().await).await
         })
         .expect("an executor")
         .join()
