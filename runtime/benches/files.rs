@@ -3,6 +3,9 @@
 //! Sequential reads of 256 KiB at depth 8 and random reads of 4 KiB at depth 32, both with O_DIRECT on the same file,
 //! ours and `fio --ioengine=io_uring` by turns, so that a noisy machine is noisy for both. Prints each round and the
 //! median of the rounds' ratios. Without fio it prints our figures alone.
+//!
+//! Our large buffers lie in huge pages and fio's do not, unless its allocator is told to: the sequential reads are
+//! compared with both.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -101,9 +104,24 @@ fn ours(path: &Path, pattern: Pattern) -> f64 {
     block_on(run).expect("a core can be started")
 }
 
+/// What fio's buffers lie in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Memory {
+    /// Pages of 4 KiB, as its allocator gives them.
+    Plain,
+    /// Transparent huge pages, which glibc 2.35 can ask for.
+    Huge,
+}
+
 /// fio's figure for the same, or `None` if there is no fio.
-fn fio(path: &Path, pattern: Pattern) -> Option<f64> {
+fn fio(path: &Path, pattern: Pattern, memory: Memory) -> Option<f64> {
     let mut fio = Command::new("fio");
+    if memory == Memory::Huge {
+        // All of it from the heap, which is grown by whole huge pages.
+        let heap =
+            "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=1073741824:glibc.malloc.top_pad=67108864";
+        fio.env("GLIBC_TUNABLES", heap);
+    }
     fio.args([
         "--name=read",
         "--ioengine=io_uring",
@@ -136,6 +154,31 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
+/// By turns with fio, whose buffers lie in such memory.
+fn compare(path: &Path, pattern: Pattern, memory: Memory) {
+    let mut ratios = Vec::new();
+    // The first round warms up the device, and whatever caches for it.
+    for round in 0..=ROUNDS {
+        let (mine, theirs) = if round % 2 == 0 {
+            let mine = ours(path, pattern);
+            (mine, fio(path, pattern, memory))
+        } else {
+            let theirs = fio(path, pattern, memory);
+            (ours(path, pattern), theirs)
+        };
+        match theirs {
+            Some(theirs) => println!("  covet {mine:9.1}   fio {theirs:9.1}   ratio {:.3}", mine / theirs),
+            None => println!("  covet {mine:9.1}   no fio here"),
+        }
+        if round > 0 {
+            ratios.extend(theirs.map(|theirs| mine / theirs));
+        }
+    }
+    if !ratios.is_empty() {
+        println!("  median ratio {:.3}", median(ratios));
+    }
+}
+
 /// The file, and whether it was made here.
 fn prepare() -> (PathBuf, bool) {
     let named = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
@@ -154,36 +197,16 @@ fn prepare() -> (PathBuf, bool) {
 
 fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
-        return println!("a GiB is read for two minutes by `cargo bench` only");
+        return println!("a GiB is read for three minutes by `cargo bench` only");
     }
     let (path, made) = prepare();
     println!("{}, {} MiB", path.display(), LENGTH >> 20);
     for pattern in [Pattern::Sequential, Pattern::Random] {
         println!("{}", pattern.name());
-        let mut ratios = Vec::new();
-        // The first round warms up the device, and whatever caches for it.
-        for round in 0..=ROUNDS {
-            let (mine, theirs) = if round % 2 == 0 {
-                let mine = ours(&path, pattern);
-                (mine, fio(&path, pattern))
-            } else {
-                let theirs = fio(&path, pattern);
-                (ours(&path, pattern), theirs)
-            };
-            match theirs {
-                Some(theirs) => {
-                    println!("  covet {mine:9.1}   fio {theirs:9.1}   ratio {:.3}", mine / theirs)
-                }
-                None => println!("  covet {mine:9.1}   no fio here"),
-            }
-            if round > 0 {
-                ratios.extend(theirs.map(|theirs| mine / theirs));
-            }
-        }
-        if !ratios.is_empty() {
-            println!("  median ratio {:.3}", median(ratios));
-        }
+        compare(&path, pattern, Memory::Plain);
     }
+    println!("{}, fio's buffers in huge pages too", Pattern::Sequential.name());
+    compare(&path, Pattern::Sequential, Memory::Huge);
     if made {
         let _ = std::fs::remove_file(&path);
     }
