@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::future::pending;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -84,6 +85,23 @@ async fn timeouts_follow() {
     assert_eq!(by_time.await, Ok(Err(Elapsed(limit))));
     assert_eq!(time::timeout_at(time::now() - ms(1), async { 7 }).await, Ok(7), "what is ready wins");
     assert_eq!(time::timeout_at(time::now() - ms(1), pending::<()>()).await, Err(Elapsed(Duration::ZERO)));
+}
+
+#[covet_runtime::test(clock = "test")]
+async fn what_is_ready_wins_over_a_time_that_is_up() {
+    let clock = TestClock::stop();
+    let mut limited = pin!(time::timeout(ms(5), async { 7 }));
+    clock.advance(ms(10)).await;
+    assert_eq!(limited.as_mut().await, Ok(7));
+}
+
+#[covet_runtime::test(clock = "test")]
+async fn a_length_that_no_time_has_is_for_ever() {
+    let clock = TestClock::stop();
+    let sleep = time::sleep(Duration::MAX);
+    let timeout = spawn(time::timeout(Duration::MAX, pending::<()>()));
+    clock.advance(Duration::from_secs(8 * 365 * 86_400)).await;
+    assert!(!sleep.is_elapsed() && !timeout.is_finished());
 }
 
 /// The table in the documentation of [`MissedTicks`].

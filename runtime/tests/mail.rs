@@ -162,6 +162,64 @@ fn a_panic_over_there_is_the_answer_here() {
 }
 
 #[test]
+fn what_a_task_held_is_gone_before_its_answer_comes() {
+    struct Slow(Arc<AtomicUsize>);
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            thread::sleep(Duration::from_millis(50));
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    on_first(|core| async move {
+        let gone = Arc::new(AtomicUsize::new(0));
+        let held = Slow(gone.clone());
+        let there = core.spawn_on(core.count() - 1, move || {
+            let ready = async move { yield_now().await };
+            // Beside the future, so that its end alone does not drop it.
+            Beside(Box::pin(ready), held)
+        });
+        assert_eq!((there.await, gone.load(Ordering::SeqCst)), (Ok(()), 1));
+    });
+}
+
+struct Beside<F, T>(std::pin::Pin<Box<F>>, T);
+
+impl<F: Future, T: Unpin> Future for Beside<F, T> {
+    type Output = F::Output;
+
+    fn poll(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<F::Output> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+#[test]
+fn a_panic_in_a_panic_over_there_ends_neither_the_answer_nor_the_core() {
+    struct Bad;
+    impl Drop for Bad {
+        fn drop(&mut self) {
+            if !thread::panicking() {
+                panic!("in the destructor");
+            }
+        }
+    }
+    on_first(|core| async move {
+        let last = core.count() - 1;
+        let there = core.spawn_on(last, || {
+            let fails = async {
+                yield_now().await;
+                panic!("in the future")
+            };
+            Beside::<_, Bad>(Box::pin(fails), Bad)
+        });
+        assert_eq!(there.await, Err::<(), _>(JoinError::Panicked("in the future".into())));
+        assert_eq!(core.spawn_on(last, || async { 1 }).await, Ok(1));
+    });
+}
+
+#[test]
 fn cancelled_work_is_dropped_where_it_ran() {
     on_first(|core| async move {
         let last = core.count() - 1;

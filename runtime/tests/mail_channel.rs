@@ -167,3 +167,13 @@ fn a_stalled_core_delays_nobody_but_itself() {
     // Other processes may keep the CPUs busy; but a wait for the stalled core would leave one round trip or none.
     assert!(during >= 10, "{during} round trips during the stall, the longest {worst:?}");
 }
+
+#[test]
+fn a_core_is_not_stopped_by_a_send_that_blocks() {
+    let (sender, _mailbox) = mail::channel::<u8>(1);
+    sender.send_blocking(1).unwrap();
+    let sent = covet_runtime::block_on(async move {
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| sender.send_blocking(2)))
+    });
+    assert!(sent.unwrap().is_err(), "it panics instead of waiting for ever");
+}

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use covet_runtime::{Core, JoinError, PerCore, Runtime, block_on, shutdown, time};
+use covet_runtime::{Core, CoreSet, JoinError, PerCore, Runtime, block_on, shutdown, time};
 
 /// Runs `body` on the first core of a runtime on all CPUs, whose other cores have nothing of their own to do.
 fn on_first<F: Future<Output = ()> + 'static>(body: impl Fn(Core) -> F + Send + Sync + 'static) {
@@ -131,4 +131,46 @@ fn states_that_are_kept_go_with_their_core() {
     runtime.join().unwrap();
     assert_eq!(told.try_iter().count(), core.count());
     drop(state);
+}
+
+#[test]
+fn a_destructor_that_panics_at_the_end_keeps_no_other_state() {
+    struct Bad;
+    impl Drop for Bad {
+        fn drop(&mut self) {
+            panic!("in a state's destructor");
+        }
+    }
+    let (tell, told) = mpsc::channel();
+    let runtime = Runtime::builder().cores(CoreSet::count(1)).start(|_| shutdown::requested()).unwrap();
+    let core = runtime.core(0);
+    let bad: Vec<_> = (0..3).map(|_| PerCore::new(&core, |_| Bad)).collect();
+    let tell = Mutex::new(tell);
+    let tell = std::sync::Arc::new(tell);
+    let good: Vec<_> = (0..5)
+        .map(|_| {
+            let tell = tell.clone();
+            PerCore::new(&core, move |_| Told(tell.lock().unwrap().clone()))
+        })
+        .collect();
+    for state in &bad {
+        block_on(state.map(|_| async {})).unwrap().pop().unwrap().unwrap();
+    }
+    for state in &good {
+        block_on(state.map(|_| async {})).unwrap().pop().unwrap().unwrap();
+    }
+    runtime.shutdown(Duration::from_secs(5));
+    runtime.join().unwrap();
+    assert_eq!(told.try_iter().count(), good.len());
+}
+
+#[test]
+fn state_of_another_runtime_is_refused() {
+    let runtime = Runtime::builder().cores(CoreSet::count(1)).start(|_| shutdown::requested()).unwrap();
+    let state = PerCore::new(&runtime.core(0), |_| 7);
+    let asked =
+        block_on(async move { std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| *state.get())) });
+    let text = asked.unwrap().unwrap_err();
+    assert!(text.downcast_ref::<&str>().is_some_and(|text| text.contains("another runtime")));
+    drop(runtime);
 }

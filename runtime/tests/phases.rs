@@ -121,6 +121,79 @@ fn a_task_ends_the_runtime_and_others_run_until_then() {
 }
 
 #[test]
+fn each_phase_has_its_share_of_the_time() {
+    let (send, receive) = mpsc::channel();
+    let runtime = start(move |_| {
+        let send = send.clone();
+        async move {
+            shutdown::handle().shutdown(Duration::from_secs(1000));
+            shutdown::requested().await;
+            let left = [Phase::StopAccepting, Phase::Drain, Phase::CloseIdle, Phase::Cancel]
+                .map(|phase| shutdown::phase_time_left(phase).unwrap().as_secs_f64());
+            send.send(left).unwrap();
+        }
+    });
+    runtime.join().unwrap();
+    for (left, end) in receive.recv().unwrap().into_iter().zip([100.0, 800.0, 950.0, 1000.0]) {
+        assert!(left <= end && left > end - 40.0, "{left} of {end} seconds");
+    }
+}
+
+#[test]
+fn who_waited_for_a_phase_may_still_hold_it() {
+    let (send, receive) = mpsc::channel();
+    let runtime = start(move |_| {
+        let send = send.clone();
+        async move {
+            for phase in [Phase::StopAccepting, Phase::Drain, Phase::CloseIdle] {
+                let send = send.clone();
+                spawn(async move {
+                    shutdown::phase(phase).await;
+                    send.send(shutdown::hold(phase).is_some()).unwrap();
+                })
+                .detach();
+            }
+            time::sleep(Duration::from_millis(1)).await;
+            shutdown::handle().shutdown(LONG);
+            shutdown::phase(Phase::Cancel).await;
+        }
+    });
+    runtime.join().unwrap();
+    assert_eq!(receive.try_iter().collect::<Vec<_>>(), [true; 3]);
+}
+
+#[test]
+fn a_later_deadline_changes_nothing() {
+    let runtime = start(|_| pending::<()>());
+    let begun = Instant::now();
+    runtime.shutdown(Duration::from_millis(100));
+    runtime.shutdown(LONG);
+    runtime.join().unwrap();
+    assert!(begun.elapsed() < LONG / 2);
+}
+
+#[test]
+fn a_nearer_deadline_ends_the_phase_of_now_before_itself() {
+    let (send, receive) = mpsc::channel();
+    let runtime = start(move |_| {
+        let send = send.clone();
+        async move {
+            let hold = shutdown::hold(Phase::StopAccepting);
+            shutdown::handle().shutdown(LONG);
+            shutdown::phase(Phase::StopAccepting).await;
+            time::sleep(Duration::from_millis(5)).await;
+            shutdown::handle().shutdown(Duration::from_secs(30));
+            shutdown::phase(Phase::Drain).await;
+            send.send(shutdown::time_left().unwrap()).unwrap();
+            drop(hold);
+        }
+    });
+    runtime.join().unwrap();
+    let left = receive.try_recv().expect("the next phase begins though the first is held");
+    assert!(left > Duration::from_secs(5), "only {left:?} were left of 30 s");
+}
+
+#[test]
 fn a_nearer_deadline_hastens_the_phases() {
     let (ready, is_ready) = mpsc::channel();
     let runtime = start(move |_| {

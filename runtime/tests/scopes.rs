@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use covet_runtime::sync::{CancellationToken, Gate, OnFailure, Scope, ScopeOptions, scope};
-use covet_runtime::{block_on, spawn, time, yield_now};
+use covet_runtime::{JoinError, block_on, spawn, time, yield_now};
 
 type Failing = Result<(), &'static str>;
 
@@ -291,6 +291,37 @@ fn a_spawn_outside_a_core_leaves_the_scope_as_it_was() {
     let kept = block_on(scope(async |scope: &Scope<()>| Ok(scope.clone()))).unwrap().unwrap();
     let outside = catch_unwind(AssertUnwindSafe(|| drop(kept.spawn(async { Ok(()) }))));
     assert!(outside.is_err() && kept.running() == 0);
+}
+
+#[covet_runtime::test]
+async fn a_panic_counts_though_the_body_ended_well() {
+    let ended = spawn(ScopeOptions::new().on_failure(OnFailure::Finish).run(async |scope: &Scope<()>| {
+        scope.spawn::<()>(async { panic!("in a task") });
+        Ok(())
+    }));
+    assert_eq!(ended.await, Err(JoinError::Panicked("in a task".into())));
+}
+
+#[covet_runtime::test]
+async fn a_scope_that_is_being_cancelled_takes_no_more_tasks() {
+    struct Late(Scope<&'static str>);
+    impl Drop for Late {
+        fn drop(&mut self) {
+            drop(self.0.spawn(pending::<Failing>()));
+        }
+    }
+    let ended = scope(async |scope| {
+        let late = Late(scope.clone());
+        scope.spawn(async move {
+            let _late = late;
+            pending::<Failing>().await
+        });
+        yield_now().await;
+        Err::<(), _>("the body's")
+    });
+    // A task that was started by the destructor of another would be waited for.
+    let ended = time::timeout(Duration::from_secs(20), ended).await;
+    assert_eq!(ended, Ok(Err("the body's")));
 }
 
 #[covet_runtime::test]

@@ -146,6 +146,42 @@ fn who_yields_and_who_waits_is_not_reported() {
 }
 
 #[test]
+fn a_stall_is_reported_again_only_when_it_lasts_ten_times_longer() {
+    let (builder, reports) = watched();
+    let mut line = 0;
+    builder
+        .block_on(async {
+            line = line!() + 1;
+            spawn(async { guilty_of_spinning() }).await.unwrap();
+        })
+        .unwrap();
+    let ours: Vec<_> = reports
+        .try_iter()
+        .filter(|report| report.spawned_at.is_some_and(|at| at.line() == line))
+        .map(|report| report.lasted)
+        .collect();
+    assert!(!ours.is_empty());
+    assert!(ours.windows(2).all(|pair| pair[1] >= 9 * pair[0]), "{ours:?}");
+}
+
+#[test]
+fn without_a_listener_and_a_log_a_stall_is_printed() {
+    const MARK: &str = "COVET_TEST_STALLS";
+    if std::env::var_os(MARK).is_some() {
+        let builder = Runtime::builder().stall_limit(LIMIT);
+        return builder.block_on(async { drop(spawn(async { guilty_of_spinning() }).await) }).unwrap();
+    }
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["without_a_listener_and_a_log_a_stall_is_printed", "--exact", "--nocapture"])
+        .env(MARK, "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("covet: a core has been held for") && text.contains("stalls.rs"), "{text}");
+    assert!(text.contains("guilty_of_spinning"), "{text}");
+}
+
+#[test]
 fn reports_are_bounded_and_count_what_they_leave_out() {
     let (send, reports) = channel();
     Runtime::builder()

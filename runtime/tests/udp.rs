@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use covet_runtime::net::{Datagram, Outbound, UdpOptions, UdpSocket};
-use covet_runtime::{block_on, spawn, time};
+use covet_runtime::{block_on, spawn, time, yield_now};
 
 fn local() -> SocketAddr {
     ([127, 0, 0, 1], 0).into()
@@ -88,6 +88,36 @@ fn what_is_submitted_goes_together_and_is_received_together() {
         one.submittable().await.unwrap();
         one.submit("x").unwrap();
         one.flush().await.unwrap();
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_reader_that_takes_nothing_leaves_the_rest_to_the_kernel() {
+    block_on(async {
+        let socket = UdpSocket::bind(local()).unwrap();
+        let to = socket.local_addr().unwrap();
+        let sender = std::net::UdpSocket::bind(local()).unwrap();
+        for round in 0..3 {
+            // Somebody receives, and then nobody any more.
+            sender.send_to(b"first", to).unwrap();
+            socket.recv().await.unwrap();
+            for n in 0..3000 {
+                sender.send_to(b"one of many", to).unwrap();
+                if n % 16 == 0 {
+                    yield_now().await;
+                }
+            }
+            let taken = std::iter::from_fn(|| socket.try_recv_datagram()).count();
+            assert!((1024..1400).contains(&taken), "round {round}: {taken} were taken from the socket");
+            // The rest is not lost, as far as the kernel had room.
+            let mut rest = 0;
+            while let Ok(received) = time::timeout(Duration::from_millis(100), socket.recv()).await {
+                assert_eq!(&received.unwrap()[..], b"one of many");
+                rest += 1;
+            }
+            assert!(rest > 0, "round {round}: receiving does not go on");
+        }
     })
     .unwrap();
 }

@@ -206,6 +206,37 @@ fn places_are_used_again_and_cancelled_tasks_leave_them() {
 }
 
 #[test]
+fn a_group_whose_handle_is_gone_stays_its_tasks_own() {
+    block_on(async {
+        let old = TaskGroup::new("old");
+        let task = spawn_in(&old, async {
+            yield_now().await;
+            yield_now().await;
+            TaskGroup::current().name()
+        });
+        drop(old);
+        yield_now().await;
+        // The task waits in no queue just now.
+        let _new: Vec<_> = (0..3).map(|_| TaskGroup::new("new")).collect();
+        assert_eq!(task.await.as_deref(), Ok("old"));
+    })
+    .unwrap();
+}
+
+#[test]
+fn shares_keep_within_their_bounds() {
+    block_on(async {
+        let group = TaskGroup::new("any").shares(0);
+        assert_eq!(group.current_shares(), 1);
+        // The time of its polls is divided by them.
+        assert_eq!(spawn_in(&group, async { 7 }).await, Ok(7));
+        group.set_shares(u32::MAX);
+        assert_eq!(group.current_shares(), 1_000_000);
+    })
+    .unwrap();
+}
+
+#[test]
 fn a_turn_of_long_polls_ends_early_and_one_of_short_polls_does_not() {
     let executor = Executor::new(Arc::new(Inbox::new(Box::new(|| ()))));
     // SAFETY: the executor outlives the guard, on this thread.

@@ -62,3 +62,45 @@ impl fmt::Display for StallReport {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_says_all_that_is_known() {
+        let at = Location::caller();
+        let mut report = StallReport {
+            cpu: Some(3),
+            lasted: Duration::from_millis(120),
+            waited_for_cpu: Duration::ZERO,
+            task: Some("sums".into()),
+            spawned_at: Some(at),
+            frames: vec!["inner".into(), "outer".into()],
+            suppressed: 0,
+        };
+        assert_eq!(
+            report.to_string(),
+            format!(
+                "core 3 has been held for 120ms by the task \"sums\", spawned at {at}\n   0: inner\n   1: outer"
+            )
+        );
+        assert!(!report.is_starvation());
+        report.task = None;
+        report.frames.clear();
+        report.suppressed = 4;
+        assert_eq!(
+            report.to_string(),
+            format!(
+                "core 3 has been held for 120ms by the task spawned at {at}; 4 more stalls were not reported"
+            )
+        );
+        (report.cpu, report.spawned_at, report.suppressed) = (None, None, 0);
+        report.waited_for_cpu = Duration::from_millis(100);
+        assert_eq!(
+            report.to_string(),
+            "a core has been held for 120ms by something outside its tasks (for 100ms of it, other threads had its CPU)"
+        );
+        assert!(report.is_starvation());
+    }
+}

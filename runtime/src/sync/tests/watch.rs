@@ -26,6 +26,14 @@ fn receivers_see_the_latest_value_and_each_change_once() {
 }
 
 #[test]
+fn a_clone_has_seen_what_its_original_has() {
+    let (sender, receiver) = watch::channel(1);
+    sender.send(2);
+    assert!(receiver.clone().has_changed());
+    assert!(!sender.subscribe().has_changed());
+}
+
+#[test]
 fn a_woken_receiver_that_is_dropped_loses_no_change() {
     let (sender, mut receiver) = watch::channel(1);
     let changed = Waiting::polled(receiver.changed());

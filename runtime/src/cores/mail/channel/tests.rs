@@ -132,6 +132,20 @@ fn a_closed_channel_refuses_and_still_delivers() {
 }
 
 #[test]
+fn room_that_came_before_the_close_and_was_not_taken_is_no_promise() {
+    let (sender, mut receiver) = one(1);
+    let (rung, waker) = bell();
+    sender.try_send("sent").unwrap();
+    let mut send = sender.send("waits");
+    assert!(poll(&mut send, &waker).is_pending());
+    assert_eq!(receiver.try_recv(), Ok("sent"));
+    assert_eq!(rung.rings(), 1);
+    receiver.close();
+    assert_eq!(poll(&mut send, &waker), Poll::Ready(Err(SendError("waits"))));
+    assert_eq!(receiver.try_recv(), Err(TryRecvError::Closed));
+}
+
+#[test]
 fn a_broken_promise_ends_a_closed_channel() {
     let (sender, mut receiver) = one::<u8>(1);
     let (heard, waker) = bell();
