@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use rustix::process::setpriority_process;
 
 use super::exit::{Advice, Exit};
 use super::peers::split_cpus;
@@ -25,6 +26,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// What begins before a slice, and is not counted.
 const WARMUP: Duration = Duration::from_millis(50);
 const SEED: u64 = 1;
+/// The niceness of those who are served first (sched(7)).
+const FIRST: i32 = -20;
 
 /// Options of `covet-bench slow-clients`.
 #[derive(Debug, Clone, Args)]
@@ -104,6 +107,9 @@ pub fn slow_clients(args: SlowClientsArgs) -> anyhow::Result<Exit> {
         ));
     }
     let (server_cpus, cpus) = split_cpus(allowed_cpus(), 1)?;
+    // The server and the generator inherit it: what else there is on the machine is not to come between. It takes the
+    // same permission as to know when the machine stood still, of whose lack the output tells.
+    let _ = setpriority_process(None, FIRST);
     let (server, url) = match args.url.clone() {
         Some(url) => (None, url),
         None => {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::setpriority_process;
 use rustix::thread::{CpuSet, sched_setaffinity, set_current_timer_slack};
 
 /// What each sends at first, and what follows it, without ever coming to an end.
@@ -17,6 +18,9 @@ const BYTE: &[u8] = b"y";
 /// How often the clients whose time has come are looked after: they share a CPU with the load, so there are few of them at
 /// a time.
 const TICK: Duration = Duration::from_millis(1);
+
+/// The niceness of those who are served last (sched(7)).
+const LAST: i32 = 19;
 
 /// Slow clients that are connected to a server, looked after by a thread of their own.
 ///
@@ -44,6 +48,8 @@ impl SlowClients {
                 // Elsewhere they would be in the server's way; so be it.
                 let _ = sched_setaffinity(None, &mask);
             }
+            // A load that runs beside them comes first.
+            let _ = setpriority_process(None, LAST);
             // The default of 50 µs would be part of every tick; so be that.
             let _ = set_current_timer_slack(Some(NonZeroU64::MIN));
             let begun = Instant::now();
