@@ -91,6 +91,34 @@ fn a_task_that_blocks_is_reported_with_a_backtrace() {
     assert!(report.frames.iter().any(|frame| frame.contains("sleep")), "{report}");
 }
 
+/// Whether all of the program's file is mapped at once, which the loader never does.
+fn program_is_mapped_whole() -> bool {
+    let program = std::env::current_exe().expect("a program that runs");
+    let length = program.metadata().expect("its file").len();
+    let maps = std::fs::read_to_string("/proc/self/maps").expect("a file of every process");
+    let path = program.display().to_string();
+    maps.lines().filter(|line| line.ends_with(&path)).any(|line| {
+        let range = line.split(' ').next().and_then(|range| range.split_once('-'));
+        let at = |text| u64::from_str_radix(text, 16).ok();
+        let size = range.and_then(|(start, end)| Some(at(end)? - at(start)?));
+        size.expect("a range of addresses") >= length
+    })
+}
+
+#[test]
+fn what_a_backtrace_takes_is_given_back() {
+    let (builder, reports) = watched();
+    let line = line!() + 1;
+    builder.block_on(async { guilty_of_spinning() }).unwrap();
+    assert_names(&report_for(&reports, line), "guilty_of_spinning");
+    // Other tests have theirs.
+    let end = Instant::now() + Duration::from_secs(60);
+    while program_is_mapped_whole() {
+        assert!(Instant::now() < end, "the program's debug information stays in memory");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 #[test]
 fn a_main_future_is_known_by_the_place_that_started_it() {
     let (builder, reports) = watched();

@@ -49,6 +49,8 @@ pub(super) fn frames(capture: &Capture) -> Vec<String> {
             names.push(format!("{address:#x}"));
         }
     }
+    // The program's debug information was read for it, which takes as much memory as a great many connections.
+    backtrace::clear_symbol_cache();
     names
 }
 
