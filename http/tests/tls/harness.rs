@@ -73,7 +73,8 @@ impl Server {
     }
 
     pub(crate) fn on_cores(tls: &tls::Config, cores: usize) -> Server {
-        let timeouts = Timeouts { idle: Duration::from_millis(600), ..Timeouts::default() };
+        // Longer than a slow machine takes for handshakes while a connection is kept.
+        let timeouts = Timeouts { idle: Duration::from_secs(5), ..Timeouts::default() };
         let config = Config { tls: Some(tls.clone()), timeouts, ..Config::default() };
         let (send, receive) = mpsc::channel();
         let runtime = Runtime::builder()
