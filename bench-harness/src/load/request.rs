@@ -125,10 +125,13 @@ pub(super) fn render_template(
         Body::Bytes(bytes) if !options.template => format!("Content-Length: {}\r\n", bytes.len()),
         _ => format!("Content-Length: {BODY_LENGTH}\r\n"),
     };
-    let head = |length: &str| format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n{fields}{length}\r\n");
+    let rest = |length: &str| format!(" HTTP/1.1\r\nHost: {host}\r\n{fields}{length}\r\n");
+    let head = |length: &str| format!("{method} {target}{}", rest(length));
     let body = body_template(&options.body, options.template, values)?;
     let head = match (options.template, &options.body) {
-        (true, _) => Template::parse(head(&length).as_bytes(), values)?,
+        (true, _) => Template::literal(format!("{method} ").into_bytes())
+            .then(Template::parse(target.as_bytes(), values)?.in_target())
+            .then(Template::parse(rest(&length).as_bytes(), values)?),
         // Braces that are not a template's stay as they are.
         (false, Body::Lines(_)) => Template::literal(head("").into_bytes()).with_length(),
         (false, Body::Bytes(_)) => Template::literal(head(&length).into_bytes()),
@@ -189,6 +192,24 @@ mod tests {
         assert!(text.contains("X: {{y}}\r\nContent-Length: 5\r\n\r\n{{x}}"), "{text}");
         let template = RequestOptions { template: true, ..options };
         assert!(matches!(rendered(&template), Err(RequestError::Template(_))));
+    }
+
+    #[test]
+    fn what_is_filled_into_a_target_cannot_end_it() {
+        let path = std::env::temp_dir().join(format!("covet-target-{}", std::process::id()));
+        std::fs::write(&path, "a b#\u{fc}%20\n").unwrap();
+        let field = format!("{{{{line:{}}}}}", path.display());
+        let url = TargetUrl::parse(&format!("http://h/p?q={field}&v={{{{value:v}}}}")).unwrap();
+        let options =
+            RequestOptions { template: true, ..with_field("X", &format!("{field} {{{{value:v}}}}")) };
+        let made = render_template(&url, &options, &["v".to_owned()]);
+        std::fs::remove_file(&path).unwrap();
+        let (mut bytes, mut random) = (Vec::new(), crate::clock::Random::new(0, 0));
+        made.unwrap().0.render(&mut bytes, 0, 0, &mut random, &[b"x y HTTP/1.0".to_vec()]);
+        let text = String::from_utf8(bytes).unwrap();
+        let (line, fields) = text.split_once("\r\n").unwrap();
+        assert_eq!(line, "GET /p?q=a%20b%23%C3%BC%20&v=x%20y%20HTTP/1.0 HTTP/1.1");
+        assert!(fields.contains("X: a b#\u{fc}%20 x y HTTP/1.0\r\n"), "{fields}");
     }
 
     #[test]

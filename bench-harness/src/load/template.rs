@@ -64,6 +64,8 @@ enum Part {
     Line(Arc<Vec<Bytes>>),
     /// What the session took out of an earlier answer, by its place among the values.
     Value(usize),
+    /// The same in a request's target.
+    TargetValue(usize),
     /// The length of the body.
     BodyLength,
 }
@@ -112,6 +114,32 @@ impl Template {
         Ok(Self { parts: vec![Part::Line(read_lines(path)?)] })
     }
 
+    /// The same text as the target of a request, in which what is filled in is percent-encoded where it would end the target
+    /// or break the line (RFC 3986, section 2.1); what is encoded already stays as it is.
+    pub(super) fn in_target(mut self) -> Self {
+        for part in &mut self.parts {
+            match part {
+                Part::Value(place) => *part = Part::TargetValue(*place),
+                Part::Line(lines) => {
+                    let encode = |line: &Bytes| {
+                        let mut encoded = Vec::with_capacity(line.len());
+                        percent_encode(&mut encoded, line);
+                        encoded.into()
+                    };
+                    *part = Part::Line(Arc::new(lines.iter().map(encode).collect()));
+                }
+                _ => {}
+            }
+        }
+        self
+    }
+
+    /// This text, and then another.
+    pub(super) fn then(mut self, other: Self) -> Self {
+        self.parts.extend(other.parts);
+        self
+    }
+
     /// Whether every request is the same.
     pub(super) fn is_constant(&self) -> bool {
         self.parts.iter().all(|part| matches!(part, Part::Literal(_) | Part::BodyLength))
@@ -137,6 +165,9 @@ impl Template {
                     out.extend_from_slice(&lines[(sequence % lines.len() as u64) as usize]);
                 }
                 Part::Value(place) => out.extend_from_slice(values.get(*place).map_or(&[], Vec::as_slice)),
+                Part::TargetValue(place) => {
+                    percent_encode(out, values.get(*place).map_or(&[], Vec::as_slice));
+                }
                 Part::BodyLength => decimal(out, body as u64),
             }
         }
@@ -186,6 +217,16 @@ fn read_lines(path: &Path) -> Result<Arc<Vec<Bytes>>, TemplateError> {
         return Err(TemplateError::NoLines(path.to_owned()));
     }
     Ok(Arc::new(lines))
+}
+
+fn percent_encode(out: &mut Vec<u8>, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    for &byte in bytes {
+        match byte.is_ascii_graphic() && byte != b'#' {
+            true => out.push(byte),
+            false => out.extend([b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]),
+        }
+    }
 }
 
 fn decimal(out: &mut Vec<u8>, mut value: u64) {
