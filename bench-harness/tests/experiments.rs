@@ -78,6 +78,8 @@ fn two_services_of_this_process_are_compared() {
     assert!(ratio < 0.7, "{outcome}");
     assert_eq!((outcome.pairs.a.len(), outcome.pairs.b.len()), (2, 2));
     assert!(outcome.pairs.b.iter().all(|run| run.errors.total() == 0), "{outcome}");
+    let told = outcome.to_string();
+    assert!(told.contains("2 pairs of runs, closed loop, 4 connections, depth 1, HTTP/1.1"), "{told}");
     assert!(outcome.finding("rate").is_some() && outcome.to_string().contains("rate   x0."), "{outcome}");
 }
 
@@ -89,6 +91,7 @@ fn a_server_against_itself_shows_what_the_machine_makes_of_nothing() {
     ]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains("over http://") && text.contains("between equals"), "{text}");
+    assert!(text.contains("\n  closed loop, 4 connections, depth 1, "), "{text}");
     expect_status(&output, 0);
 }
 

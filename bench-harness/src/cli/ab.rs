@@ -146,6 +146,7 @@ fn text(args: &AbArgs, pairs: &Pairs, comparisons: &[Comparison]) -> String {
         if args.simultaneous { "each at once" } else { "interleaved" },
         args.equivalence * 100.0
     );
+    let _ = writeln!(text, "  {}", pairs.conditions());
     for comparison in comparisons {
         let ratio = comparison.ratio;
         let _ = writeln!(

@@ -11,8 +11,9 @@ use serde::Serialize;
 
 use super::{ServerCommand, probe};
 use crate::clock::Random;
-use crate::load::{self, LoadError, LoadPlan, NoProgress, Progress};
+use crate::load::{self, LoadError, LoadPlan, NoProgress, Progress, format_cpus};
 use crate::record::RunRecord;
+use crate::report::quantity::{grouped, time};
 use crate::stats::harrell_davis::of_histogram;
 use crate::stats::shift::{self, Shift};
 use crate::stats::{Interval, LEVEL, StatsError, ratio};
@@ -99,6 +100,27 @@ pub struct Pairs {
     pub a: Vec<RunRecord>,
     /// B's run of each pair.
     pub b: Vec<RunRecord>,
+}
+
+impl Pairs {
+    /// Under what conditions all of them were made, in a line; nothing where there are none.
+    pub fn conditions(&self) -> String {
+        let Some(first) = self.a.first() else { return String::new() };
+        let conditions = &first.conditions;
+        let pace = match conditions.loop_model.rate() {
+            Some(rate) => format!("open loop, {}/s", grouped(rate)),
+            None => "closed loop".to_owned(),
+        };
+        format!(
+            "{pace}, {} connections, depth {}, {}, generator CPU {}, warm-up {}, {} a run",
+            conditions.connections,
+            conditions.pipeline,
+            conditions.protocol,
+            format_cpus(&conditions.generator_cpus),
+            time(conditions.warmup),
+            time(first.elapsed)
+        )
+    }
 }
 
 /// The order of the runs: blocks of ABBA or BAAB, as the seed has it; `true` is A.

@@ -180,6 +180,8 @@ impl fmt::Display for Outcome {
         if !self.pairs.is_valid() {
             f.write_str("INVALID: a run failed its guards\n")?;
         }
+        let runs = self.pairs.a.len();
+        writeln!(f, "the second over the first: {runs} pairs of runs, {}", self.pairs.conditions())?;
         for comparison in &self.comparisons {
             let Comparison { metric, ratio, finding, .. } = comparison;
             let (estimate, lower, upper) = (ratio.estimate, ratio.lower, ratio.upper);
