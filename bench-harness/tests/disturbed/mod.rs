@@ -1,12 +1,14 @@
 //! Results that a busy machine made invalid, told apart from wrong ones.
 
+#![allow(dead_code, reason = "each test program uses a part of this")]
+
 use std::process::Output;
 
 use serde_json::Value;
 
 /// Guards that what else runs on the machine makes fail. Each other one speaks of the load or of the program.
-const OF_THE_MACHINE: [&str; 6] =
-    ["interference", "pauses", "punctuality", "throttling", "canary", "closure"];
+const OF_THE_MACHINE: [&str; 7] =
+    ["interference", "pauses", "punctuality", "throttling", "canary", "closure", "workers"];
 
 /// Whether a result counts: it has the expected exit status, or it is INVALID for what the machine did and nothing else.
 #[track_caller]
