@@ -107,6 +107,12 @@ fn text(what: &str, restarted: bool, runs: &[Memory], interval: Option<&Interval
             if restarted { "each of a new process" } else { "all of one process" }
         );
     }
+    if !restarted && runs.len() > 1 {
+        text.push_str(
+            "  note: a process keeps memory that it once took, so the first line alone says what a connection takes; \
+             --server-cmd starts it anew for each\n",
+        );
+    }
     if !runs.iter().all(|run| run.shared_pages_once) {
         let _ = writeln!(text, "  note: {SHARED_OFTEN}");
     }
@@ -128,6 +134,9 @@ mod tests {
         };
         let said = text("a server", true, &[run], None);
         assert!(said.contains("100 kB a connection") && !said.contains("note:"), "{said}");
+        let again = text("a server", false, &[run, run], None);
+        assert!(again.contains("note: a process keeps memory that it once took"), "{again}");
+        assert!(!text("a server", true, &[run, run], None).contains("note:"));
         let said = text("a server", true, &[run, Memory { shared_pages_once: false, ..run }], None);
         assert!(said.ends_with("smaps_rollup): the memory is an upper bound\n"), "{said}");
     }
