@@ -50,6 +50,14 @@ fn internal_errors_do_not_show_their_cause() {
 }
 
 #[test]
+fn a_status_may_be_set_afterwards() {
+    let late = async || -> Result<()> { Err(Error::internal("secret").with_status(StatusCode::BAD_GATEWAY)) };
+    let answer = TestClient::new(Router::new().get("/", late)).get("/").send();
+    assert_eq!(answer.status(), 502);
+    assert_eq!(answer.json::<serde_json::Value>(), json!({"title": "Bad Gateway", "status": 502}));
+}
+
+#[test]
 fn every_failure_passes_the_hook() {
     fn hook(error: Error, request: &Request) -> Response {
         let text = format!("{} {} {}", error.status().as_u16(), request.method(), request.path());

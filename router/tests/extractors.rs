@@ -189,6 +189,29 @@ fn json_is_checked_for_type_syntax_and_shape() {
 }
 
 #[test]
+fn what_describes_itself_is_one_parameter_or_all_by_name() {
+    async fn show(Path(value): Path<serde_json::Value>) -> Json<serde_json::Value> {
+        Json(value)
+    }
+    let client = TestClient::new(Router::new().get("/one/{id}", show).get("/two/{b}/{a}", show));
+    assert_eq!(client.get("/one/7%20up").send().text(), r#""7 up""#);
+    assert_eq!(client.get("/two/x/1").send().text(), r#"{"a":"1","b":"x"}"#);
+}
+
+#[test]
+fn what_stays_behind_when_the_request_is_taken_knows_its_connection() {
+    let hook = |_: Error, request: &Request| covet_http::Response::new(format!("{:?}", request.peer_addr()));
+    let router = Router::new()
+        .get("/", async |_: Request| -> Result<()> { Err(Error::not_found()) })
+        .layer(async |mut request: Request, next: covet_router::Next| {
+            request.set_peer_addr(([192, 0, 2, 1], 5).into());
+            Ok(next.run(request).await)
+        })
+        .on_error(hook);
+    assert_eq!(TestClient::new(router).get("/").send().text(), "Some(192.0.2.1:5)");
+}
+
+#[test]
 fn raw_bodies() {
     let client = TestClient::new(
         Router::new()
