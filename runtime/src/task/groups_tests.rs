@@ -209,15 +209,19 @@ fn places_are_used_again_and_cancelled_tasks_leave_them() {
 fn a_group_whose_handle_is_gone_stays_its_tasks_own() {
     block_on(async {
         let old = TaskGroup::new("old");
-        let task = spawn_in(&old, async {
-            yield_now().await;
-            yield_now().await;
+        let event = Rc::new(crate::sync::Event::new());
+        let told = event.clone();
+        let task = spawn_in(&old, async move {
+            told.wait().await;
             TaskGroup::current().name()
         });
         drop(old);
-        yield_now().await;
-        // The task waits in no queue just now.
+        for _ in 0..5 {
+            yield_now().await;
+        }
+        // It waits, so the group has nothing in its queue.
         let _new: Vec<_> = (0..3).map(|_| TaskGroup::new("new")).collect();
+        event.set();
         assert_eq!(task.await.as_deref(), Ok("old"));
     })
     .unwrap();
