@@ -107,8 +107,8 @@ pub fn slow_clients(args: SlowClientsArgs) -> anyhow::Result<Exit> {
         ));
     }
     let (server_cpus, cpus) = split_cpus(allowed_cpus(), 1)?;
-    // The server and the generator inherit it: what else there is on the machine is not to come between. It takes the
-    // same permission as to know when the machine stood still, of whose lack the output tells.
+    // The server and the generator inherit it: what else the session runs is not to come between. It takes the same
+    // permission as to know when the machine stood still, of whose lack the output tells.
     let _ = setpriority_process(None, FIRST);
     let (server, url) = match args.url.clone() {
         Some(url) => (None, url),
