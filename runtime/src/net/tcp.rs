@@ -54,7 +54,8 @@ impl TcpStream {
     /// This end's address.
     ///
     /// # Errors
-    /// When the core has shut down.
+    /// ENOTCONN once the connection has ended on both sides or was reset, so ask before if a log needs it; when the core
+    /// has shut down.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.with_socket(|socket| as_ip(socket.local_addr()?))
     }
