@@ -54,8 +54,7 @@ impl TcpStream {
     /// This end's address.
     ///
     /// # Errors
-    /// ENOTCONN once the connection has ended on both sides or was reset, so ask before if a log needs it; when the core
-    /// has shut down.
+    /// When the core has shut down.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.with_socket(|socket| as_ip(socket.local_addr()?))
     }
@@ -63,7 +62,8 @@ impl TcpStream {
     /// The peer's address.
     ///
     /// # Errors
-    /// When the connection is no longer one.
+    /// When the connection is no longer one (ENOTCONN): it has ended on both sides or was reset. If a log needs the address,
+    /// ask before.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.with_socket(|socket| as_ip(socket.peer_addr()?))
     }
