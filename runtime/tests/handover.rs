@@ -295,7 +295,7 @@ fn packet_socket() -> socket2::Socket {
 
 #[test]
 fn nobody_waits_for_ever_for_one_that_is_silent() {
-    // A successor that says nothing is in the way of the next for a while.
+    // A successor that says nothing is in the way of the next for less time than that one waits.
     let path = fresh_path("silent");
     let (_offer, told) = offered(&path);
     let silent = packet_socket();

@@ -11,8 +11,9 @@ use rustix::net::{Shutdown, SocketFlags, accept_with, bind, listen, shutdown};
 
 use super::packet;
 
-/// How long a new process may be silent while the sockets are given to it.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a new process may be silent while the sockets are given to it. Less than the next one is ready to wait in
+/// [`take`](super::take) for its turn.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// How long it may take to start.
 const START: Duration = Duration::from_secs(120);
 
