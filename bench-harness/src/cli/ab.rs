@@ -9,8 +9,9 @@ use serde_json::json;
 
 use super::exit::{Advice, Exit};
 use super::load_args::LoadArgs;
+use super::output::{OutputFormat, on_terminal, write_out};
 use super::pages;
-use super::run::{OutputFormat, explain, on_terminal, write_out};
+use super::run::explain;
 use crate::experiment::ServerCommand;
 use crate::experiment::ab::{self, Comparison, Finding, Pairs, Side};
 use crate::load::NoProgress;

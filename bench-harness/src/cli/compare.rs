@@ -88,7 +88,7 @@ pub fn compare(args: CompareArgs) -> anyhow::Result<Exit> {
             comparison.to_html(&a, &b).advise("cannot draw the comparison", "Write the bundle again")?;
         pages::write(path, &page)?;
     }
-    super::run::write_out(&match args.output_format {
+    super::output::write_out(&match args.output_format {
         CompareFormat::Text => comparison.to_text(),
         CompareFormat::Markdown => comparison.to_markdown(),
         CompareFormat::Json => format!("{:#}\n", serde_json::to_value(&comparison)?),

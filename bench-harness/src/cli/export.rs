@@ -51,7 +51,7 @@ pub fn export(args: ExportArgs) -> anyhow::Result<Exit> {
     let thresholds: Vec<_> = args.thresholds.iter().map(|threshold| threshold.judge(&bundle.runs)).collect();
     let missed = thresholds.iter().any(|result| !result.passed);
     let exported = Exported { bundle: &bundle, name: bundles::name(&args.run), thresholds };
-    super::run::write_out(&match args.form {
+    super::output::write_out(&match args.form {
         Form::Junit => junit(&exported),
         Form::Markdown => markdown(&exported),
         Form::Openmetrics => openmetrics(&exported),

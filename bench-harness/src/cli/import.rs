@@ -75,6 +75,6 @@ pub fn import(args: ImportArgs) -> anyhow::Result<Exit> {
     for bias in args.tool.biases() {
         text.push_str(&format!("bias       {bias}\n"));
     }
-    super::run::write_out(&text)?;
+    super::output::write_out(&text)?;
     Ok(Exit::Success)
 }

@@ -23,7 +23,7 @@ use clap::Args;
 use covet_runtime::DriverKind;
 
 use super::exit::{Advise, Exit};
-use super::run::{OutputFormat, write_out};
+use super::output::{OutputFormat, write_out};
 use super::subject_args::{Chosen, SubjectArgs};
 use crate::experiment::Subject;
 use crate::load::TlsOptions;

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::exit::{Advice, Exit};
-use super::run::{OutputFormat, write_out};
+use super::output::{OutputFormat, write_out};
 use super::subject_args::SubjectArgs;
 use super::values;
 use crate::experiment::memory::{self, Memory, SHARED_OFTEN};

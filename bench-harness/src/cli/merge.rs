@@ -47,6 +47,6 @@ pub fn merge(args: MergeArgs) -> anyhow::Result<Exit> {
         text.push_str(&format!("run {}: {rate} requests/s, p99 {p99}, {verdict}\n", index + 1));
     }
     text.push_str(&format!("{} ({} bundles, manifest SHA-256 {hash})\n", args.out.display(), bundles.len()));
-    super::run::write_out(&text)?;
+    super::output::write_out(&text)?;
     Ok(if runs.iter().all(|run| run.valid) { Exit::Success } else { Exit::Invalid })
 }

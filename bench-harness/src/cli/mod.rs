@@ -21,6 +21,7 @@ pub mod manual;
 pub mod memory;
 pub mod merge;
 pub mod null;
+pub mod output;
 pub mod overhead;
 mod pages;
 pub mod peers;

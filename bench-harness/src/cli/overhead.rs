@@ -11,7 +11,7 @@ use super::exit::{Advice, Exit};
 use super::main_job::checks::{guards, optimised, quiet};
 use super::main_job::http::{Measured, Rig, Shape, Target};
 use super::main_job::layout::Layout;
-use super::run::{OutputFormat, write_out};
+use super::output::{OutputFormat, write_out};
 use super::values;
 use crate::experiment::{Subject, ab};
 use crate::load::TlsOptions;

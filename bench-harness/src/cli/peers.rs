@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::exit::{Advice, Exit};
-use super::run::OutputFormat;
+use super::output::OutputFormat;
 use super::values;
 use crate::load::{allowed_cpus, format_cpus};
 use crate::record::{cpu_model, kernel_release};

@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::exit::{Advice, Exit};
-use super::run::{OutputFormat, write_out};
+use super::output::{OutputFormat, write_out};
 use super::{bundles, values};
 use crate::bundle::{Bundle, Metric};
 use crate::experiment::plan::{Question, plan};

@@ -1,7 +1,7 @@
 //! `covet-bench run`: the load generator.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -14,6 +14,7 @@ use super::heat::Heat;
 use super::interrupt::Interrupt;
 use super::keep::Keep;
 use super::load_args::LoadArgs;
+use super::output::{on_terminal, write_out};
 use super::pages;
 use crate::bundle::{Bundle, Manifest, RunDocument};
 use crate::experiment::{Series, ServerCommand, Watch, repeat};
@@ -21,7 +22,6 @@ use crate::load::{Beside, LoadError, LoadPlan, NoProgress, Progress};
 use crate::record::Interval;
 use crate::report::export::{Exported, junit, markdown};
 use crate::report::html::run::{Measured, page};
-use crate::report::text::wrap::fitted;
 use crate::verdict::threshold::{Threshold, ThresholdResult};
 
 /// Runs shorter than this are not worth the time of the probes.
@@ -88,15 +88,6 @@ pub enum Switch {
     On,
     /// Not at all.
     Off,
-}
-
-/// Form of a result on standard output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum OutputFormat {
-    /// For people.
-    Text,
-    /// For programs: one JSON object.
-    Json,
 }
 
 /// Loads the server and prints the result.
@@ -222,18 +213,6 @@ fn text(series: &Series, judged: &[ThresholdResult]) -> String {
     text
 }
 
-/// The text in lines that fit the terminal, where it goes to one.
-pub(super) fn on_terminal(text: String) -> String {
-    if !io::stdout().is_terminal() {
-        return text;
-    }
-    let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout());
-    match size.map_or(0, |size| usize::from(size.ws_col)) {
-        0 => text,
-        columns => fitted(&text, columns),
-    }
-}
-
 fn json(series: &Series, judged: &[ThresholdResult]) -> String {
     let mut value = match &series.runs[..] {
         [run] => run.to_json(),
@@ -243,15 +222,6 @@ fn json(series: &Series, judged: &[ThresholdResult]) -> String {
         value["thresholds"] = serde_json::json!(judged);
     }
     format!("{value:#}\n")
-}
-
-/// Writes a result to standard output.
-pub(super) fn write_out(text: &str) -> anyhow::Result<()> {
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        // A reader such as `head` has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result.advise("cannot write the result", "Check where standard output goes"),
-    }
 }
 
 /// A line on the terminal that follows the run.

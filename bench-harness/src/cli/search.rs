@@ -8,7 +8,8 @@ use serde_json::json;
 
 use super::exit::{Advice, Exit};
 use super::load_args::LoadArgs;
-use super::run::{OutputFormat, explain, write_out};
+use super::output::{OutputFormat, write_out};
+use super::run::explain;
 use super::{ab::share, values};
 use crate::experiment::search::{Found, Search};
 use crate::experiment::slo::Slo;

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::exit::{Advice, Exit};
-use super::run::{OutputFormat, write_out};
+use super::output::{OutputFormat, write_out};
 use crate::experiment::selfcheck::{self, Bench, Check, Finding};
 use crate::load::{allowed_cpus, parse_cpus};
 

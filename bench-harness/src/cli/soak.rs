@@ -9,8 +9,9 @@ use serde_json::json;
 
 use super::exit::{Advice, Exit};
 use super::memory::unseen;
+use super::output::{OutputFormat, write_out};
 use super::pages;
-use super::run::{OutputFormat, explain, write_out};
+use super::run::explain;
 use super::subject_args::SubjectArgs;
 use super::values;
 use crate::experiment::memory::SHARED_OFTEN;

@@ -13,7 +13,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use super::exit::{Advice, Advise, Exit};
 use super::keep::Keep;
 use super::load_args::{LoadArgs, WarmUp};
-use super::run::{OutputFormat, write_out};
+use super::output::{OutputFormat, write_out};
 use super::values;
 use crate::load::{Beside, LoadPlan, NoProgress, Progress};
 use crate::locust::{Drive, DriveError, LinkError, Observe, drive};
