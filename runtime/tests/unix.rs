@@ -12,7 +12,9 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use covet_runtime::net::{StreamSocket, TcpListener, TcpStream, UnixListenOptions, UnixListener, UnixStream};
+use covet_runtime::net::{
+    StreamSocket, TcpListener, TcpStream, UnixDatagram, UnixListenOptions, UnixListener, UnixStream,
+};
 use covet_runtime::{Runtime, block_on, spawn, time};
 
 /// A directory of this test alone, removed at its end.
@@ -169,7 +171,15 @@ fn the_mode_is_set_and_errors_name_the_path() {
         assert!(error.to_string().contains("missing/socket"), "{error}");
         let error = UnixStream::connect(&nowhere).await.unwrap_err();
         assert!(error.to_string().contains("missing/socket"), "{error}");
-        assert!(UnixStream::connect("x".repeat(200)).await.is_err());
+        let long = "x".repeat(108);
+        for error in [
+            UnixStream::connect(&long).await.unwrap_err(),
+            UnixListener::bind(&long).unwrap_err(),
+            UnixDatagram::bind(&long).unwrap_err(),
+        ] {
+            let text = error.to_string();
+            assert!(text.contains(&long) && text.contains("108 bytes") && text.contains("107"), "{text}");
+        }
     })
     .unwrap();
 }

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -38,6 +39,18 @@ pub enum ListenError {
         /// The address.
         address: SocketAddr,
         /// What the kernel said.
+        source: io::Error,
+    },
+    /// The path cannot be listened at.
+    #[error(
+        "cannot listen at {}: name a path of at most 107 bytes in a folder that you may write to, where there is no file and \
+         no other server",
+        path.display()
+    )]
+    Path {
+        /// The path.
+        path: PathBuf,
+        /// What is wrong with it.
         source: io::Error,
     },
     /// Sockets can't be made, or taken over.

@@ -57,7 +57,8 @@ impl Sockets {
                 Ok(Self { tcp: vec![listener], unix: Vec::new() })
             }
             Place::Unix(path) => {
-                let socket = bind_unix(path).map_err(ListenError::Sockets)?;
+                let socket =
+                    bind_unix(path).map_err(|source| ListenError::Path { path: path.clone(), source })?;
                 Ok(Self { tcp: Vec::new(), unix: vec![Arc::new(socket)] })
             }
             Place::Systemd => Self::inherited(cores).map_err(ListenError::Sockets),

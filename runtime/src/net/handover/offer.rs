@@ -1,7 +1,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -53,7 +53,8 @@ impl Offer {
     /// to its owner only.
     ///
     /// # Errors
-    /// When the path can't be made a socket, or the thread can't be started.
+    /// When something that is not a socket is at the path, which is left alone; when the path can't be made a socket, or
+    /// the thread can't be started.
     pub fn start(
         path: impl AsRef<Path>,
         sockets: impl Fn() -> io::Result<Vec<(String, OwnedFd)>> + Send + 'static,
@@ -80,6 +81,11 @@ impl Offer {
 
 /// Listens at a path of its own first: renaming replaces the old socket in one step, so that at no time there is none.
 fn listen_at(path: &Path) -> io::Result<(OwnedFd, (u64, u64))> {
+    // Renaming would replace a file of somebody's as readily as a socket.
+    if fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_socket()) {
+        let what = "there is something that is not a socket: choose another path";
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
+    }
     let mut own = path.as_os_str().to_owned();
     own.push(format!(".{}", std::process::id()));
     let own = PathBuf::from(own);

@@ -28,7 +28,7 @@ pub fn take(path: impl AsRef<Path>) -> io::Result<Option<Predecessor>> {
         io::Error::new(error.kind(), format!("take over from {}: {error}", path.display()))
     };
     let link = packet::socket()?;
-    match rustix::net::connect(&link, &packet::address(path)?) {
+    match rustix::net::connect(&link, &packet::address(path).map_err(named)?) {
         Ok(()) => {}
         // No such path, or nobody behind it.
         Err(rustix::io::Errno::NOENT | rustix::io::Errno::CONNREFUSED) => return Ok(None),

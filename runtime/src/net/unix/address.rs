@@ -5,8 +5,24 @@ use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::SocketAddr;
+use std::path::Path;
 
 use socket2::SockAddr;
+
+/// The kernel's limit on a path (`sun_path` of unix(7), without the zero byte that ends it).
+const LONGEST_PATH: usize = 107;
+
+/// A path as an address; the error names it.
+pub(super) fn from_path(path: &Path) -> io::Result<SocketAddr> {
+    SocketAddr::from_pathname(path).map_err(|error| {
+        let (path, length) = (path.display(), path.as_os_str().len());
+        let what = match length > LONGEST_PATH {
+            true => format!("{path} has {length} bytes, and a socket's path has at most {LONGEST_PATH}"),
+            false => format!("{path} can't be a socket's path: {error}"),
+        };
+        io::Error::new(error.kind(), what)
+    })
+}
 
 pub(super) fn to_kernel(address: &SocketAddr) -> io::Result<SockAddr> {
     if let Some(path) = address.as_pathname() {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
-use super::address::{failed, from_kernel, to_kernel};
+use super::address::{failed, from_kernel, from_path, to_kernel};
 use super::claim::{Claim, OwnedPath};
 use super::passing;
 use crate::buf::SendBuf;
@@ -69,7 +69,7 @@ impl UnixDatagram {
     /// Outside a core.
     #[track_caller]
     pub fn bind(path: impl AsRef<Path>) -> io::Result<UnixDatagram> {
-        UnixDatagram::bind_addr(&SocketAddr::from_pathname(path)?)
+        UnixDatagram::bind_addr(&from_path(path.as_ref())?)
     }
 
     /// Makes a socket at an address, which may be abstract.

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use socket2::{Domain, SockRef, Socket, Type};
 
 use super::UnixStream;
-use super::address::{failed, from_kernel};
+use super::address::{failed, from_kernel, from_path};
 use super::claim::{Claim, OwnedPath};
 use crate::cores::context;
 use crate::net::acceptor::Acceptor;
@@ -82,7 +82,7 @@ impl UnixListener {
     /// Outside a core.
     #[track_caller]
     pub fn bind(path: impl AsRef<Path>) -> io::Result<UnixListener> {
-        let address = SocketAddr::from_pathname(path)?;
+        let address = from_path(path.as_ref())?;
         UnixListener::bind_addr(&address, &UnixListenOptions::default())
     }
 

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 
 use socket2::{Domain, Socket, Type};
 
-use super::address::{failed, from_kernel, to_kernel};
+use super::address::{failed, from_kernel, from_path, to_kernel};
 use super::{PeerCredentials, passing};
 use crate::buf::SendBuf;
 use crate::cores::context::{self, CoreState};
@@ -73,7 +73,7 @@ impl UnixStream {
     /// # Panics
     /// Outside a core.
     pub async fn connect(path: impl AsRef<Path>) -> io::Result<UnixStream> {
-        UnixStream::connect_addr(&SocketAddr::from_pathname(path)?).await
+        UnixStream::connect_addr(&from_path(path.as_ref())?).await
     }
 
     /// Connects to an address, which may be abstract. Dropping the future gives the attempt up and closes the socket.
