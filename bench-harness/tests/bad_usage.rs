@@ -88,7 +88,7 @@ fn no_option_takes_what_makes_no_sense() {
 #[test]
 fn numbers_out_of_range_are_refused_before_anything_is_loaded() {
     let url = format!("http://{}/", nobody());
-    let cases: [(&[&str], &str); 14] = [
+    let cases: [(&[&str], &str); 18] = [
         (&["run", &url, "-R", "99999999999999999999999"], "10^15"),
         (&["run", &url, "--connection-rate", "1e30"], "--connection-rate"),
         (&["run", &url, "-R", "-5"], "negative"),
@@ -102,7 +102,11 @@ fn numbers_out_of_range_are_refused_before_anything_is_loaded() {
         (&["soak", "-d", "3s", "--url", &url, "--server-cmd", ""], "--server-cmd"),
         (&["run", &url, "--server-cmd", ""], "--server-cmd"),
         (&["serve", "--cores", "foo"], "--cores"),
+        (&["serve", "--max-connections", "0"], "--max-connections"),
+        (&["serve", "--max-in-flight", "0"], "--max-in-flight"),
+        (&["serve", "--tls-self-signed", "--ocsp", "of-another"], "--ocsp"),
         (&["null", "--cores", "foo"], "--cores"),
+        (&["null", "--body", "99999999999"], "--body"),
     ];
     for (arguments, word) in cases {
         fails_in_one_line(&run(arguments), 2, &[word]);

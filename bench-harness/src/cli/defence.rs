@@ -1,5 +1,7 @@
 //! What `covet-bench serve` believes, and what it takes on.
 
+use std::num::NonZeroUsize;
+
 use clap::{Args, ValueEnum};
 use covet_http::Networks;
 use covet_http::forwarded::{ForwardedFields, Forwarding};
@@ -22,16 +24,16 @@ pub struct DefenceArgs {
     pub forwarded: Option<FieldsMode>,
     /// Connections of all cores together; beyond, 503
     #[arg(long, value_name = "N")]
-    pub max_connections: Option<usize>,
+    pub max_connections: Option<NonZeroUsize>,
     /// Connections of one address, or one IPv6 network of 64 bits, proxies excepted; beyond, reset
     #[arg(long, value_name = "N")]
-    pub max_per_address: Option<usize>,
+    pub max_per_address: Option<NonZeroUsize>,
     /// Connections of one core; beyond, new ones wait [default: nine tenths of the limit on open files]
     #[arg(long, value_name = "N")]
-    pub max_per_core: Option<usize>,
+    pub max_per_core: Option<NonZeroUsize>,
     /// Requests of one core that are worked on at a time; as many wait, up to --max-age, and others get 503
     #[arg(long, value_name = "N")]
-    pub max_in_flight: Option<usize>,
+    pub max_in_flight: Option<NonZeroUsize>,
     /// How old a request may be when its turn comes; beyond, 503 [default: 2s, if --max-in-flight is given]
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     pub max_age: Option<std::time::Duration>,
@@ -73,18 +75,18 @@ impl DefenceArgs {
         });
         if self.max_connections.is_some() || self.max_per_address.is_some() {
             config.admission = Some(Admission::new(AdmissionLimits {
-                total: self.max_connections.unwrap_or(usize::MAX),
-                per_address: self.max_per_address.unwrap_or(usize::MAX),
+                total: self.max_connections.map_or(usize::MAX, NonZeroUsize::get),
+                per_address: self.max_per_address.map_or(usize::MAX, NonZeroUsize::get),
                 exempt: trusted,
             }));
         }
-        config.connections = self.max_per_core;
+        config.connections = self.max_per_core.map(NonZeroUsize::get);
         if self.max_in_flight.is_some() || self.max_age.is_some() {
             let usual = Overload::default();
-            let in_flight = self.max_in_flight.unwrap_or(usize::MAX);
+            let in_flight = self.max_in_flight.map(NonZeroUsize::get);
             config.overload = Some(Overload {
-                in_flight,
-                queue: self.max_in_flight.unwrap_or(usual.queue),
+                in_flight: in_flight.unwrap_or(usize::MAX),
+                queue: in_flight.unwrap_or(usual.queue),
                 age: self.max_age.unwrap_or(usual.age),
                 ..usual
             });

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::net::SocketAddr;
 
-use clap::Args;
+use clap::{Args, value_parser};
 use covet_runtime::CoreSet;
 
 use super::exit::Exit;
@@ -22,9 +22,9 @@ pub struct NullArgs {
     /// Cores to serve on: `all`, `physical`, a list such as `0,2-5`
     #[arg(long, value_name = "LIST", default_value = "all")]
     pub cores: CoreSet,
-    /// Bytes in the body of every answer
-    #[arg(long, value_name = "BYTES", default_value_t = 13)]
-    pub body: usize,
+    /// Bytes in the body of every answer, up to 256 MiB
+    #[arg(long, value_name = "BYTES", default_value_t = 13, value_parser = value_parser!(u32).range(..=256 << 20))]
+    pub body: u32,
     /// Hold each answer back, such as 5ms, exp:5ms, uniform:1ms..9ms or two:1ms..50ms@0.02
     #[arg(long, value_name = "DELAY", value_parser = |text: &str| Delay::parse(text, values::duration))]
     pub delay: Option<Delay>,
@@ -45,11 +45,12 @@ pub struct NullArgs {
 /// # Errors
 /// When the cores do not exist or the address cannot be listened on.
 pub fn null(args: NullArgs) -> anyhow::Result<Exit> {
-    let options = NullOptions { body: args.body, delay: args.delay, seed: args.seed };
+    let body = args.body as usize;
+    let options = NullOptions { body, delay: args.delay, seed: args.seed };
     let (scheme, server) = match (args.websocket, args.tls_self_signed) {
         (true, true) => ("wss", null_websocket::start(args.listen, args.cores, true)?),
         (true, false) => ("ws", null_websocket::start(args.listen, args.cores, false)?),
-        (false, true) => ("https", null_secure::start(args.listen, args.cores, args.body)?),
+        (false, true) => ("https", null_secure::start(args.listen, args.cores, body)?),
         (false, false) => ("http", responder::start(args.listen, args.cores, options)?),
     };
     super::serve::note_driver();

@@ -32,7 +32,7 @@ pub struct TlsArgs {
     #[arg(long, requires = "client_ca")]
     pub client_ca_optional: bool,
     /// Staple the OCSP response in this DER file to the certificate; SIGHUP reads it again
-    #[arg(long, value_name = "FILE", requires = "tls")]
+    #[arg(long, value_name = "FILE", requires = "tls", conflicts_with = "tls_self_signed")]
     pub ocsp: Option<PathBuf>,
     /// Also listen here for plain HTTP, and send clients to HTTPS
     #[arg(long, value_name = "ADDR", requires = "https")]

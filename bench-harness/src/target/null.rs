@@ -19,8 +19,10 @@ use super::embedded::Embedded;
 use super::listen::{ListenError, Listening};
 use crate::clock::{Delay, Random};
 
-/// Answers that are kept in a row, so that a pipelined batch is answered in one send.
-const COPIES: u64 = 128;
+/// Answers that are kept in a row, so that a pipelined batch is answered in one send; fewer where they are long.
+const COPIES: usize = 128;
+/// Bytes of such a row, unless one answer is longer.
+const LONGEST_ROW: usize = 32 * 1024 * 1024;
 /// Bodies of a responder that stands beside a server are no longer than this, as many copies of them are kept.
 pub const LONGEST_BODY: u64 = 256 * 1024;
 /// What ends the head of a request.
@@ -78,7 +80,8 @@ async fn serve(listener: TcpListener, options: &NullOptions, core: u64) {
     let late = options
         .delay
         .map(|delay| Late { delay, random: Rc::new(RefCell::new(Random::new(options.seed, core))) });
-    let answers = Rc::new(Answers { one: answer.len(), row: answer.repeat(COPIES as usize).into() });
+    let copies = (LONGEST_ROW / answer.len()).clamp(1, COPIES);
+    let answers = Rc::new(Answers { one: answer.len(), copies, row: answer.repeat(copies).into() });
     let accept = async {
         loop {
             match listener.accept().await {
@@ -127,6 +130,7 @@ async fn respond_late(stream: TcpStream, answers: Rc<Answers>, late: Late) {
 
 struct Answers {
     one: usize,
+    copies: usize,
     row: Bytes,
 }
 
@@ -163,7 +167,7 @@ fn poll_respond(
             Poll::Pending => return Poll::Pending,
             Poll::Ready(result) => result?,
         }
-        let now = (*owed).min(COPIES);
+        let now = (*owed).min(answers.copies as u64);
         stream.submit_send(answers.row.slice(..answers.one * now as usize))?;
         *owed -= now;
     }
