@@ -104,9 +104,11 @@ mod tests {
 
     #[test]
     fn pulses_are_recorded_until_the_end() {
-        let observer = Observer::start(Instant::now()).unwrap();
+        let begun = Instant::now();
+        let observer = Observer::start(begun).unwrap();
         thread::sleep(Duration::from_millis(60));
         let platform = observer.finish().unwrap();
-        assert!((5..60).contains(&platform.hiccups.len()), "{}", platform.hiccups.len());
+        let most = begun.elapsed().as_millis() as u64;
+        assert!((5..=most).contains(&platform.hiccups.len()), "{} in {most} ms", platform.hiccups.len());
     }
 }
