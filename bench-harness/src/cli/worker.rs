@@ -9,13 +9,15 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 
 use super::exit::{Advice, Advise, Exit};
 use super::keep::Keep;
 use super::load_args::{LoadArgs, WarmUp};
 use super::output::{OutputFormat, write_out};
+use super::run::explain;
 use super::values;
-use crate::load::{Beside, LoadPlan, NoProgress, Progress};
+use crate::load::{Beside, LiveLoad, LoadPlan, NoProgress, Progress};
 use crate::locust::{Drive, DriveError, LinkError, Observe, drive};
 use crate::record::{LoopModel, RunRecord};
 
@@ -68,7 +70,12 @@ fn master(text: &str) -> Result<(String, u16), String> {
         _ => (text, MASTER_PORT),
     };
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    if host.is_empty() || port == 0 { Err(bad()) } else { Ok((host.to_owned(), port)) }
+    // Names, addresses, and the zone of an address.
+    let known = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%');
+    if host.is_empty() || port == 0 || !host.chars().all(known) {
+        return Err(bad());
+    }
+    Ok((host.to_owned(), port))
 }
 
 /// Does what the master says until it quits.
@@ -78,9 +85,13 @@ fn master(text: &str) -> Result<(String, u16), String> {
 pub fn worker(args: WorkerArgs) -> anyhow::Result<Exit> {
     let example = args.plan(Some("http://localhost"))?;
     refuse_masters_affairs(&args)?;
+    LiveLoad::check(&example).map_err(|error| explain(error.into()))?;
     let ended = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register(signal, ended.clone()).context("signals cannot be heard")?;
+        // The second ends the process: a name may take long to be looked up.
+        flag::register_conditional_default(signal, ended.clone())
+            .and_then(|_| flag::register(signal, ended.clone()))
+            .context("signals cannot be heard")?;
     }
     let path = example.url.target().split('?').next().unwrap_or("/").to_owned();
     let host = String::from_utf8_lossy(rustix::system::uname().nodename().to_bytes()).into_owned();
@@ -210,11 +221,13 @@ mod tests {
             ("[::1]", "::1", 5557),
             ("[::1]:9", "::1", 9),
             ("fe80::1:2", "fe80::1:2", 5557),
+            ("[fe80::1%eth0]:7", "fe80::1%eth0", 7),
+            ("my_master-0.büro", "my_master-0.büro", 5557),
         ];
         for (text, host, port) in known {
             assert_eq!(master(text), Ok((host.to_owned(), port)), "{text}");
         }
-        for text in ["", ":1", "m:", "m:x", "m:0", "m:70000"] {
+        for text in ["", ":1", "m:", "m:x", "m:0", "m:70000", "http://m", "http://m:1", "m/x", "a b"] {
             assert!(master(text).is_err(), "{text}");
         }
     }

@@ -153,7 +153,7 @@ impl Worker<'_> {
             LinkEvent::Lost(error) => {
                 if self.lost.is_none() {
                     let reason = anyhow::Error::new(error);
-                    observe.note(&format!("{reason:#}; trying again"));
+                    observe.note(&format!("{reason:#}; trying again, for {:?} at most", self.how.patience));
                     self.lost = reason.downcast().ok();
                 }
                 Ok(None)

@@ -53,28 +53,34 @@ pub struct LiveLoad {
     parts: Vec<LivePart>,
 }
 
+/// The plan of users, whose number and time are nobody's yet.
+fn of_users(plan: &LoadPlan) -> Result<LoadPlan, LoadError> {
+    if plan.loop_model != LoopModel::Closed {
+        return Err(LoadError::Plan("users that come and go are of a closed loop: leave the rate out"));
+    }
+    if plan.url.is_web_socket() {
+        return Err(LoadError::Plan(
+            "users that come and go speak HTTP/1.1: write an http:// or https:// URL",
+        ));
+    }
+    let plan = LoadPlan {
+        connections: plan.cpus.len().max(1),
+        warmup: Duration::ZERO,
+        steady_within: None,
+        ..plan.clone()
+    };
+    plan.check()?;
+    Ok(plan)
+}
+
 impl LiveLoad {
     /// Starts the generator's cores, with no user yet; the plan's connections, warm-up and end mean nothing.
     ///
     /// # Errors
     /// When the plan makes no sense or is of an open loop, the host does not resolve, or a thread does not start.
     pub fn start(plan: &LoadPlan, progress: &dyn Progress) -> Result<Self, LoadError> {
-        if plan.loop_model != LoopModel::Closed {
-            return Err(LoadError::Plan("users that come and go are of a closed loop: leave the rate out"));
-        }
-        if plan.url.is_web_socket() {
-            return Err(LoadError::Plan(
-                "users that come and go speak HTTP/1.1: write an http:// or https:// URL",
-            ));
-        }
         let cores = plan.cpus.len();
-        let plan = &LoadPlan {
-            connections: cores.max(1),
-            warmup: Duration::ZERO,
-            steady_within: None,
-            ..plan.clone()
-        };
-        plan.check()?;
+        let plan = &of_users(plan)?;
         let traffic = Traffic::new(plan)?;
         let security = Security::of(&plan.url, &plan.tls)?;
         let endpoint = choose_endpoint(plan)?;
@@ -117,6 +123,17 @@ impl LiveLoad {
             records: Vec::new(),
             parts: Vec::new(),
         })
+    }
+
+    /// Whether a load of the plan could be started: it makes sense, and the files that it names can be used.
+    ///
+    /// # Errors
+    /// As [`LiveLoad::start`], but for what concerns the host and the threads.
+    pub fn check(plan: &LoadPlan) -> Result<(), LoadError> {
+        let plan = of_users(plan)?;
+        Traffic::new(&plan)?;
+        Security::of(&plan.url, &plan.tls)?;
+        Ok(())
     }
 
     /// Makes so many users, over all cores: those there are stay, as far as they are wanted.
