@@ -1,15 +1,23 @@
-//! `covet-bench run` and the signals that end it.
+//! The signals that end a run, and whatever else is measured.
 
+mod folder;
 mod server;
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use folder::Folder;
 use rustix::process::{Pid, Signal, kill_process};
 use server::Server;
+
+/// A machine with much else to do may have come to nothing yet after the shorter ones.
+const PATIENCES: [Duration; 4] =
+    [Duration::from_secs(2), Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(45)];
 
 /// A run whose signals are as `disposition` says, an option of env(1).
 fn run(disposition: &str, url: &str, more: &[&str]) -> Child {
@@ -38,9 +46,7 @@ fn a_signal_ends_the_run_with_what_was_measured() {
     let line = ["-d", "600s", "--warmup", "0", "--repeats", "3"];
     for (signal, name) in [(Signal::INT, "SIGINT"), (Signal::TERM, "SIGTERM")] {
         let begun = Instant::now();
-        // A machine with much else to do may have measured nothing yet, and then there is nothing to print.
-        let ends = [2, 5, 15, 45]
-            .map(Duration::from_secs)
+        let ends = PATIENCES
             .into_iter()
             .map(|patience| signal_after(run("--default-signal=INT,TERM", &url, &line), signal, patience));
         let (status, text) =
@@ -62,6 +68,128 @@ fn a_signal_before_anything_was_measured_ends_it_at_once() {
     let (status, text) = signal_after(waiting, Signal::INT, Duration::from_millis(500));
     assert_eq!((status.signal(), text.as_str()), (Some(Signal::INT.as_raw()), ""));
     assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_run_without_a_result_leaves_no_bundle() {
+    let server = Server::start();
+    let folder = Folder::new("interrupted");
+    let url = format!("http://{}/plaintext", server.address);
+    let (out, begun) = (folder.path("bundle"), Instant::now());
+    let waiting = run("--default-signal=INT", &url, &["-d", "1s", "--warmup", "600s", "--out", &out]);
+    while !folder.0.join("bundle").exists() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "no bundle was begun");
+        thread::sleep(Duration::from_millis(5));
+    }
+    let (status, text) = signal_after(waiting, Signal::INT, Duration::from_millis(100));
+    assert_eq!((status.signal(), text.as_str()), (Some(Signal::INT.as_raw()), ""));
+    assert!(!folder.0.join("bundle").exists());
+}
+
+/// The processes that a process has started, and those that they have.
+fn descendants(pid: u32) -> BTreeSet<u32> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+    let children: Vec<u32> =
+        lists.flat_map(|list| list.split_whitespace().flat_map(str::parse).collect::<Vec<_>>()).collect();
+    let further: Vec<u32> = children.iter().flat_map(|&child| descendants(child)).collect();
+    children.into_iter().chain(further).collect()
+}
+
+/// A zombie waits for its new parent only, and is as good as gone.
+fn is_alive(pid: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status.lines().any(|line| line.starts_with("State:") && !line.contains('Z'))
+}
+
+/// What is measured on a server of its own, which the shell that is started does not become.
+fn on_a_server(arguments: &str) -> Vec<String> {
+    let command = format!(
+        "sh -c '\"{}\" null --listen 127.0.0.1:{{port}} --cores 0; exit 1'",
+        env!("CARGO_BIN_EXE_covet-bench")
+    );
+    let words = arguments.split_whitespace().map(str::to_owned);
+    words.chain(["--server-cmd".to_owned(), command]).collect()
+}
+
+#[test]
+fn what_has_no_result_yet_ends_with_a_line_and_leaves_nothing_behind() {
+    let server = Server::start();
+    let url = format!("http://{}/plaintext", server.address);
+    let claim = concat!(env!("CARGO_MANIFEST_DIR"), "/../claims/covetpy.toml");
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let commands = [
+        (Vec::new(), true),
+        (words(&format!("verify {claim}")), true),
+        (on_a_server(&format!("verify {claim}")), true),
+        (on_a_server("soak -d 60s --warmup 60s"), false),
+        (words(&format!("max {url} --slo p99<5ms")), false),
+        (words(&format!("rate {url} --rates 100,200,300,400,500")), false),
+        (words(&format!("ab --a {url} --b {url} -d 10s")), false),
+    ];
+    for (number, (arguments, reports)) in commands.into_iter().enumerate() {
+        let folder = Folder::new("interrupted");
+        let (signal, name) =
+            if number % 2 == 0 { (Signal::INT, "SIGINT") } else { (Signal::TERM, "SIGTERM") };
+        let mut command = Command::new("env");
+        command.args(["--default-signal=INT,TERM", env!("CARGO_BIN_EXE_covet-bench")]).args(&arguments);
+        if reports {
+            command.args(["--out", &folder.path("new/report")]);
+        }
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("env is there");
+        let begun = Instant::now();
+        let mut started = BTreeSet::new();
+        while begun.elapsed() < Duration::from_secs(1) || (reports && !folder.0.join("new/report").exists()) {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{arguments:?}");
+            started = descendants(child.id());
+            thread::sleep(Duration::from_millis(20));
+        }
+        let mut said = String::new();
+        let mut stderr = child.stderr.take().expect("it is piped");
+        let (status, text) = signal_after(child, signal, Duration::from_millis(100));
+        stderr.read_to_string(&mut said).expect("it is text");
+        assert_eq!((status.signal(), text.as_str()), (Some(signal.as_raw()), ""), "{arguments:?}: {said}");
+        // What it told before is of its progress.
+        let last = said.lines().last().unwrap_or_default();
+        assert_eq!(last, format!("covet-bench: {name} came before there was a result"), "{arguments:?}");
+        assert!(!folder.0.join("new").exists(), "{arguments:?} leaves an empty folder");
+        let has_server = reports || arguments.iter().any(|word| word == "--server-cmd");
+        assert!(!has_server || !started.is_empty(), "{arguments:?} has started nothing");
+        let end = Instant::now() + Duration::from_secs(20);
+        while started.iter().any(|&pid| is_alive(pid)) {
+            assert!(Instant::now() < end, "{arguments:?} left {started:?} behind");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+#[test]
+fn a_soak_that_is_ended_is_judged_by_what_was_read() {
+    let soaked = PATIENCES.into_iter().find_map(|patience| {
+        let child = Command::new("env")
+            .args(["--default-signal=INT", env!("CARGO_BIN_EXE_covet-bench")])
+            .args(["soak", "-d", "60s", "-R", "100", "-c", "2", "--warmup", "0"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("env is there");
+        // Sent twice, as timeout(1) does, it is one.
+        let pid = Pid::from_child(&child);
+        let again = thread::spawn(move || {
+            thread::sleep(patience + Duration::from_secs(3));
+            kill_process(pid, Signal::INT).and_then(|()| kill_process(pid, Signal::INT))
+        });
+        let mut text = String::new();
+        let mut child = child;
+        child.stdout.take().expect("it is piped").read_to_string(&mut text).expect("it is text");
+        let status = child.wait().expect("it ends");
+        again.join().expect("no panic").expect("it ran still");
+        (!text.is_empty()).then_some((status, text))
+    });
+    let (status, text) = soaked.expect("a result is printed");
+    assert_eq!(status.signal(), Some(Signal::INT.as_raw()), "{text}");
+    assert!(text.contains("ABORTED     SIGINT came, after "), "{text}");
+    assert!(text.contains("memory") && text.contains("per hour"), "{text}");
 }
 
 #[test]

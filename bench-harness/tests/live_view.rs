@@ -16,8 +16,10 @@ use rustix::termios::LocalModes;
 
 fn run(url: &str, duration: &str, more: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_covet-bench"));
-    command.args(["run", url, "--tui", "-c", "2", "-d", duration, "--warmup", "200ms"]);
-    command.args(["--probes", "off"]).args(more);
+    command.args(["run", url, "--tui", "-c", "2", "-d", duration, "--probes", "off"]).args(more);
+    if !more.contains(&"--warmup") {
+        command.args(["--warmup", "200ms"]);
+    }
     command
 }
 
@@ -54,7 +56,21 @@ fn signals_end_the_run_and_give_the_terminal_back() {
         kill_process(Pid::from_child(&live.process), signal).unwrap();
         let (status, seen) = live.end();
         assert_eq!(status.signal(), Some(signal.as_raw()), "{seen}");
+        let after = &seen[seen.rfind(LEAVE).unwrap()..];
+        assert_eq!(after.contains("ABORTED"), signal != Signal::HUP, "what was measured is printed: {after}");
     }
+}
+
+#[test]
+fn a_signal_before_there_is_a_result_gives_the_terminal_back_and_says_so() {
+    let null = Null::start(&["--cores", "0"]);
+    let mut live = OnTerminal::start(run(&null.url, "50s", &["--warmup", "50s"]));
+    live.expect("warming up");
+    kill_process(Pid::from_child(&live.process), Signal::TERM).unwrap();
+    let (status, seen) = live.end();
+    assert_eq!(status.signal(), Some(Signal::TERM.as_raw()), "{seen}");
+    let after = &seen[seen.rfind(LEAVE).unwrap()..];
+    assert!(after.contains("SIGTERM came before there was a result"), "{after}");
 }
 
 #[test]

@@ -89,8 +89,8 @@ pub fn status_of(error: &anyhow::Error) -> Exit {
     error.downcast_ref::<Advice>().map_or(Exit::Runtime, |advice| advice.exit)
 }
 
-/// One line: `covet-bench: what failed: cause. what to do`.
-pub fn error_line(error: &anyhow::Error) -> String {
+/// What failed, and its causes, on one line.
+pub fn causes(error: &anyhow::Error) -> String {
     let mut causes: Vec<String> = Vec::new();
     for cause in error.chain().map(|cause| single_line(&cause.to_string())) {
         // Some errors name their cause in their own text as well.
@@ -98,7 +98,12 @@ pub fn error_line(error: &anyhow::Error) -> String {
             causes.push(cause);
         }
     }
-    let mut line = format!("covet-bench: {}", causes.join(": "));
+    causes.join(": ")
+}
+
+/// One line: `covet-bench: what failed: cause. what to do`.
+pub fn error_line(error: &anyhow::Error) -> String {
+    let mut line = format!("covet-bench: {}", causes(error));
     if let Some(advice) = error.downcast_ref::<Advice>() {
         line.push_str(". ");
         line.push_str(&single_line(&advice.remedy));

@@ -1,10 +1,12 @@
 //! `run --out`: the bundle of the runs, begun before them and ended after their result was printed.
 
 use std::cell::RefCell;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::bundles;
+use super::interrupt::{self, Interrupt};
 use crate::bundle::{BundleError, BundleWriter, RunDocument, RunLogs};
 use crate::load::{Beside, LoadPlan, Progress};
 use crate::record::{CoreInterval, Hist, RunRecord};
@@ -28,6 +30,13 @@ impl Keep {
     /// Creates the folder now, so that a run is not made in vain; writes beside whoever watches the runs.
     pub(super) fn begin<'a>(out: &Path, inner: &'a dyn Progress) -> anyhow::Result<Beside<'a, Self>> {
         let writer = bundles::create(out)?;
+        let begun = out.to_owned();
+        interrupt::undo(move || {
+            if !Interrupt::has_come() {
+                // Nothing was measured yet. Where it cannot be removed, it has no manifest.
+                let _ = fs::remove_dir_all(begun);
+            }
+        });
         let state = RefCell::new(State { logs: None, writer, runs: 0, failed: None });
         Ok(Beside::new(Self { out: out.to_owned(), state }, inner))
     }

@@ -15,6 +15,7 @@ mod results;
 mod route_match;
 
 use std::env;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -23,6 +24,7 @@ use clap::Args;
 use covet_runtime::DriverKind;
 
 use super::exit::{Advise, Exit};
+use super::interrupt;
 use super::output::{OutputFormat, write_out};
 use super::subject_args::{Chosen, SubjectArgs};
 use crate::experiment::Subject;
@@ -142,12 +144,33 @@ struct Outcome {
     complete: bool,
 }
 
+/// A folder and those parents of it that were missing; what of them is empty in the end is removed.
+struct NewFolders(Vec<PathBuf>);
+
+impl NewFolders {
+    fn create(folder: &Path) -> io::Result<NewFolders> {
+        let missing = folder.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists());
+        let made: Vec<PathBuf> = missing.map(Path::to_owned).collect();
+        fs::create_dir_all(folder)?;
+        let begun = NewFolders(made.clone());
+        interrupt::undo(move || drop(NewFolders(made)));
+        Ok(begun)
+    }
+}
+
+impl Drop for NewFolders {
+    fn drop(&mut self) {
+        // The innermost first. One that is not empty stays.
+        self.0.iter().for_each(|path| drop(fs::remove_dir(path)));
+    }
+}
+
 /// Measures, prints and writes.
 fn judge_and_report(order: Order, out: &Path, format: OutputFormat) -> anyhow::Result<Outcome> {
     const REMEDY: &str = "Choose a directory that you may write to with --out";
     let what = || format!("the report cannot be written to {}", out.display());
     // Before anything is measured, so that no half minute is lost to a missing permission.
-    std::fs::create_dir_all(out).advise(what(), REMEDY)?;
+    let _made = NewFolders::create(out).advise(what(), REMEDY)?;
     let (report, complete) = measure(order)?;
     let written = report::write::write(&report, out, SystemTime::now());
     // The result is printed whatever became of the folder: a disk that is full does not lose it.

@@ -127,7 +127,34 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage::refuse(&error),
     };
-    let result = match cli.command {
+    let listening =
+        if cli.command.as_ref().is_none_or(Command::measures) { interrupt::listen() } else { Ok(()) };
+    match listening.and_then(|()| obey(cli)) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("{}", exit::error_line(&error));
+            exit::status_of(&error).into()
+        }
+    }
+}
+
+impl Command {
+    /// Whether it makes a measurement, which takes a while, with other processes, and in which a signal is told of.
+    fn measures(&self) -> bool {
+        match self {
+            Command::Run(_) | Command::Ab(_) | Command::Max(_) | Command::Rate(_) => true,
+            Command::Selfcheck(_) | Command::Compat(_) | Command::Peers(_) | Command::SlowClients(_) => true,
+            Command::Memory(_) | Command::Overhead(_) | Command::Soak(_) | Command::Verify(_) => true,
+            // These end in their own way at a signal.
+            Command::Serve(_) | Command::Null(_) | Command::Worker(_) => false,
+            Command::Plan(_) | Command::Compare(_) | Command::Export(_) | Command::Import(_) => false,
+            Command::Merge(_) | Command::Man(_) | Command::Completions(_) => false,
+        }
+    }
+}
+
+fn obey(cli: Cli) -> anyhow::Result<Exit> {
+    match cli.command {
         None => main_job::main_job(cli.main_job),
         Some(Command::Serve(args)) => serve::serve(args),
         Some(Command::Null(args)) => null::null(args),
@@ -151,12 +178,5 @@ pub fn main() -> ExitCode {
         Some(Command::Worker(args)) => worker::worker(*args),
         Some(Command::Man(args)) => manual::man(args),
         Some(Command::Completions(args)) => manual::completions(args),
-    };
-    match result {
-        Ok(exit) => exit.into(),
-        Err(error) => {
-            eprintln!("{}", exit::error_line(&error));
-            exit::status_of(&error).into()
-        }
     }
 }

@@ -9,7 +9,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::exit::{Advice, Advise, Exit};
+use super::exit::{Advice, Advise, Exit, causes};
 use super::heat::Heat;
 use super::interrupt::Interrupt;
 use super::keep::Keep;
@@ -18,7 +18,7 @@ use super::output::{on_terminal, write_out};
 use super::pages;
 use crate::bundle::{Bundle, Manifest, RunDocument};
 use crate::experiment::{Series, ServerCommand, Watch, repeat};
-use crate::load::{Beside, LoadError, LoadPlan, NoProgress, Progress};
+use crate::load::{LoadError, LoadPlan, NoProgress, Progress};
 use crate::record::Interval;
 use crate::report::export::{Exported, junit, markdown};
 use crate::report::html::run::{Measured, page};
@@ -117,9 +117,8 @@ pub fn run(args: RunArgs) -> anyhow::Result<Exit> {
     let progress = keep.as_ref().map_or(progress, |keep| keep as &dyn Progress);
     let heat = args.html.as_ref().map(|_| Heat::beside(progress));
     let progress = heat.as_ref().map_or(progress, |heat| heat as &dyn Progress);
-    // The live view has handlers of its own, which give the terminal back.
-    let interrupt = view.is_none().then(|| Interrupt::beside(progress)).transpose()?;
-    let progress = interrupt.as_ref().map_or(progress, |interrupt| interrupt as &dyn Progress);
+    let interrupt = Interrupt::beside(progress);
+    let progress: &dyn Progress = &interrupt;
     let begun = SystemTime::now();
     let series =
         repeat(&plan, usize::from(args.repeats), server.as_ref(), probes, progress).map_err(explain)?;
@@ -127,7 +126,6 @@ pub fn run(args: RunArgs) -> anyhow::Result<Exit> {
     let judged: Vec<_> = args.thresholds.iter().map(|threshold| threshold.judge(&documents)).collect();
     let missed = judged.iter().any(|result| !result.passed);
     let aborted = series.runs.iter().any(|run| run.aborted.is_some());
-    let interrupt = interrupt.map(Beside::into_witness);
     let drawn = heat.map(|heat| (heat.into_witness().maps(), documents.clone()));
     write_out(&match args.output_format {
         RunFormat::Text => on_terminal(text(&series, &judged)),
@@ -148,9 +146,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<Exit> {
         };
         draw(path, &Measured { runs: &runs, heat: &heat, manifest: &manifest, thresholds: &judged })?;
     }
-    if let Some(interrupt) = interrupt {
-        interrupt.end();
-    }
+    Interrupt::end();
     Ok(match (series.is_valid(), missed || aborted) {
         (false, _) => Exit::Invalid,
         (true, true) => Exit::Refuted,
@@ -192,7 +188,7 @@ pub(super) fn explain(error: anyhow::Error) -> anyhow::Error {
             | LoadError::Tls(_)
             | LoadError::Request(_)
             | LoadError::Placement(_),
-        ) => Advice::error(Exit::Usage, format!("{error:#}"), "See --help"),
+        ) => Advice::error(Exit::Usage, causes(&error), "See --help"),
         _ => error,
     }
 }

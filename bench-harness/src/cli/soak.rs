@@ -8,6 +8,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::exit::{Advice, Exit};
+use super::interrupt::Interrupt;
 use super::memory::unseen;
 use super::output::{OutputFormat, write_out};
 use super::pages;
@@ -107,7 +108,7 @@ pub fn soak(args: SoakArgs) -> anyhow::Result<Exit> {
     if let Some(rate) = args.rate {
         plan.loop_model = LoopModel::Open { rate };
     }
-    let soaked = soak::soak(&plan, pid, &NoProgress);
+    let soaked = soak::soak(&plan, pid, &Interrupt::beside(&NoProgress));
     if soaked.is_err() {
         standing.check()?;
     }
@@ -130,7 +131,12 @@ pub fn soak(args: SoakArgs) -> anyhow::Result<Exit> {
         ));
     }
     let Some(memory) = soaked.memory(args.limit) else {
-        let what = format!("{} readings in {} are too few for a slope", soaked.readings.len(), time(length));
+        let made = soaked.record.elapsed;
+        let what = format!("{} readings in {} are too few for a slope", soaked.readings.len(), time(made));
+        if let Some(why) = soaked.record.aborted {
+            eprintln!("covet-bench: {why}: {what}");
+            Interrupt::end();
+        }
         return Err(Advice::error(
             Exit::Usage,
             what,
@@ -148,7 +154,7 @@ pub fn soak(args: SoakArgs) -> anyhow::Result<Exit> {
             json!({
                 "schema": "covet-bench.soak/1",
                 "subject": chosen.subject.describe(),
-                "duration_s": length.as_secs_f64(),
+                "duration_s": soaked.record.elapsed.as_secs_f64(),
                 "valid": verdict != Verdict::Invalid,
                 "checks": soaked.checks(),
                 "finding": verdict.finding(),
@@ -165,6 +171,7 @@ pub fn soak(args: SoakArgs) -> anyhow::Result<Exit> {
         pages::write(path, &soaked.to_html(&chosen.subject.describe(), &memory, descriptors.as_ref()))?;
     }
     standing.stop()?;
+    Interrupt::end();
     Ok(match verdict {
         Verdict::Invalid => Exit::Invalid,
         Verdict::Found(Finding::Leak) => Exit::Refuted,
@@ -192,6 +199,7 @@ fn text(
         grouped(record.completed as f64),
         record.errors.total()
     );
+    text.extend(record.aborted.iter().map(|why| format!("  ABORTED     {why}\n")));
     let mut line = |name: &str, growth: &Growth, show: fn(f64) -> String| {
         let _ = writeln!(
             text,

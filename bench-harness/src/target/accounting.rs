@@ -180,7 +180,8 @@ fn bytes_of(text: &str, key: &str) -> Option<u64> {
     value.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
 }
 
-fn descendants(pid: u32) -> Vec<u32> {
+/// The processes that it has started, and those that they have, by id.
+pub(crate) fn descendants(pid: u32) -> Vec<u32> {
     let mut found = children(pid);
     let mut next = 0;
     while next < found.len() {

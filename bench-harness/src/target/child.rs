@@ -118,6 +118,8 @@ impl Child {
         }
         let program = command.get_program().to_string_lossy().into_owned();
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        // Control-C is for this process alone, which ends it when it has no more use for it.
+        command.process_group(0);
         confine(&mut command, cpus);
         let spawned = command.spawn();
         let mut process = spawned.map_err(|source| ChildError::Spawn { program: program.clone(), source })?;

@@ -8,9 +8,11 @@ use ratatui::layout::Size;
 use ratatui::{Frame, Terminal};
 use rustix::stdio::stdout;
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGQUIT};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
+
+use crate::cli::interrupt;
 
 /// The other screen, without a cursor; and back.
 const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l";
@@ -101,20 +103,23 @@ fn return_on_panic() {
     });
 }
 
-/// A thread that waits for a signal that ends the process, gives the terminal back, and lets it end the process.
+/// Gives the terminal back at a signal that ends the process, and lets it do so.
+///
+/// [`interrupt`] hears of SIGINT and SIGTERM, which do not always end it at once.
 fn return_on_signals() -> io::Result<()> {
     static WATCHED: Mutex<bool> = Mutex::new(false);
     let mut watched = WATCHED.lock().unwrap_or_else(PoisonError::into_inner);
     if *watched {
         return Ok(());
     }
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT])?;
+    let mut signals = Signals::new([SIGHUP, SIGQUIT])?;
     std::thread::Builder::new().name("terminal".to_owned()).spawn(move || {
         for signal in signals.forever() {
             leave();
             let _ = emulate_default_handler(signal);
         }
     })?;
+    interrupt::undo(leave);
     *watched = true;
     Ok(())
 }
