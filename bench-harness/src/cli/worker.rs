@@ -88,10 +88,7 @@ pub fn worker(args: WorkerArgs) -> anyhow::Result<Exit> {
     LiveLoad::check(&example).map_err(|error| explain(error.into()))?;
     let ended = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
-        // The second ends the process: a name may take long to be looked up.
-        flag::register_conditional_default(signal, ended.clone())
-            .and_then(|_| flag::register(signal, ended.clone()))
-            .context("signals cannot be heard")?;
+        flag::register(signal, ended.clone()).context("signals cannot be heard")?;
     }
     let path = example.url.target().split('?').next().unwrap_or("/").to_owned();
     let host = String::from_utf8_lossy(rustix::system::uname().nodename().to_bytes()).into_owned();
