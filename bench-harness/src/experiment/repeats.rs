@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::probe;
 use crate::load::{self, LoadPlan, Progress};
 use crate::record::{REPORTED_QUANTILES, RunRecord};
+use crate::report::quantity::seconds;
 use crate::stats::{Interval, LEVEL, modes, spread};
 use crate::target::child::Child;
 
@@ -176,12 +177,11 @@ impl Series {
             self.runs.len()
         )];
         for (name, value) in &summary.quantiles {
-            let time = |seconds: f64| format!("{:.1?}", Duration::from_secs_f64(seconds));
             lines.push(format!(
                 "  {name:<11} {} [{}, {}]",
-                time(value.estimate),
-                time(value.lower),
-                time(value.upper)
+                seconds(value.estimate),
+                seconds(value.lower),
+                seconds(value.upper)
             ));
         }
         lines.extend(summary.differing.iter().map(|words| format!("  warning     {words}")));
@@ -192,6 +192,8 @@ impl Series {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::LoopModel;
+    use crate::record::tests::record;
 
     #[test]
     fn a_run_apart_is_not_called_a_mode() {
@@ -200,5 +202,13 @@ mod tests {
         assert!(alone.starts_with("run 5 lies apart"), "{alone}");
         let two = differing(&[100.0, 121.0, 101.0, 99.5, 120.0, 100.2, 100.8, 119.5]).unwrap();
         assert!(two.contains("two modes, 100 (5 runs) and 120 (3 runs)"), "{two}");
+    }
+
+    #[test]
+    fn an_interval_longer_than_a_duration_is_printed() {
+        let runs =
+            [1, 30_000_000_000].map(|nanos| record(LoopModel::Closed, 100_000, Duration::from_nanos(nanos)));
+        let text = Series { runs: runs.into() }.to_text();
+        assert!(text.contains("[0.000 ns, 6.34e62 s]"), "{text}");
     }
 }

@@ -14,6 +14,9 @@ use super::transport::Transport;
 use crate::clock::Random;
 use crate::record::{Handshakes, Hist};
 
+/// Longer than any run, and short enough to be added up for each connection.
+const FOR_EVER: Duration = Duration::from_secs(365 * 86_400);
+
 /// What the connections of one core share while they are opened.
 #[derive(Debug)]
 pub(super) struct Opening {
@@ -29,7 +32,10 @@ pub(super) struct Opening {
 
 impl Opening {
     pub(super) fn new(job: &Job, core: usize, now: Instant) -> Self {
-        let period = job.connection_rate.map(|rate| Duration::from_secs_f64(job.cores as f64 / rate));
+        let period = job.connection_rate.map(|rate| {
+            Duration::try_from_secs_f64(job.cores as f64 / rate)
+                .map_or(FOR_EVER, |period| period.min(FOR_EVER))
+        });
         let phase = period.map_or(Duration::ZERO, |period| period.mul_f64(core as f64 / job.cores as f64));
         Self {
             period,

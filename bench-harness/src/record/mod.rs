@@ -219,4 +219,4 @@ impl RunRecord {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -37,9 +37,10 @@ pub fn time(value: Duration) -> String {
     seconds(value.as_secs_f64())
 }
 
-/// As [`time`], from seconds.
+/// As [`time`], from seconds. The bounds of wide intervals may be longer than a [`Duration`] holds: `4.10e20 s`, `inf s`.
 pub fn seconds(value: f64) -> String {
     let (scaled, unit) = match value.abs() {
+        v if v >= 1e9 => return format!("{value:.2e} s"),
         v if v >= 0.9995 => (value, "s"),
         v if v >= 0.9995e-3 => (value * 1e3, "ms"),
         v if v >= 0.9995e-6 => (value * 1e6, "µs"),
@@ -119,6 +120,8 @@ mod tests {
         assert_eq!(time(Duration::from_micros(12_340)), "12.3 ms");
         assert_eq!(time(Duration::from_secs(2)), "2.00 s");
         assert_eq!(time(Duration::ZERO), "0 ns");
+        assert_eq!(seconds(4.1e20), "4.10e20 s");
+        assert_eq!(seconds(f64::INFINITY), "inf s");
         assert_eq!(micros(Duration::from_nanos(2_804)), "2.80");
     }
 

@@ -47,6 +47,11 @@ fn new_connections_come_no_faster_than_asked() {
     let record = measure(&plan);
     assert!((90..=155).contains(&record.opened), "{}", record.to_text());
     assert!(server.accepted() <= 175, "{}", server.accepted());
+
+    // The next would come when nobody is left to see it.
+    let plan = LoadPlan { connection_rate: Some(1e-30), ..server.plan(1, 50) };
+    let record = measure(&plan);
+    assert!(record.completed > 0 && record.errors.total() == 0, "{}", record.to_text());
 }
 
 #[test]

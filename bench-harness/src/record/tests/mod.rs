@@ -31,7 +31,7 @@ fn conditions(loop_model: LoopModel) -> Conditions {
 }
 
 /// A record of two cores that each completed `completed` requests of `latency` in two seconds.
-fn record(loop_model: LoopModel, completed: u64, latency: Duration) -> RunRecord {
+pub(crate) fn record(loop_model: LoopModel, completed: u64, latency: Duration) -> RunRecord {
     let mut merger = Merger::new(2);
     for index in 0..2 {
         for core in 0..2 {
