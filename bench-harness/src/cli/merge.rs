@@ -45,6 +45,9 @@ pub fn merge(args: MergeArgs) -> anyhow::Result<Exit> {
         let p99 = run.response.quantiles_ns.get("p99").map_or("-".to_owned(), |p| seconds(*p as f64 / 1e9));
         let verdict = if run.valid { "VALID" } else { "INVALID" };
         text.push_str(&format!("run {}: {rate} requests/s, p99 {p99}, {verdict}\n", index + 1));
+        for guard in run.guards.iter().filter(|guard| guard.outcome == "failed") {
+            text.push_str(&format!("  FAILED      {}: {}\n", guard.name, guard.detail));
+        }
     }
     text.push_str(&format!("{} ({} bundles, manifest SHA-256 {hash})\n", args.out.display(), bundles.len()));
     super::output::write_out(&text)?;

@@ -56,7 +56,7 @@ fn cores() -> String {
         status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:").map(|l| l.trim().to_owned()))
     });
     match allowed {
-        Some(allowed) if allowed != online => format!("{online} online, {allowed} allowed to this process"),
+        Some(allowed) if allowed != online => format!("{online} online, this process on {allowed}"),
         _ => format!("{online} online"),
     }
 }
