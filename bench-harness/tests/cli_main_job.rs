@@ -144,6 +144,28 @@ fn the_short_job_judges_every_layer_and_writes_its_report() {
 }
 
 #[test]
+fn on_one_core_it_does_what_one_core_can_and_says_what_it_cannot() {
+    let scratch = Scratch::new("one-core");
+    let output = Command::new("taskset")
+        .args(["-c", "0", COVET_BENCH, "--short", "--out", scratch.path()])
+        .env("COLUMNS", "100")
+        .output()
+        .expect("taskset is there");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(98), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(stdout.contains("one core only") && stdout.contains("Give it two cores"), "{stdout}");
+    let folder = fs::read_dir(&scratch.0).expect("the folder is there").next().expect("a report");
+    let json = fs::read_to_string(folder.expect("readable").path().join("report.json")).expect("the data");
+    let json: serde_json::Value = serde_json::from_str(&json).expect("the data are JSON");
+    let runs: Vec<usize> =
+        (0..3).map(|layer| json["layers"][layer]["runs"].as_array().expect("a list").len()).collect();
+    assert_eq!(runs, [3, 0, 0], "matching needs one core; a server and its load need two");
+    assert_eq!(json["latency"], serde_json::Value::Null);
+    // The layer that the figure was taken in is measured, so what the claim is worth is known all the same.
+    assert_eq!(json["overall"]["verdict"], "mis-specified");
+}
+
+#[test]
 fn an_interrupted_job_leaves_no_server_behind() {
     let scratch = Scratch::new("interrupted");
     // A shell's background job has SIGINT ignored, and so would its children.

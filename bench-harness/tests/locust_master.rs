@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "the helpers of a test fail as loudly as it does")]
 
+mod disturbed;
 mod folder;
 mod server;
 
@@ -13,6 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
+use disturbed::{expect_status, expect_told};
 use folder::Folder;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -137,7 +139,11 @@ impl Page {
     }
 
     fn swarm(&self, users: u64, server: &Server) {
-        let data = format!("user_count={users}&spawn_rate={users}&host=http://{}", server.address);
+        self.swarm_at(users, &format!("http://{}", server.address));
+    }
+
+    fn swarm_at(&self, users: u64, host: &str) {
+        let data = format!("user_count={users}&spawn_rate={users}&host={host}");
         let answer = self.curl("/swarm", Some(&data)).expect("the master answers");
         assert_eq!(answer["success"], true, "{answer}");
     }
@@ -240,8 +246,7 @@ fn a_web_page_drives_three_workers_and_the_counts_agree() {
     let (mut sum, mut sum_last) = (0, 0);
     for worker in workers {
         let (status, out, err) = worker.end();
-        // A machine that others use as well may fail a guard, and that is told.
-        assert!(status == 0 || status == 97, "{status}: {err}");
+        expect_told(Some(status), 0, &out, &err);
         let [first, _, last] = &records(&out)[..] else { panic!("three tests: {out}") };
         sum += completed(first);
         sum_last += completed(last);
@@ -255,7 +260,7 @@ fn a_web_page_drives_three_workers_and_the_counts_agree() {
     let arguments =
         [&["merge"], &bundles.iter().map(String::as_str).collect::<Vec<_>>()[..], &["-o", &merged]];
     let output = covet_bench(&arguments.concat()).output().unwrap();
-    assert!(matches!(output.status.code(), Some(0 | 97)), "{output:?}");
+    expect_status(&output, 0);
     let result: Value =
         serde_json::from_str(&fs::read_to_string(folder.0.0.join("merged/result.json")).unwrap()).unwrap();
     assert_eq!(result["runs"][0]["requests"]["completed"], counted);
@@ -299,6 +304,65 @@ fn a_headless_master_counts_failures_as_the_workers_do() {
         failures.contains(&format!(",{failed},")) || failures.contains(&format!(",{failed}\n")),
         "{failures}"
     );
+}
+
+#[test]
+fn a_host_that_no_worker_can_load_is_told_on_the_page_and_the_next_one_is_loaded() {
+    let (folder, server) = (Desk::new("hosts"), Server::start());
+    let (port, web) = free_ports();
+    let web_port = web.to_string();
+    let (page, master) =
+        (Page(web), master(&folder, port, &["--web-host", "127.0.0.1", "--web-port", &web_port]));
+    let workers = workers(&folder, port, |_| ["/plaintext", "--think", "20ms"].map(str::to_owned).to_vec());
+    page.wait_for_workers();
+    let hosts = [
+        (
+            format!("ws://{}", server.address),
+            "users that come and go speak HTTP/1.1: write an http:// or https:// URL",
+        ),
+        (format!("htp://{}", server.address), "htp"),
+        ("http://nobody.invalid".to_owned(), "nobody.invalid"),
+    ];
+    for (host, why) in hosts {
+        page.swarm_at(3, &host);
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let answer = page.curl("/exceptions", None).unwrap();
+            let exceptions = answer["exceptions"].as_array().unwrap();
+            let of_it = exceptions.iter().filter(|exception| {
+                let text = exception["msg"].as_str().unwrap();
+                text.starts_with("the test cannot begin: ") && text.contains(why) && !text.contains('\n')
+            });
+            // One for each worker, or one of all that says how often.
+            if of_it.filter_map(|exception| exception["count"].as_u64()).sum::<u64>() >= 3 {
+                break;
+            }
+            assert!(Instant::now() < end, "{host}: {answer}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        page.stop();
+        page.wait_for_workers();
+    }
+    // One that refuses connections may listen later: each attempt is a failure.
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    page.swarm_at(3, &format!("http://{nobody}"));
+    page.wait("failures are told", |stats| total(stats, "num_failures") > 3);
+    page.stop();
+    page.wait_for_workers();
+    page.swarm(3, &server);
+    page.wait_for_users(3, 0);
+    page.stop();
+    page.wait_for_workers();
+    master.signal(Signal::TERM);
+    for worker in workers {
+        let (status, out, err) = worker.end();
+        assert!(err.matches("the test cannot begin").count() >= 3, "{err}");
+        assert_eq!(status, 97, "a test without a valid response is none: {out}");
+        let [refused, loaded] = &records(&out)[..] else {
+            panic!("the tests that did not begin have no record: {out}")
+        };
+        assert!(refused["errors_total"].as_u64() > Some(0) && completed(loaded) > 0, "{out}");
+    }
 }
 
 #[test]

@@ -13,15 +13,21 @@ const OF_THE_MACHINE: [&str; 7] =
 /// Whether a result counts: it has the expected exit status, or it is INVALID for what the machine did and nothing else.
 #[track_caller]
 pub(crate) fn expect_status(output: &Output, status: i32) {
-    let text = String::from_utf8_lossy(&output.stdout);
-    match output.status.code() {
-        Some(97) => {
-            let failed = failed_guards(output);
+    let said = String::from_utf8_lossy(&output.stderr);
+    expect_told(output.status.code(), status, &String::from_utf8_lossy(&output.stdout), &said);
+}
+
+/// As [`expect_status`], of a process that ended with `code` and wrote `text`, in JSON or as for people; `said` is shown.
+#[track_caller]
+pub(crate) fn expect_told(code: Option<i32>, status: i32, text: &str, said: &str) {
+    match code {
+        Some(97) if status != 97 => {
+            let failed = failed_guards(text);
             let of_the_machine = |name: &String| OF_THE_MACHINE.contains(&name.as_str());
             assert!(!failed.is_empty() && failed.iter().all(of_the_machine), "{failed:?} failed: {text}");
             eprintln!("this machine is too busy for a verdict: {failed:?}");
         }
-        code => assert_eq!(code, Some(status), "{text}{}", String::from_utf8_lossy(&output.stderr)),
+        code => assert_eq!(code, Some(status), "{text}{said}"),
     }
 }
 
@@ -38,13 +44,18 @@ pub(crate) fn in_three_tries<T>(mut make: impl FnMut() -> T, holds: impl Fn(&T) 
     made
 }
 
-/// The guards that failed, by name, in a result as JSON or as text.
-fn failed_guards(output: &Output) -> Vec<String> {
+/// The guards that failed, by name, in results as JSON or as text.
+fn failed_guards(text: &str) -> Vec<String> {
     let mut names = Vec::new();
-    match serde_json::from_slice(&output.stdout) {
-        Ok(value) => collect(&value, &mut names),
+    let results: Result<Vec<Value>, _> = serde_json::Deserializer::from_str(text).into_iter().collect();
+    match results {
+        Ok(results) => results.iter().for_each(|result| collect(result, &mut names)),
         Err(_) => {
-            let text = String::from_utf8_lossy(&output.stdout);
+            // A terminal is told of colours before the words.
+            let words = text
+                .split('\x1b')
+                .flat_map(|part| part.split_once('m').map_or([part, ""], |(_, rest)| ["", rest]));
+            let text: String = if text.contains('\x1b') { words.collect() } else { text.to_owned() };
             let lines = text.lines().filter_map(|line| line.trim_start().strip_prefix("FAILED"));
             // A comparison names the run before.
             let name = |line: &str| {
