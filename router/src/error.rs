@@ -121,7 +121,7 @@ impl Error {
         self
     }
 
-    /// Adds an extension member to the problem document (RFC 9457 §3.2).
+    /// Adds an extension member to the problem document (RFC 9457 §3.2), in place of one of the same name.
     ///
     /// A member named like one of the standard's own (`type`, `title`, `status`, `detail`) is left
     /// out of the document: those have their own setters.
@@ -130,7 +130,9 @@ impl Error {
         name: impl Into<Cow<'static, str>>,
         value: impl Into<serde_json::Value>,
     ) -> Self {
-        self.0.members.push((name.into(), value.into()));
+        let (name, value) = (name.into(), value.into());
+        self.0.members.retain(|(known, _)| *known != name);
+        self.0.members.push((name, value));
         self
     }
 
@@ -291,6 +293,8 @@ macro_rules! internal {
 
 internal!(
     std::io::Error,
+    covet_runtime::fs::Error,
+    covet_runtime::JoinError,
     fmt::Error,
     http::Error,
     http::header::InvalidHeaderName,

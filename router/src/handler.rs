@@ -61,9 +61,9 @@ use crate::state::RouteContext;
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler",
-    label = "not an async function of extractors that returns a response",
-    note = "a handler is `async fn` with 0 to 12 arguments that implement `FromRequest<{S}>`, \
-            returns `IntoResponse`, and is `Clone + 'static`"
+    label = "not an async function of up to twelve arguments",
+    note = "a handler is an `async fn` or an `async` closure with 0 to 12 arguments, each of them an extractor and taken \
+            by value; it returns `IntoResponse`, and is `Clone + 'static`"
 )]
 pub trait Handler<Args, S>: Clone + 'static {
     /// Extracts the arguments from `request`, runs the function, and turns its result or the
@@ -72,10 +72,62 @@ pub trait Handler<Args, S>: Clone + 'static {
     -> impl Future<Output = Response> + 'static;
 }
 
+// One implementation, so that the compiler names the argument or the result that does not fit; of one for each number
+// of arguments it would only say that none does.
+impl<F, Args, S> Handler<Args, S> for F
+where
+    F: AsyncFunction<Args, Output: IntoResponse> + Clone + 'static,
+    Args: Extractors<S> + Answer<F, S>,
+{
+    #[inline]
+    fn call(
+        self,
+        request: Request,
+        context: Rc<RouteContext<S>>,
+    ) -> impl Future<Output = Response> + 'static {
+        Args::answer(self, request, context)
+    }
+}
+
+/// An async function of the arguments `Args`, a tuple of up to twelve.
+#[doc(hidden)]
+pub trait AsyncFunction<Args> {
+    /// What it returns.
+    type Output;
+}
+
+/// A tuple of extractors.
+#[doc(hidden)]
+pub trait Extractors<S> {}
+
+/// What a handler is called by: the tuple of its arguments.
+#[doc(hidden)]
+pub trait Answer<F, S> {
+    /// See [`Handler::call`].
+    fn answer(
+        function: F,
+        request: Request,
+        context: Rc<RouteContext<S>>,
+    ) -> impl Future<Output = Response> + 'static;
+}
+
 macro_rules! handler {
     ($($arg:ident),*) => {
+        impl<F, R, $($arg,)*> AsyncFunction<($($arg,)*)> for F
+        where
+            F: AsyncFn($($arg),*) -> R,
+        {
+            type Output = R;
+        }
+
+        impl<S, $($arg,)*> Extractors<S> for ($($arg,)*)
+        where
+            $($arg: FromRequest<S> + 'static,)*
+        {
+        }
+
         #[allow(non_snake_case, unused_mut, reason = "the type parameters double as variable names")]
-        impl<F, R, S, $($arg,)*> Handler<($($arg,)*), S> for F
+        impl<F, R, S, $($arg,)*> Answer<F, S> for ($($arg,)*)
         where
             F: AsyncFn($($arg),*) -> R + Clone + 'static,
             R: IntoResponse + 'static,
@@ -83,8 +135,8 @@ macro_rules! handler {
             $($arg: FromRequest<S> + 'static,)*
         {
             #[inline]
-            fn call(
-                self,
+            fn answer(
+                function: F,
                 mut request: Request,
                 context: Rc<RouteContext<S>>,
             ) -> impl Future<Output = Response> + 'static {
@@ -101,7 +153,7 @@ macro_rules! handler {
                         Ok(value) => value,
                         Err(error) => return context.answer(error, &request),
                     };)*
-                    match self($($arg),*).await.into_response() {
+                    match function($($arg),*).await.into_response() {
                         Ok(response) => response,
                         Err(error) => context.answer(error, &request),
                     }

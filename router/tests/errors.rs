@@ -11,8 +11,9 @@ fn a_problem_document_has_what_was_set_and_no_source() {
         .with_type("https://example.com/taken")
         .with_title("Taken")
         .with_detail("The name is \"taken\".")
-        .with_member("name", "ann")
+        .with_member("name", "bob")
         .with_member("status", 200)
+        .with_member("name", "ann")
         .with_header(http::header::RETRY_AFTER, HeaderValue::from_static("5"))
         .with_source("secret".to_owned());
     assert_eq!(error.to_string(), "409 Taken: The name is \"taken\".");
@@ -47,6 +48,28 @@ fn internal_errors_do_not_show_their_cause() {
             json!({"title": "Internal Server Error", "status": 500})
         );
     }
+}
+
+#[test]
+fn errors_of_files_and_of_tasks_are_internal() {
+    async fn file() -> Result<()> {
+        covet_runtime::fs::read("/no/such/file").await?;
+        Ok(())
+    }
+    async fn task() -> Result<()> {
+        let task = covet_runtime::spawn(std::future::pending::<()>());
+        task.cancel();
+        task.await?;
+        Ok(())
+    }
+    let client = TestClient::new(Router::new().get("/file", file).get("/task", task));
+    covet_runtime::block_on(async move {
+        for path in ["/file", "/task"] {
+            let answer = client.get(path).send_async().await;
+            assert_eq!((answer.status().as_u16(), answer.text().contains("file")), (500, false), "{path}");
+        }
+    })
+    .unwrap();
 }
 
 #[test]

@@ -59,7 +59,7 @@ pub use text::Html;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a response",
     note = "a handler returns a type that implements `IntoResponse`, such as `&'static str`, `String`, `Json<T>`, \
-            `(StatusCode, R)` or `Result<R>`"
+            `(StatusCode, R)` or `Result<R>`, of which both sides are responses"
 )]
 pub trait IntoResponse {
     /// Makes the response.
