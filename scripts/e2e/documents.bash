@@ -86,6 +86,8 @@ for document in README.md docs/bench/{tutorial,load,bundles,distributed,reports,
         listens "$port_b" || serving "$document" 'covet-bench null --listen 127.0.0.1:8081'
         typed "$document" "$command -d 500ms --pairs 2" $judged ;;
       *'covet-bench run '*' >result.json || '*) typed "$document" "$command" 0 ;;
+      # A machine that has other things to do misses a threshold, which is no fault of the document either.
+      *'covet-bench run '*' --threshold '*) typed "$document" "$command" $measured 99 ;;
       *'covet-bench run '*) typed "$document" "$command" $measured ;;
       *'covet-bench max '* | *'covet-bench rate '*) typed "$document" "$command -d 300ms" $judged ;;
       *'covet-bench selfcheck stats'*) typed "$document" "$command --short" 0 ;;
