@@ -26,6 +26,11 @@
 //! assert_eq!(client.get("/users/x").send().header("content-type"), Some("application/problem+json"));
 //! ```
 
+/// The guide's examples are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/router.md")]
+struct Guide;
+
 mod draft;
 mod endpoint;
 mod error;
