@@ -183,6 +183,8 @@ fn json_is_checked_for_type_syntax_and_shape() {
     assert_eq!(send("application/vnd.shop+json; charset=utf-8", r#"{"name":"x","count":1}"#).status(), 200);
     assert_eq!(send("application/json", r#"{"name":"#).status(), 400);
     assert_eq!(send("application/json", "").status(), 400);
+    let torn = send("application/json", "{").text().to_owned();
+    assert!(torn.contains("is not valid: EOF while parsing"), "there is no path to name: {torn}");
     assert_eq!(send("application/json", r#"{"name":"x","count":-1}"#).status(), 422);
     assert_eq!(send("text/plain", r#"{"name":"x","count":1}"#).status(), 415);
     assert_eq!(client.post("/").body(r#"{"name":"x","count":1}"#).send().status(), 415);

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use serde::de::{DeserializeOwned, Deserializer};
+use serde_path_to_error::Segment;
 
 /// `error` after the path to the value it is about, in backticks.
 ///
@@ -13,8 +14,11 @@ where
     T: DeserializeOwned,
     D: Deserializer<'de>,
 {
-    match serde_path_to_error::deserialize::<D, T>(again) {
-        Err(misfit) if misfit.path().iter().len() > 0 => format!("`{}`: {error}", misfit.path()),
-        _ => error.to_string(),
+    let Err(misfit) = serde_path_to_error::deserialize::<D, T>(again) else { return error.to_string() };
+    // What breaks off before the first name has a path of one step, which is not known.
+    let mut steps = misfit.path().iter();
+    match (steps.next(), steps.next()) {
+        (None, _) | (Some(Segment::Unknown), None) => error.to_string(),
+        _ => format!("`{}`: {error}", misfit.path()),
     }
 }
