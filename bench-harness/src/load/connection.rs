@@ -144,6 +144,12 @@ impl Connection {
         *self.session.borrow_mut() = Session::default();
     }
 
+    /// Makes its next request the first of its session: what went before lacks something that comes after.
+    pub(super) fn begin_session_again(&self) {
+        self.session.borrow_mut().step = 0;
+        self.session_left.set(0);
+    }
+
     /// Makes the connection's task look again what there is to do.
     pub(super) fn wake(&self) {
         if let Some(waker) = self.waker.borrow().as_ref() {

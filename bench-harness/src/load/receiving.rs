@@ -49,8 +49,7 @@ impl<P: Protocol> Worker<P> {
                 valid = 0;
                 tally.fail(&mut in_flight, 1, now);
                 if self.job.traffic.is_scenario() {
-                    connection.session.borrow_mut().step = 0;
-                    connection.session_left.set(0);
+                    connection.begin_session_again();
                 }
             }
             Ok(())
@@ -160,10 +159,17 @@ impl<P: Protocol> Worker<P> {
         let (mut tally, mut in_flight) = (self.tally.borrow_mut(), connection.in_flight.borrow_mut());
         let (Some(submitted), Some(label)) = (in_flight.oldest(), in_flight.label_at(0)) else { return };
         let now = self.now();
-        if self.judge(&mut tally, label, answer) {
+        let valid = self.judge(&mut tally, label, answer);
+        if valid {
             tally.complete(&mut in_flight, 1, now);
         } else {
             tally.fail(&mut in_flight, 1, now);
+            if self.job.traffic.is_scenario() {
+                connection.begin_session_again();
+            }
+        }
+        if self.job.traffic.values() > 0 {
+            self.capture(connection, &mut tally, &[], valid);
         }
         if let Some(first) = connection.first_byte.take() {
             tally.record_split(submitted, first, now);
@@ -202,8 +208,7 @@ impl<P: Protocol> Worker<P> {
             }
         }
         if self.job.traffic.is_scenario() && lost > 0 {
-            connection.session.borrow_mut().step = 0;
-            connection.session_left.set(0);
+            connection.begin_session_again();
         }
         tally.cut_off(&mut in_flight, now);
         connection.leave(now);

@@ -1,12 +1,13 @@
 //! Sessions whose requests need what earlier answers said.
 
 use std::collections::HashSet;
+use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use covet_bench::load::{Expectation, Extent, Extraction, LoadPlan, NoProgress, RequestOptions, Target, run};
 use covet_bench::record::LoopModel;
 
-use crate::load_servers::{Server, measure};
+use crate::load_servers::{Server, measure, read_text};
 use crate::url;
 
 fn path(text: &str) -> &str {
@@ -73,6 +74,40 @@ fn a_session_sends_what_it_was_told_before() {
     let unknown = LoadPlan { mix: steps[1..].to_vec(), ..lost };
     let error = run(&unknown, &NoProgress).expect_err("no step takes out a token").to_string();
     assert!(error.contains("{{value:token}}"), "{error}");
+}
+
+#[test]
+fn a_session_hears_answers_that_last_until_the_connection_ends() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let noted = asked.clone();
+    let server = Server::start(move |mut stream| {
+        let Some(text) = read_text(&mut stream, &mut Vec::new()) else { return };
+        let mut noted = noted.lock().expect("no holder panics");
+        noted.push(path(&text).to_owned());
+        // The fifth is refused, and its session begins again.
+        let status = if noted.len() == 5 { 500 } else { 200 };
+        let answer = format!("HTTP/1.0 {status} X\r\n\r\nnumber <{}>", noted.len());
+        let _ = stream.write_all(answer.as_bytes());
+    });
+    let number = Extraction::parse("number", "between:<..>").expect("it says where");
+    let step = |at: &str, extract| Target {
+        weight: 1.0,
+        url: server.url().at(at).expect("a path"),
+        request: RequestOptions { template: true, ..RequestOptions::default() },
+        extract,
+    };
+    let plan = LoadPlan {
+        mix: vec![step("/a", vec![number]), step("/b/{{value:number}}", Vec::new()), step("/c", Vec::new())],
+        scenario: true,
+        expect: Expectation { status: Some(200), same_length: false },
+        extent: Extent { duration: None, requests: Some(8) },
+        ..server.plan(1, 0)
+    };
+    let record = measure(&plan);
+    assert_eq!((record.completed, record.errors.unexpected_status), (7, 1), "{}", record.to_text());
+    assert_eq!(record.errors.total(), 1, "{}", record.to_text());
+    let asked = asked.lock().expect("no holder panics");
+    assert_eq!(asked[..8], ["/a", "/b/1", "/c", "/a", "/b/4", "/a", "/b/6", "/c"]);
 }
 
 #[test]
