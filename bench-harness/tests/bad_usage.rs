@@ -1,10 +1,12 @@
 //! Values that no option takes: one line that names the option, and the exit status of a usage error.
 
+mod folder;
 mod judging;
 
 use clap::{Arg, ArgAction, CommandFactory};
 use covet_bench::cli::Cli;
-use judging::{Scratch, fails_in_one_line, nobody, run};
+use folder::Folder;
+use judging::{fails_in_one_line, nobody, run};
 
 /// What each subcommand needs beside the option that is tried. Nothing listens at `{url}`, so what takes a value after all
 /// ends soon, as a failure of its own.
@@ -61,7 +63,7 @@ fn takes_a_value(option: &Arg) -> bool {
 
 #[test]
 fn no_option_takes_what_makes_no_sense() {
-    let nothing = Scratch::new();
+    let nothing = Folder::new("bad-usage");
     let url = format!("http://{}/", nobody());
     let (nothing, mut tried) = (nothing.0.join("nothing"), 0);
     let command = Cli::command();
@@ -89,7 +91,7 @@ fn no_option_takes_what_makes_no_sense() {
 
 #[test]
 fn files_that_are_not_there_are_named_before_anything_is_loaded() {
-    let folder = Scratch::new();
+    let folder = Folder::new("bad-usage");
     let (secure, plain) = (format!("https://{}/", nobody()), format!("http://{}/", nobody()));
     let missing = folder.0.join("missing").display().to_string();
     let (trace, line) = (format!("trace:{missing}"), format!("x={{{{line:{missing}}}}}"));

@@ -1,37 +1,20 @@
 //! The main job and its failures, as a user meets them.
 
+mod folder;
+
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use folder::Folder;
 
 const COVET_BENCH: &str = env!("CARGO_BIN_EXE_covet-bench");
 
 fn covet_bench(args: &[&str]) -> Output {
     Command::new(COVET_BENCH).args(args).env("COLUMNS", "100").output().expect("the binary runs")
-}
-
-/// A folder that is removed when the test ends.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Scratch {
-        let path = std::env::temp_dir().join(format!("covet-bench-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).expect("a folder for the test");
-        Scratch(path)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().expect("the path is UTF-8")
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 #[track_caller]
@@ -53,19 +36,19 @@ fn a_claim_file_that_is_not_there_is_named() {
 
 #[test]
 fn a_wrong_claim_file_is_explained_before_anything_is_measured() {
-    let scratch = Scratch::new("claim");
-    let file = scratch.0.join("claim.toml");
+    let folder = Folder::new("claim");
+    let file = folder.0.join("claim.toml");
     fs::write(&file, "schema = 1\nname = \"x\"\nvalue = \"fast\"\n").expect("the file is written");
     let started = Instant::now();
-    let output = covet_bench(&["--claim", file.to_str().expect("UTF-8"), "--out", scratch.path()]);
+    let output = covet_bench(&["--claim", file.to_str().expect("UTF-8"), "--out", folder.as_str()]);
     fails_in_one_line(&output, 2, &["claim.toml, line 3", "`value`", "covetpy.toml"]);
     assert!(started.elapsed() < Duration::from_secs(2));
 }
 
 #[test]
 fn a_report_that_cannot_be_written_is_an_early_error() {
-    let scratch = Scratch::new("occupied");
-    let file = scratch.0.join("file");
+    let folder = Folder::new("occupied");
+    let file = folder.0.join("file");
     fs::write(&file, "not a folder").expect("the file is written");
     let started = Instant::now();
     let output = covet_bench(&["--out", file.to_str().expect("UTF-8")]);
@@ -75,13 +58,13 @@ fn a_report_that_cannot_be_written_is_an_early_error() {
 
 #[test]
 fn a_layer_without_a_measurement_is_said_and_exits_with_98() {
-    let scratch = Scratch::new("network");
-    let claim = network_claim(&scratch.0);
-    let output = covet_bench(&["--short", "--claim", &claim, "--out", scratch.path()]);
+    let folder = Folder::new("network");
+    let claim = network_claim(&folder.0);
+    let output = covet_bench(&["--short", "--claim", &claim, "--out", folder.as_str()]);
     let stdout = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(98), "{stdout}");
     assert!(stdout.contains("no measurement of HTTP over a network"), "{stdout}");
-    let output = covet_bench(&["verify", &claim, "--short", "--out", scratch.path()]);
+    let output = covet_bench(&["verify", &claim, "--short", "--out", folder.as_str()]);
     assert_eq!(output.status.code(), Some(98));
 }
 
@@ -115,8 +98,8 @@ fn an_unknown_option_is_a_usage_error() {
 
 #[test]
 fn the_short_job_judges_every_layer_and_writes_its_report() {
-    let scratch = Scratch::new("short");
-    let output = covet_bench(&["--short", "--out", scratch.path()]);
+    let folder = Folder::new("short");
+    let output = covet_bench(&["--short", "--out", folder.as_str()]);
     let stdout = String::from_utf8_lossy(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr);
     let cores = thread::available_parallelism().map_or(1, usize::from);
@@ -130,7 +113,7 @@ fn the_short_job_judges_every_layer_and_writes_its_report() {
     for words in ["MIS-SPECIFIED", "route match in process", "depth 16", "covetpy", "784,921"] {
         assert!(stdout.to_lowercase().contains(&words.to_lowercase()), "{stdout} lacks {words}");
     }
-    let folders: Vec<_> = fs::read_dir(&scratch.0).expect("the folder is there").collect();
+    let folders: Vec<_> = fs::read_dir(&folder.0).expect("the folder is there").collect();
     assert_eq!(folders.len(), 1);
     let folder = folders.into_iter().next().expect("one").expect("readable").path();
     let html = fs::read_to_string(folder.join("report.html")).expect("the page is written");
@@ -145,16 +128,16 @@ fn the_short_job_judges_every_layer_and_writes_its_report() {
 
 #[test]
 fn on_one_core_it_does_what_one_core_can_and_says_what_it_cannot() {
-    let scratch = Scratch::new("one-core");
+    let folder = Folder::new("one-core");
     let output = Command::new("taskset")
-        .args(["-c", "0", COVET_BENCH, "--short", "--out", scratch.path()])
+        .args(["-c", "0", COVET_BENCH, "--short", "--out", folder.as_str()])
         .env("COLUMNS", "100")
         .output()
         .expect("taskset is there");
     let stdout = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(98), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
     assert!(stdout.contains("one core only") && stdout.contains("Give it two cores"), "{stdout}");
-    let folder = fs::read_dir(&scratch.0).expect("the folder is there").next().expect("a report");
+    let folder = fs::read_dir(&folder.0).expect("the folder is there").next().expect("a report");
     let json = fs::read_to_string(folder.expect("readable").path().join("report.json")).expect("the data");
     let json: serde_json::Value = serde_json::from_str(&json).expect("the data are JSON");
     let runs: Vec<usize> =
@@ -167,10 +150,10 @@ fn on_one_core_it_does_what_one_core_can_and_says_what_it_cannot() {
 
 #[test]
 fn an_interrupted_job_leaves_no_server_behind() {
-    let scratch = Scratch::new("interrupted");
+    let folder = Folder::new("interrupted");
     // A shell's background job has SIGINT ignored, and so would its children.
     let mut job = Command::new("env")
-        .args(["--default-signal=INT", COVET_BENCH, "--out", scratch.path()])
+        .args(["--default-signal=INT", COVET_BENCH, "--out", folder.as_str()])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

@@ -1,5 +1,6 @@
 //! A disk that is full: what was measured is printed, and one line says what could not be kept.
 
+mod folder;
 mod judging;
 mod server;
 
@@ -7,7 +8,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use judging::{Scratch, fails_in_one_line, program};
+use folder::Folder;
+use judging::{fails_in_one_line, program};
 use server::Server;
 
 /// What a line of shell puts out with a disk of its own at `$DISK` that has a page left, and the program as `$BENCH`.
@@ -15,7 +17,7 @@ use server::Server;
 /// in the tests of bundles.
 fn on_a_full_disk(line: &str) -> Option<Output> {
     const MOUNTED: &[u8] = b"mounted\n";
-    let folder = Scratch::new();
+    let folder = Folder::new("full-disk");
     let script = format!(
         "mount -t tmpfs -o size=64k none \"$DISK\" && head -c 61440 /dev/zero >\"$DISK/rest\" || exit; \
          echo mounted; {line}"
@@ -24,7 +26,7 @@ fn on_a_full_disk(line: &str) -> Option<Output> {
         let output = Command::new("unshare")
             .args(namespace)
             .args(["sh", "-c", &script])
-            .env("DISK", folder.path())
+            .env("DISK", folder.as_str())
             .env("BENCH", program())
             .output()
             .expect("util-linux is there");
@@ -60,7 +62,7 @@ fn a_run_is_printed_though_its_bundle_and_its_page_find_no_room() {
 
 #[test]
 fn a_verdict_is_printed_though_its_report_finds_no_room() {
-    let folder = Scratch::new();
+    let folder = Folder::new("full-disk");
     let claim = Path::new(env!("CARGO_MANIFEST_DIR")).join("../claims/memory-500mb.toml");
     let text = fs::read_to_string(claim).expect("the claim is there");
     let claim = folder.0.join("claim.toml");

@@ -1,7 +1,10 @@
 //! `covet-bench man` and `covet-bench completions`: the pages say what `--help` says, and bash completes.
 
-use std::path::PathBuf;
+mod folder;
+
 use std::process::{Command, Output};
+
+use folder::Folder;
 
 const COVET_BENCH: &str = env!("CARGO_BIN_EXE_covet-bench");
 const SUBCOMMANDS: [&str; 22] = [
@@ -37,27 +40,10 @@ fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).expect("it is text")
 }
 
-/// A folder of this test's own, gone when the test ends.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Scratch {
-        let folder = std::env::temp_dir().join(format!("covet-bench-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("a folder for the test");
-        Scratch(folder)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 #[test]
 fn every_subcommand_has_a_page_with_its_options() {
-    let scratch = Scratch::new("man");
-    let folder = scratch.0.join("share/man/man1");
+    let folder = Folder::new("man");
+    let folder = folder.0.join("share/man/man1");
     let output = run(COVET_BENCH, &["man", folder.to_str().expect("UTF-8")]);
     assert!(output.status.success(), "{}", text(output.stderr));
     let said = text(output.stdout);
@@ -94,8 +80,8 @@ fn a_directory_that_cannot_be_made_is_one_line() {
 
 #[test]
 fn bash_completes_subcommands_and_options() {
-    let scratch = Scratch::new("completions");
-    let script = scratch.0.join("covet-bench.bash");
+    let folder = Folder::new("completions");
+    let script = folder.0.join("covet-bench.bash");
     std::fs::write(&script, run(COVET_BENCH, &["completions", "bash"]).stdout).expect("it is written");
     let complete = |words: &str| {
         let ask = format!(

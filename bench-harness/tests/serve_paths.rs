@@ -1,15 +1,17 @@
 //! Paths that the reference service can't listen at: one line, and whatever is there stays as it was.
 
+mod folder;
 mod judging;
 
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use judging::{Scratch, fails_in_one_line, run};
+use folder::Folder;
+use judging::{fails_in_one_line, run};
 
 #[test]
 fn no_socket_takes_the_place_of_something_else() {
-    let scratch = Scratch::new();
+    let scratch = Folder::new("serve-paths");
     let folder = &scratch.0;
     let (file, link, inner) = (folder.join("file"), folder.join("link"), folder.join("folder"));
     fs::write(&file, "somebody's").expect("a file");
@@ -33,7 +35,7 @@ fn no_socket_takes_the_place_of_something_else() {
 
 #[test]
 fn a_path_that_is_too_long_or_leads_nowhere_is_named() {
-    let scratch = Scratch::new();
+    let scratch = Folder::new("serve-paths");
     let long = scratch.0.join("x".repeat(120));
     let nowhere = scratch.0.join("missing/socket");
     for path in [&long, &nowhere] {

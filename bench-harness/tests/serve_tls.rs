@@ -1,10 +1,14 @@
 //! `covet-bench serve` over TLS, its reload and its redirect, asked by curl.
 
+mod folder;
+
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal};
+
+use folder::Folder;
 
 const COVET_BENCH: &str = env!("CARGO_BIN_EXE_covet-bench");
 
@@ -88,29 +92,6 @@ fn curl(args: &[&str]) -> String {
     String::from_utf8_lossy(&said).into_owned()
 }
 
-/// A folder that is removed when the test ends.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Scratch {
-        let name = format!("covet-bench-tls-{name}-{}", std::process::id());
-        let scratch = Scratch(std::env::temp_dir().join(name));
-        std::fs::create_dir_all(&scratch.0).expect("a folder for the test");
-        scratch
-    }
-
-    /// A file in it.
-    fn file(&self, name: &str) -> String {
-        self.0.join(name).to_str().expect("UTF-8").to_owned()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 /// A new certificate for localhost and its key, in these files.
 fn issue(chain: &Path, key: &Path) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("it can be made");
@@ -133,8 +114,8 @@ fn a_certificate_is_made_on_the_spot_and_http_sent_to_it() {
 
 #[test]
 fn a_hangup_reads_the_files_again() {
-    let scratch = Scratch::new("reload");
-    let (chain, key) = (scratch.0.join("chain.pem"), scratch.0.join("key.pem"));
+    let folder = Folder::new("reload");
+    let (chain, key) = (folder.0.join("chain.pem"), folder.0.join("key.pem"));
     issue(&chain, &key);
     let (chain_name, key_name) = (chain.to_str().expect("UTF-8"), key.to_str().expect("UTF-8"));
     let mut served = Served::start(1, &["--tls", chain_name, key_name]);
@@ -168,8 +149,8 @@ fn bad_files_end_the_start_with_one_line() {
 }
 
 /// An authority made by OpenSSL, and a certificate of it: `NAME-ca.pem`, `NAME.pem` and their keys.
-fn authority(scratch: &Scratch, name: &str) {
-    let file = |end: &str| scratch.file(&format!("{name}{end}"));
+fn authority(folder: &Folder, name: &str) {
+    let file = |end: &str| folder.path(&format!("{name}{end}"));
     let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
     let root =
         ["-x509", "-days", "2", "-subj", "/CN=root", "-keyout", &file("-ca.key"), "-out", &file("-ca.pem")];
@@ -195,15 +176,14 @@ fn authority(scratch: &Scratch, name: &str) {
 
 #[test]
 fn clients_show_certificates_of_roots_that_a_hangup_reads_again() {
-    let scratch = Scratch::new("clients");
-    ["first", "second"].iter().for_each(|name| authority(&scratch, name));
-    let (roots, chain, key) =
-        (scratch.file("roots.pem"), scratch.file("first.pem"), scratch.file("first.key"));
-    std::fs::copy(scratch.file("first-ca.pem"), &roots).expect("it is copied");
+    let folder = Folder::new("clients");
+    ["first", "second"].iter().for_each(|name| authority(&folder, name));
+    let (roots, chain, key) = (folder.path("roots.pem"), folder.path("first.pem"), folder.path("first.key"));
+    std::fs::copy(folder.path("first-ca.pem"), &roots).expect("it is copied");
     let asked = ["--tls", &chain, &key, "--client-ca", &roots];
     let mut served = Served::start(1, &asked);
     let mut complaints = BufReader::new(served.child.stderr.take().expect("it is piped"));
-    let (second, second_key) = (scratch.file("second.pem"), scratch.file("second.key"));
+    let (second, second_key) = (folder.path("second.pem"), folder.path("second.key"));
     let (first, second) = (["-cert", &chain, "-key", &key], ["-cert", &second, "-key", &second_key]);
     let is_served = |served: &Served, args: &[&str]| {
         [&["-tls1_2"][..], &["-tls1_3"]].map(|version| {
@@ -220,7 +200,7 @@ fn clients_show_certificates_of_roots_that_a_hangup_reads_again() {
     let said = hang_up(&served, &mut complaints);
     assert!(said.contains("the old ones are served on") && said.contains("roots.pem"), "{said}");
     assert_eq!(is_served(&served, &first), [true; 2]);
-    std::fs::copy(scratch.file("second-ca.pem"), &roots).expect("it is copied");
+    std::fs::copy(folder.path("second-ca.pem"), &roots).expect("it is copied");
     assert_eq!(hang_up(&served, &mut complaints), "certificates reloaded\n");
     assert_eq!(is_served(&served, &first), [false; 2]);
     assert_eq!(is_served(&served, &second), [true; 2]);
@@ -233,18 +213,18 @@ fn clients_show_certificates_of_roots_that_a_hangup_reads_again() {
 
 #[test]
 fn an_ocsp_response_is_stapled_and_openssl_believes_it() {
-    let scratch = Scratch::new("ocsp");
-    authority(&scratch, "site");
+    let folder = Folder::new("ocsp");
+    authority(&folder, "site");
     let (root, root_key, chain) =
-        (scratch.file("site-ca.pem"), scratch.file("site-ca.key"), scratch.file("site.pem"));
+        (folder.path("site-ca.pem"), folder.path("site-ca.key"), folder.path("site.pem"));
     let (index, request, response) =
-        (scratch.file("index"), scratch.file("request"), scratch.file("response.der"));
+        (folder.path("index"), folder.path("request"), folder.path("response.der"));
     std::fs::write(&index, "V\t991231235959Z\t\t07\tunknown\t/CN=localhost\n").expect("it is written");
     openssl(&["ocsp", "-issuer", &root, "-cert", &chain, "-no_nonce", "-reqout", &request]);
     let signer = ["-index", &index, "-CA", &root, "-rsigner", &root, "-rkey", &root_key];
     let asked = ["-reqin", &request, "-respout", &response, "-ndays", "1"];
     openssl(&[&["ocsp"][..], &signer, &asked].concat());
-    let key = scratch.file("site.key");
+    let key = folder.path("site.key");
     let served = Served::start(1, &["--tls", &chain, &key, "--ocsp", &response]);
     for version in ["-tls1_2", "-tls1_3"] {
         let said = s_client(&served, &[version, "-status", "-CAfile", &root]);

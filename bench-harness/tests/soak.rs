@@ -1,5 +1,6 @@
 //! `covet-bench memory` and `soak` on real servers.
 
+mod folder;
 mod judging;
 mod schema;
 mod server;
@@ -11,9 +12,9 @@ use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use folder::Folder;
 use judging::{
-    Scratch, expect_exit, failed_checks, fails_in_one_line, is_debug, json, program, run, service,
-    undisturbed,
+    expect_exit, failed_checks, fails_in_one_line, is_debug, json, program, run, service, undisturbed,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -93,13 +94,13 @@ while True:
     threading.Thread(target=serve, args=(connection,), daemon=True).start()
 "#;
 
-fn soak(folder: &Scratch, leak: u32) -> (Output, Value) {
+fn soak(folder: &Folder, leak: u32) -> (Output, Value) {
     let output = undisturbed(|| soak_once(folder, leak));
     let result = json(&output);
     (output, result)
 }
 
-fn soak_once(folder: &Scratch, leak: u32) -> Output {
+fn soak_once(folder: &Folder, leak: u32) -> Output {
     let script = folder.0.join("server.py");
     fs::write(&script, PYTHON).expect("the script is written");
     let command = format!("python3 {} {{port}} {leak}", script.display());
@@ -149,7 +150,7 @@ fn soak_once(folder: &Scratch, leak: u32) -> Output {
 
 #[test]
 fn a_leak_is_found_and_its_absence_too() {
-    let folder = Scratch::new();
+    let folder = Folder::new("soak");
     // 500 requests a second that keep 4,096 bytes each are 7.4 GB an hour.
     let (output, result) = soak(&folder, 4096);
     expect_exit(&output, 99, false);
@@ -166,7 +167,7 @@ fn a_leak_is_found_and_its_absence_too() {
 
 #[test]
 fn a_soak_whose_load_stood_still_is_invalid_and_finds_nothing() {
-    let folder = Scratch::new();
+    let folder = Folder::new("soak");
     let page = folder.0.join("soak.html");
     let frozen = |format: &str| {
         let arguments =
@@ -204,7 +205,7 @@ fn a_soak_whose_load_stood_still_is_invalid_and_finds_nothing() {
 
 #[test]
 fn a_server_that_dies_ends_the_soak() {
-    let folder = Scratch::new();
+    let folder = Folder::new("soak");
     let script = folder.0.join("mortal.py");
     fs::write(&script, judging::MORTAL).expect("the script is written");
     let command = format!("python3 {} {{port}} 600", script.display());

@@ -1,5 +1,6 @@
 //! `covet-bench verify` on real servers, and what it says when something is wrong.
 
+mod folder;
 mod judging;
 mod schema;
 mod server;
@@ -12,9 +13,10 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use folder::Folder;
 use judging::{
-    BROKEN, MORTAL, OK, Scratch, cores, expect_exit, fails_in_one_line, is_debug, json, nobody, program, run,
-    service, undisturbed,
+    BROKEN, MORTAL, OK, cores, expect_exit, fails_in_one_line, is_debug, json, nobody, program, run, service,
+    undisturbed,
 };
 use server::Server;
 
@@ -24,7 +26,7 @@ fn claim_file(name: &str) -> String {
 }
 
 /// A claim file with a line changed.
-fn changed(folder: &Scratch, name: &str, from: &str, to: &str) -> String {
+fn changed(folder: &Folder, name: &str, from: &str, to: &str) -> String {
     let text = fs::read_to_string(claim_file(name)).expect("the claim is there");
     let other = text.replacen(from, to, 1);
     assert_ne!(text, other, "the case replaces something: {from}");
@@ -38,8 +40,8 @@ static ALONE: Mutex<()> = Mutex::new(());
 
 /// `verify` of a claim with short runs and JSON on standard output, once the machine let it be.
 #[track_caller]
-fn verify(claim: &str, folder: &Scratch, more: &[&str]) -> Output {
-    let base = ["verify", claim, "--short", "--out", folder.path(), "--output-format", "json"];
+fn verify(claim: &str, folder: &Folder, more: &[&str]) -> Output {
+    let base = ["verify", claim, "--short", "--out", folder.as_str(), "--output-format", "json"];
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     undisturbed(|| run(&[&base, more].concat()))
 }
@@ -67,7 +69,7 @@ fn expect(output: &Output, status: i32, verdict: &str) {
 
 #[test]
 fn the_memory_of_the_reference_service_keeps_what_the_audit_wants() {
-    let folder = Scratch::new();
+    let folder = Folder::new("verify");
     let claim = changed(&folder, "memory-200mb.toml", "connections = 10000", "connections = 500");
     let output = verify(&claim, &folder, &[]);
     let report = json(&output);
@@ -85,7 +87,7 @@ fn the_memory_of_the_reference_service_keeps_what_the_audit_wants() {
 
 #[test]
 fn memory_beyond_the_claim_is_refuted() {
-    let folder = Scratch::new();
+    let folder = Folder::new("verify");
     let text = fs::read_to_string(claim_file("memory-200mb.toml")).expect("the claim is there");
     let text = text.replace("connections = 10000", "connections = 50").replace("value = 200", "value = 1");
     let claim = folder.0.join("tiny.toml");
@@ -96,12 +98,12 @@ fn memory_beyond_the_claim_is_refuted() {
 
 #[test]
 fn memory_beyond_the_limit_on_files_names_limit_and_remedy() {
-    let folder = Scratch::new();
+    let folder = Folder::new("verify");
     let claim = claim_file("memory-500mb.toml");
     let line = format!(
         "ulimit -n 512; exec {} verify {claim} --short --out {} --output-format json",
         program(),
-        folder.path()
+        folder.as_str()
     );
     let output = Command::new("sh").args(["-c", &line]).output().expect("a shell");
     expect(&output, 95, "not-reproducible-here");
@@ -116,7 +118,7 @@ fn errors_are_counted_and_judged() {
     if cores() < 2 {
         return;
     }
-    let folder = Scratch::new();
+    let folder = Folder::new("verify");
     let claim = claim_file("errors-1pct.toml");
     let good = service(|_| Some(OK.to_owned()));
     let output = verify(&claim, &folder, &["--url", &format!("http://{good}/"), "-d", "400ms"]);
@@ -133,7 +135,7 @@ fn latency_is_judged_at_each_quantile_that_it_may_mean() {
     if cores() < 2 {
         return;
     }
-    let folder = Scratch::new();
+    let folder = Folder::new("verify");
     // One answer in twenty takes 60 ms: the median keeps the claim, and the 99th percentile does not.
     let uneven = service(|number| {
         thread::sleep(Duration::from_millis(if number % 20 == 0 { 60 } else { 1 }));
@@ -163,7 +165,7 @@ fn a_rate_is_judged_on_a_server_that_runs_and_on_one_that_is_started() {
     if cores() < 2 {
         return;
     }
-    let folder = Scratch::new();
+    let folder = Folder::new("verify");
     let claim = changed(&folder, "rate-50k.toml", "value = 50000", "value = 10");
     let server = Server::start();
     let url = format!("http://{}/json", server.address);
@@ -187,7 +189,7 @@ fn a_server_is_judged_over_tls() {
     if cores() < 2 {
         return;
     }
-    let folder = Scratch::new();
+    let folder = Folder::new("verify");
     let claim = claim_file("errors-1pct.toml");
     let port = nobody().port();
     let url = format!("https://127.0.0.1:{port}/plaintext");
@@ -208,7 +210,7 @@ fn cores_that_a_claim_states_and_the_server_lacks_are_noted() {
     if cores() < 2 {
         return;
     }
-    let folder = Scratch::new();
+    let folder = Folder::new("verify");
     let claim = changed(&folder, "rate-50k.toml", "[stated]", "[stated]\ncores = 4096\nprotocol = \"HTTPS\"");
     let output = verify(&claim, &folder, &["--repeats", "2"]);
     let notes = json(&output)["notes"].to_string();
@@ -219,13 +221,13 @@ fn cores_that_a_claim_states_and_the_server_lacks_are_noted() {
 
 #[test]
 fn a_claim_that_was_taken_in_another_layer_is_mis_specified_whatever_is_measured() {
-    let folder = Scratch::new();
+    let folder = Folder::new("verify");
     let slow = service(|_| {
         thread::sleep(Duration::from_millis(20));
         Some(OK.to_owned())
     });
     let claim = claim_file("covetpy.toml");
-    let base = ["verify", &claim, "--short", "--out", folder.path(), "--output-format", "json"];
+    let base = ["verify", &claim, "--short", "--out", folder.as_str(), "--output-format", "json"];
     let output = run(&[&base[..], &["--url", &format!("http://{slow}/"), "--repeats", "2"]].concat());
     // No guard and no build changes that: the file alone decides it.
     assert_eq!(output.status.code(), Some(96), "{output:?}");
@@ -262,7 +264,7 @@ fn a_rate_is_refuted_where_the_server_has_used_up_its_core() {
     if cores() < 2 {
         return;
     }
-    let folder = Scratch::new();
+    let folder = Folder::new("verify");
     let script = folder.0.join("busy.py");
     fs::write(&script, BUSY).expect("the script is written");
     // A rate that a server which does nothing would reach on any machine, and 2 ms of work would not.
@@ -284,7 +286,7 @@ fn a_server_that_is_slow_by_itself_is_not_refuted_without_proof() {
     if cores() < 2 {
         return;
     }
-    let folder = Scratch::new();
+    let folder = Folder::new("verify");
     let sleepy = service(|_| {
         thread::sleep(Duration::from_millis(20));
         Some(OK.to_owned())
@@ -296,10 +298,10 @@ fn a_server_that_is_slow_by_itself_is_not_refuted_without_proof() {
 
 #[test]
 fn what_makes_no_sense_is_one_line() {
-    let folder = Scratch::new();
+    let folder = Folder::new("verify");
     let claim = claim_file("rate-50k.toml");
     let gone = format!("http://{}/", nobody());
-    let out = ["--out", folder.path()];
+    let out = ["--out", folder.as_str()];
     let case = |more: &[&str]| run(&[&["verify", &claim][..], more, &out].concat());
     fails_in_one_line(&case(&["--repeats", "0"]), 2, &["--repeats", "2..=1000"]);
     fails_in_one_line(&case(&["--tolerance", "200%"]), 2, &["not a share"]);
@@ -320,7 +322,7 @@ fn what_makes_no_sense_is_one_line() {
 }
 
 /// A server that exits after so many answers, and its URL.
-fn mortal(folder: &Scratch, answers: u32) -> (std::process::Child, String) {
+fn mortal(folder: &Folder, answers: u32) -> (std::process::Child, String) {
     let script = folder.0.join("mortal.py");
     fs::write(&script, MORTAL).expect("the script is written");
     let mut child = Command::new("python3")
@@ -340,11 +342,11 @@ fn a_server_that_vanishes_is_said_to_have_gone() {
     if cores() < 2 {
         return;
     }
-    let folder = Scratch::new();
+    let folder = Folder::new("verify");
     let (mut server, url) = mortal(&folder, 300);
     let claim = claim_file("rate-50k.toml");
     let output =
-        run(&["verify", &claim, "--url", &url, "--repeats", "8", "-d", "1s", "--out", folder.path()]);
+        run(&["verify", &claim, "--url", &url, "--repeats", "8", "-d", "1s", "--out", folder.as_str()]);
     let status = server.wait().expect("it has ended");
     assert_eq!(status.code(), Some(3), "it was loaded");
     fails_in_one_line(&output, 1, &["while it was measured"]);
@@ -352,9 +354,9 @@ fn a_server_that_vanishes_is_said_to_have_gone() {
 
 #[test]
 fn text_names_the_claim_and_the_probability() {
-    let folder = Scratch::new();
+    let folder = Folder::new("verify");
     let claim = changed(&folder, "memory-500mb.toml", "connections = 10000", "connections = 64");
-    let output = run(&["verify", &claim, "--repeats", "2", "--out", folder.path(), "--tolerance", "10%"]);
+    let output = run(&["verify", &claim, "--repeats", "2", "--out", folder.as_str(), "--tolerance", "10%"]);
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{text}");
     for words in

@@ -18,6 +18,11 @@ impl Folder {
         Self(path)
     }
 
+    /// Its own path, as an argument.
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.to_str().expect("the path is UTF-8")
+    }
+
     /// The path of a file in it, as an argument.
     pub(crate) fn path(&self, name: &str) -> String {
         self.0.join(name).display().to_string()
