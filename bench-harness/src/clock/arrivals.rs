@@ -273,6 +273,39 @@ mod tests {
         assert!((mean_and_variation(&bursts).0 - 1.0).abs() < 1e-6);
     }
 
+    #[test]
+    fn cores_share_the_rate_and_not_their_luck() {
+        const CORES: u64 = 4;
+        let due = |arrivals: &str, core| {
+            let course = Course {
+                arrivals: Arrivals::parse(arrivals).unwrap(),
+                profile: Profile::constant(1000.0),
+                hold: 0,
+                core,
+                cores: CORES,
+            };
+            let (mut cursor, mut due) = (course.begin(7), Vec::new());
+            while cursor.due < 100_000_000_000 {
+                due.push(cursor.due / 1000);
+                course.advance(&mut cursor);
+            }
+            due
+        };
+        for name in ["constant", "poisson", "uniform", "bursty:10"] {
+            let cores: Vec<Vec<u64>> = (0..CORES).map(|core| due(name, core)).collect();
+            let counts: Vec<usize> = cores.iter().map(Vec::len).collect();
+            assert!(counts.iter().all(|&count| count.abs_diff(25_000) < 700), "{name}: {counts:?}");
+            let differ = name == "poisson" || name == "uniform";
+            let same = cores[0].iter().filter(|&at| cores[1].binary_search(at).is_ok()).count();
+            assert!(!differ || same < 1000, "{name}: {same} of {counts:?} at the same time");
+            let mut all = cores.concat();
+            all.sort_unstable();
+            if name == "bursty:10" {
+                assert!(all.chunks(10).all(|burst| burst.iter().all(|at| at.abs_diff(burst[0]) <= 1)));
+            }
+        }
+    }
+
     // Anderson and Darling's test against the exponential distribution (Stephens 1974, case 2): the 5 % point of
     // A²(1 + 0.6/n) is 1.321.
     #[test]
@@ -314,6 +347,10 @@ mod tests {
             due
         };
         assert_eq!((due(0), due(1)), (vec![1000, 1500], vec![1500, 3250]));
+        let Arrivals::Trace(trace) = &trace else { panic!("it was read as a trace") };
+        let by = |millis| trace.arrivals_by(Duration::from_millis(millis));
+        assert_eq!([0, 499, 500, 2249, 2250, 9999].map(by), [1, 1, 3, 3, 4, 4]);
+        assert_eq!((trace.len(), trace.length()), (4, Duration::from_millis(2250)));
         for (text, line) in [("1\n0.5\n", 2), ("x\n", 1), ("-1\n", 1), ("0\nnan\n", 2)] {
             fs::write(&path, text).unwrap();
             let error = Trace::load(&path).unwrap_err().to_string();

@@ -181,6 +181,24 @@ mod tests {
         assert_eq!(schedule.due(start + Duration::from_millis(4), 100), 5);
         assert_eq!(schedule.backlog(start + Duration::from_millis(4)), 11);
         assert_eq!(schedule.take(start - Duration::from_millis(1)), None);
+        let late = start + Duration::from_millis(20);
+        assert_eq!(std::iter::from_fn(|| schedule.take(late)).count(), 21);
+        assert_eq!(schedule.backlog(start + Duration::from_millis(12)), 0, "more is taken than was due then");
+        assert_eq!(schedule.backlog(start + Duration::from_millis(22)), 2);
+    }
+
+    #[test]
+    fn after_the_last_ticket_none_is_due_in_a_time_that_can_be_waited_for() {
+        let path = std::env::temp_dir().join(format!("covet-schedule-{}", std::process::id()));
+        std::fs::write(&path, "0.25\n").unwrap();
+        let arrivals = Arrivals::parse(&format!("trace:{}", path.display())).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let start = Instant::now();
+        let mut schedule = Schedule::new(start, &Timetable { arrivals, ..Timetable::constant(1.0) }, 0, 1);
+        assert_eq!(schedule.take(start + Duration::from_secs(1)), Some(start + Duration::from_millis(250)));
+        let (year, day) = (Duration::from_secs(365 * 86_400), start + Duration::from_secs(86_400));
+        assert_eq!(schedule.next_due() - start, year * 100);
+        assert_eq!((schedule.take(day), schedule.due(day, 5), schedule.backlog(day)), (None, 0, 0));
     }
 
     #[test]
@@ -225,7 +243,9 @@ mod tests {
             }
             let backlog = schedule.backlog(now);
             prop_assert_eq!(schedule.waiting(now).count() as u64, backlog);
-            prop_assert_eq!(schedule.due(now, 7), backlog.min(7));
+            for limit in [0, 1, 2, 7] {
+                prop_assert_eq!(schedule.due(now, limit), backlog.min(limit));
+            }
             let taken = std::iter::from_fn(|| schedule.take(now)).count() as u64;
             prop_assert_eq!(taken, backlog);
             prop_assert_eq!(schedule.backlog(now), 0);
