@@ -4,8 +4,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use covet_http::{HeaderValue, Request, Response, StatusCode};
+use covet_router::middleware::catch_panic;
 use covet_router::test_client::TestClient;
-use covet_router::{Next, Result, Router, get, post};
+use covet_router::{Error, Next, Path, Result, Router, get, post};
 
 type Trace = Rc<RefCell<Vec<String>>>;
 
@@ -158,4 +159,53 @@ fn a_cancelled_request_drops_its_handler() {
     }
     drop(router);
     assert_eq!(Rc::strong_count(&held), 1);
+}
+
+#[test]
+fn a_panic_that_is_caught_passes_the_hook_and_the_layers_and_leaves_the_route_in_order() {
+    let text = Rc::new(RefCell::new(String::new()));
+    let told = text.clone();
+    let hook = move |error: Error, request: &Request| {
+        *told.borrow_mut() = std::error::Error::source(&error).unwrap().to_string();
+        let mut response = Response::new(format!("{} hooked", request.path()));
+        response.set_status(error.status());
+        response
+    };
+    let buggy = async |Path(at): Path<String>| {
+        // Before the first wait and after it.
+        if at == "late" {
+            covet_runtime::yield_now().await;
+        }
+        if at != "not" {
+            panic!("{at}");
+        }
+        "fine"
+    };
+    let router = Router::new()
+        .get("/{at}", buggy)
+        .layer(catch_panic)
+        .layer(async |request: Request, next: Next| {
+            let mut response = next.run(request).await;
+            response.headers_mut().insert("x-layer", HeaderValue::from_static("1"));
+            Ok(response)
+        })
+        .on_error(hook);
+    let client = TestClient::new(router);
+    covet_runtime::block_on(async move {
+        for at in ["early", "not", "late", "not", "early"] {
+            let answer = client.get(&format!("/{at}")).send_async().await;
+            assert_eq!(answer.header("x-layer"), Some("1"));
+            match at {
+                "not" => assert_eq!(answer.text(), "fine"),
+                _ => {
+                    assert_eq!(
+                        (answer.status().as_u16(), answer.text()),
+                        (500, format!("/{at} hooked").as_str())
+                    );
+                    assert_eq!(*text.borrow(), format!("a panic: {at}"));
+                }
+            }
+        }
+    })
+    .unwrap();
 }

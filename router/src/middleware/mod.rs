@@ -50,6 +50,7 @@
 //! }
 //! ```
 
+mod catch_panic;
 mod decompress;
 
 use std::rc::Rc;
@@ -61,6 +62,7 @@ use crate::error::{ErrorHook, Result};
 use crate::extract::without_body;
 use crate::state::Settings;
 
+pub use catch_panic::catch_panic;
 pub use decompress::decompress;
 
 /// The rest of the way to the handler: the inner layers and the handler itself.
