@@ -60,6 +60,36 @@ fn text_names_the_conditions_and_the_proof() {
 }
 
 #[test]
+fn what_a_load_asks_for_and_accepts_is_among_its_conditions() {
+    let null = Null::start(&[]);
+    let line = ["run", &null.url, "-c", "2", "-n", "20", "--warmup", "0", "--requests-per-connection", "1"];
+    let more = ["-X", "POST", "-H", "X-A: 1", "--body", "hello", "--expect-status", "200"];
+    let told = |form: &str, more: &[&str]| {
+        let rest = ["--connection-rate", "200", "--no-validate-length", "--output-format", form];
+        String::from_utf8_lossy(&bench(&[&line, more, &rest].concat()).stdout).into_owned()
+    };
+    let text = told("text", &more);
+    for part in [
+        "connections per second at most 200, ",
+        "request with 1 field, a body of 5 bytes (",
+        "accepted status 200, any length, ",
+    ] {
+        assert!(text.contains(part), "{part:?} is missing in\n{text}");
+    }
+    let conditions = |more: &[&str]| {
+        let json: serde_json::Value = serde_json::from_str(&told("json", more)).expect("it prints JSON");
+        json["conditions"].clone()
+    };
+    let (first, again, other) = (conditions(&more), conditions(&more), conditions(&[]));
+    assert_eq!(first["request"], again["request"]);
+    assert_eq!(
+        (&first["connection_rate"], &first["accepted"]),
+        (&200.0.into(), &"status 200, any length".into())
+    );
+    assert_eq!(other["request"], serde_json::Value::Null);
+}
+
+#[test]
 fn more_threads_than_cpus_are_refused() {
     let line = error_line(&["run", "http://127.0.0.1:9/", "-t", "2", "--cpus", "0"], 2);
     assert!(line.contains("2 generator threads cannot share 1 CPU(s)"), "{line}");

@@ -218,6 +218,8 @@ fn conditions(runs: &[&RunDocument]) -> Result<Map<String, Value>, MergeError> {
             json!(values.iter().filter_map(Value::as_u64).sum::<u64>())
         } else if name == "loop" {
             added_loop(&values)?
+        } else if name == "connection_rate" && values.iter().all(Value::is_number) {
+            json!(values.iter().filter_map(Value::as_f64).sum::<f64>())
         } else if values.iter().all(|value| value == first) {
             first.clone()
         } else if LISTED.contains(&name.as_str()) {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use covet_runtime::{Builder, CoreSet, Runtime, StartError};
 
+use super::asked::asked;
 use super::canary::Canary;
 use super::generator::generate;
 use super::job::{Event, Job};
@@ -22,7 +23,7 @@ use super::traffic::Traffic;
 use super::transport::Endpoint;
 use super::url::resolve;
 use super::websocket::WebSocket;
-use super::{LoadError, LoadPlan, Progress};
+use super::{Expectation, LoadError, LoadPlan, Progress};
 use crate::record::{Conditions, Merger, Probes, RunRecord, cpu_model, kernel_release};
 
 /// Time between the last core's being ready and the first request, so that all cores begin together.
@@ -184,10 +185,13 @@ pub(super) fn conditions(plan: &LoadPlan) -> Conditions {
     Conditions {
         url: plan.url.to_string(),
         method: plan.request.method.to_string(),
+        request: asked(plan),
+        accepted: accepted(plan),
         loop_model: plan.loop_model,
         arrivals: plan.timetable().is_some().then(|| arrivals(plan)),
         think: plan.think.map(|think| think.to_string()),
         requests_per_connection: plan.requests_per_connection,
+        connection_rate: plan.connection_rate,
         kinds: 1,
         seed: plan.seed,
         connected_to: None,
@@ -210,6 +214,14 @@ pub(super) fn conditions(plan: &LoadPlan) -> Conditions {
         kernel: kernel_release(),
         cpu_model: cpu_model(),
     }
+}
+
+fn accepted(plan: &LoadPlan) -> Option<String> {
+    let Expectation { status, same_length } = plan.expect;
+    let status = status.map(|status| format!("status {status}"));
+    let length = (!same_length).then(|| "any length".to_owned());
+    let words: Vec<String> = status.into_iter().chain(length).collect();
+    (!words.is_empty()).then(|| words.join(", "))
 }
 
 fn arrivals(plan: &LoadPlan) -> String {

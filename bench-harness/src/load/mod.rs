@@ -7,6 +7,7 @@
 //!
 //! What ends a request badly is counted and the connection is opened again; a run never hangs on a server.
 
+mod asked;
 mod canary;
 mod cgroup;
 mod conduct;

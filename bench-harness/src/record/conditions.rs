@@ -43,6 +43,10 @@ pub struct Conditions {
     pub url: String,
     /// The request method.
     pub method: String,
+    /// What was asked for beside that, with a digest of it; `None` where nothing was.
+    pub request: Option<String>,
+    /// Which answers counted as valid, where not those of any 2xx that are alike in length.
+    pub accepted: Option<String>,
     /// Closed or open loop.
     #[serde(rename = "loop")]
     pub loop_model: LoopModel,
@@ -52,6 +56,8 @@ pub struct Conditions {
     pub think: Option<String>,
     /// Requests after which a connection is closed and opened again.
     pub requests_per_connection: Option<u64>,
+    /// Connections that were opened per second at most.
+    pub connection_rate: Option<f64>,
     /// Kinds of requests in the mix.
     pub kinds: usize,
     /// What all that was random began with.

@@ -78,6 +78,9 @@ impl RunRecord {
             ("arrivals", conditions.arrivals.clone()),
             ("think time", conditions.think.clone()),
             ("requests per connection", conditions.requests_per_connection.map(|n| n.to_string())),
+            ("connections per second at most", conditions.connection_rate.map(|rate| rate.to_string())),
+            ("request with", conditions.request.clone()),
+            ("accepted", conditions.accepted.clone()),
             ("kinds of requests", (conditions.kinds > 1).then(|| conditions.kinds.to_string())),
             ("connected to", conditions.connected_to.clone()),
         ] {

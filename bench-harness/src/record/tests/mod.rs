@@ -7,10 +7,13 @@ fn conditions(loop_model: LoopModel) -> Conditions {
     Conditions {
         url: "http://127.0.0.1:1/".to_owned(),
         method: "GET".to_owned(),
+        request: None,
+        accepted: None,
         loop_model,
         arrivals: None,
         think: None,
         requests_per_connection: None,
+        connection_rate: None,
         kinds: 1,
         seed: 1,
         connected_to: None,
