@@ -120,3 +120,41 @@ fn options_of_commands_that_are_shown_are_in_their_help() {
     }
     assert!(count > 20, "only {count} commands were found");
 }
+
+/// A package of the workspace by its name, and where its examples are.
+const PACKAGES: [(&str, &str); 4] = [
+    ("covet-runtime", "runtime/examples"),
+    ("covet-http", "http/examples"),
+    ("covet-router", "router/examples"),
+    ("covet-bench", "bench-harness/examples"),
+];
+
+#[test]
+fn examples_are_run_from_the_root_as_they_say() {
+    let mut texts = pages();
+    for (_, folder) in PACKAGES {
+        let entries = fs::read_dir(root().join(folder)).into_iter().flatten();
+        let paths = entries.map(|entry| entry.expect("its entries can be read").path());
+        texts.extend(
+            paths
+                .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+                .map(|path| (path.clone(), fs::read_to_string(path).expect("it is text"))),
+        );
+    }
+    let mut count = 0;
+    for (page, text) in texts {
+        for line in text.lines() {
+            let words: Vec<&str> = line.split(|c: char| c.is_whitespace() || c == '`').collect();
+            let after = |option: &str| {
+                words.iter().position(|word| *word == option).and_then(|at| words.get(at + 1).copied())
+            };
+            let Some(example) = after("--example") else { continue };
+            count += 1;
+            // Without a package cargo looks in that of the main job only.
+            let folder = PACKAGES.iter().find(|(package, _)| after("-p") == Some(package));
+            let (_, folder) = folder.unwrap_or_else(|| panic!("{}: no package in `{line}`", page.display()));
+            assert!(root().join(folder).join(format!("{example}.rs")).exists(), "{}: {line}", page.display());
+        }
+    }
+    assert!(count >= 8, "only {count} examples are shown");
+}

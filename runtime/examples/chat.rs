@@ -1,4 +1,5 @@
-//! A chat server on all cores: `cargo run --example chat -- 127.0.0.1:7007`, then `nc 127.0.0.1 7007` a few times.
+//! A chat server on all cores: `cargo run -p covet-runtime --example chat -- 127.0.0.1:7007`, then
+//! `nc 127.0.0.1 7007` a few times.
 //!
 //! Every core accepts connections and knows only its own users. What a user says goes into the bounded mailbox of each
 //! core, which passes it on to the users there. A core that cannot keep up holds back those who talk; a user who does

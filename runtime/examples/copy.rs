@@ -1,6 +1,6 @@
 //! Copies a file with blocks read ahead and written behind, and says how far it is.
 //!
-//! `cargo run --release --example copy -- [--direct] [--sync] FROM TO`
+//! `cargo run --release -p covet-runtime --example copy -- [--direct] [--sync] FROM TO`
 //!
 //! Blocks of zeroes become holes, so that a sparse file stays sparse. With `--direct` the copy goes past the page
 //! cache, with `--sync` it is on the disk when the program ends.

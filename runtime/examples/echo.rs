@@ -1,4 +1,5 @@
-//! A TCP echo server on all cores: `cargo run --example echo -- 127.0.0.1:7000`, then `nc 127.0.0.1 7000`.
+//! A TCP echo server on all cores: `cargo run -p covet-runtime --example echo -- 127.0.0.1:7000`, then
+//! `nc 127.0.0.1 7000`.
 //!
 //! Each core has a listener of its own. At a signal it stops accepting, echoes what it has received, tells every peer
 //! that this was all, and waits for them to go, for ten seconds at most.

@@ -1,6 +1,7 @@
-//! UDP round trips: `cargo run --release --example udp_ping -- server 127.0.0.1:7001` answers on all cores, and
-//! `cargo run --release --example udp_ping -- client 127.0.0.1:7001 1000` asks so many times and tells what was lost and
-//! how long the rest took.
+//! UDP round trips: how many are lost, and how long the others take.
+//!
+//! `cargo run --release -p covet-runtime --example udp_ping -- server 127.0.0.1:7001` answers on all cores, and
+//! `cargo run --release -p covet-runtime --example udp_ping -- client 127.0.0.1:7001 1000` asks so many times.
 
 use std::error::Error;
 use std::fmt;
