@@ -206,7 +206,6 @@ impl ResponseDecoder {
             DecodedResponse::Partial => Ok((here.len(), ResponseEvent::NeedMore)),
             DecodedResponse::Complete { head, consumed } => {
                 self.partial = Vec::new();
-                self.line_seen = false;
                 self.begin(&head, fields, consumed.saturating_sub(begun))
             }
         }
@@ -279,3 +278,7 @@ fn data_or_more(length: usize) -> (usize, ResponseEvent) {
         _ => (length, ResponseEvent::Data(0..length)),
     }
 }
+
+#[cfg(test)]
+#[path = "response_decoder_tests.rs"]
+mod tests;
