@@ -9,6 +9,11 @@ use crate::{Request, Response};
 ///
 /// A service lives on one core, so neither it nor its futures need be `Send`. It is total: a failure is a
 /// response like any other. Dropping the future cancels the request, as happens when the peer goes away.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not answer requests",
+    label = "not a `Service`",
+    note = "`service_fn` makes a service of an async function; a router is one once it has its state, from `with_state`"
+)]
 pub trait Service: 'static {
     /// Answers one request.
     fn call(&self, request: Request) -> impl Future<Output = Response>;
