@@ -8,13 +8,14 @@ use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::SocketAddr;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use alone::alone;
-use covet_runtime::net::{UnixDatagram, UnixStream};
+use covet_runtime::net::{UnixDatagram, UnixDatagramOptions, UnixStream};
 use covet_runtime::{Builder, Runtime, block_on, spawn, time, yield_now};
 
 fn abstract_address(test: &str) -> SocketAddr {
@@ -61,8 +62,8 @@ async fn touch<F: Future>(future: F) -> Option<F::Output> {
 fn messages_keep_their_bounds_order_and_senders() {
     block_on(async {
         let (here, there) = (abstract_address("dgram here"), abstract_address("dgram there"));
-        let one = UnixDatagram::bind_addr(&here).unwrap();
-        let other = UnixDatagram::bind_addr(&there).unwrap();
+        let one = UnixDatagram::bind_addr(&here, &Default::default()).unwrap();
+        let other = UnixDatagram::bind_addr(&there, &Default::default()).unwrap();
         for len in [3, 0, 65_535, 1] {
             one.send_to(vec![len as u8; len], &there).await.0.unwrap();
             let (payload, from) = other.recv_from().await.unwrap();
@@ -80,6 +81,41 @@ fn messages_keep_their_bounds_order_and_senders() {
         let error = one.send_to("gone", &there).await.0.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         assert!(error.to_string().contains("@covet dgram there"), "{error}");
+    })
+    .unwrap();
+}
+
+#[test]
+fn the_mode_of_a_path_is_asked_for_and_a_path_may_stay() {
+    let path = std::env::temp_dir().join(format!("covet-dgram-mode-{}", std::process::id()));
+    block_on(async {
+        let address = SocketAddr::from_pathname(&path).unwrap();
+        for mode in [0o600, 0o666, 0o620] {
+            let options = UnixDatagramOptions { mode: Some(mode), ..UnixDatagramOptions::default() };
+            let socket = UnixDatagram::bind_addr(&address, &options).unwrap();
+            let found = std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777;
+            assert_eq!(found, mode, "{found:o}");
+            UnixDatagram::unbound().unwrap().send_to("in", &address).await.0.unwrap();
+            assert_eq!(&socket.recv().await.unwrap()[..], b"in");
+        }
+        assert!(!path.exists());
+        let kept = UnixDatagramOptions { unlink_on_drop: false, ..UnixDatagramOptions::default() };
+        drop(UnixDatagram::bind_addr(&address, &kept).unwrap());
+        assert!(path.exists());
+        let careful = UnixDatagramOptions { replace_stale: false, ..UnixDatagramOptions::default() };
+        let error = UnixDatagram::bind_addr(&address, &careful).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AddrInUse);
+        // The kernel lets go of the one that was dropped when its receive has been cancelled.
+        let again = time::timeout(Duration::from_secs(10), async {
+            loop {
+                match UnixDatagram::bind(&path) {
+                    Err(error) if error.kind() == ErrorKind::AddrInUse => yield_now().await,
+                    bound => break bound,
+                }
+            }
+        });
+        drop(again.await.unwrap().unwrap());
+        assert!(!path.exists());
     })
     .unwrap();
 }

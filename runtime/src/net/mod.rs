@@ -30,10 +30,12 @@ pub(crate) use send_file::Route;
 pub use send_file::SendFileError;
 pub use socket_options::SocketOptions;
 pub use split::{ReadHalf, ReuniteError, WriteHalf};
-pub use steering::{PerCoreListener, Steering};
+pub use steering::{ParseSteeringError, PerCoreListener, Steering};
 pub use stream::StreamSocket;
 pub use tcp::TcpStream;
 pub use udp::{Datagram, Outbound, UdpOptions, UdpSocket};
-pub use unix::{PeerCredentials, UnixDatagram, UnixListenOptions, UnixListener, UnixStream};
+pub use unix::{
+    PeerCredentials, UnixDatagram, UnixDatagramOptions, UnixListenOptions, UnixListener, UnixStream,
+};
 
 pub use crate::ring::RecvBuf;

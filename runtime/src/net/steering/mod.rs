@@ -4,11 +4,23 @@ mod by_cpu;
 mod group;
 mod load;
 
+use std::fmt;
+use std::str::FromStr;
+
 pub(super) use group::Membership;
 pub use group::PerCoreListener;
 pub(super) use load::Seat;
 
 /// How connections are spread over the cores that listen on one address; see [`PerCoreListener`].
+///
+/// ```
+/// use covet_runtime::net::Steering;
+///
+/// assert_eq!("by-cpu".parse(), Ok(Steering::ByCpu));
+/// assert_eq!(Steering::Balanced.to_string(), "balanced");
+/// let error = "even".parse::<Steering>().unwrap_err();
+/// assert_eq!(error.to_string(), "the steering is \"even\": write `hash`, `by-cpu` or `balanced`");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Steering {
@@ -25,4 +37,50 @@ pub enum Steering {
     /// more, hands a new one over to the core with the fewest. A connection that is handed over costs both cores a
     /// little; afterwards it is like any other. For connections that live long and are few or of unequal weight.
     Balanced,
+}
+
+impl FromStr for Steering {
+    type Err = ParseSteeringError;
+
+    /// Reads `hash`, `by-cpu` or `balanced`.
+    fn from_str(text: &str) -> Result<Steering, ParseSteeringError> {
+        [Steering::Hash, Steering::ByCpu, Steering::Balanced]
+            .into_iter()
+            .find(|steering| steering.to_string() == text)
+            .ok_or_else(|| ParseSteeringError(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Steering {
+    /// Writes what [`Steering::from_str`] reads.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Steering::Hash => "hash",
+            Steering::ByCpu => "by-cpu",
+            Steering::Balanced => "balanced",
+        })
+    }
+}
+
+/// A text, which it holds, is no [`Steering`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the steering is {0:?}: write `hash`, `by-cpu` or `balanced`")]
+pub struct ParseSteeringError(String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steerings_are_read_as_they_are_written() {
+        for (steering, text) in
+            [(Steering::Hash, "hash"), (Steering::ByCpu, "by-cpu"), (Steering::Balanced, "balanced")]
+        {
+            assert_eq!(steering.to_string(), text);
+            assert_eq!(text.parse(), Ok(steering));
+        }
+        for wrong in ["", "Hash", "by_cpu", "even"] {
+            assert!(wrong.parse::<Steering>().unwrap_err().to_string().contains(&format!("{wrong:?}")));
+        }
+    }
 }

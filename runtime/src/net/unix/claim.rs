@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, Mode, fchmod, flock};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::address::{failed, to_kernel};
@@ -55,6 +55,11 @@ impl Claim {
             open(socket).map_err(&failed)?;
             return Ok(None);
         };
+        if let Some(mode) = self.mode {
+            // The path is made with the socket's own mode less the umask, so that it is never open to more than it is
+            // to be: a datagram socket receives from the moment it is bound.
+            fchmod(socket, Mode::from_raw_mode(mode)).map_err(|error| failed(error.into()))?;
+        }
         // Between its bind and its listen, a socket looks stale. Those who take over under this lock, which goes with
         // `_lock`, do not see each other in that state.
         let _lock = if self.replace_stale { lock_directory(path).map_err(&failed)? } else { None };
@@ -68,7 +73,7 @@ impl Claim {
         let found = std::fs::symlink_metadata(path).map_err(&failed)?;
         let mut owned = OwnedPath { path: path.into(), device: found.dev(), inode: found.ino(), keep: false };
         let opened = match self.mode {
-            // Nobody gets in before the socket is opened, so the mode holds from the start.
+            // What the umask took away is given back.
             Some(mode) => std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)),
             None => Ok(()),
         }

@@ -14,6 +14,25 @@ use crate::net::SocketOptions;
 use crate::net::message_socket::MessageSocket;
 use crate::ring::{Arrival, RecvBuf, Room, Sender, Submission, push_rights};
 
+/// How a [`UnixDatagram`] is bound.
+#[derive(Debug, Clone)]
+pub struct UnixDatagramOptions {
+    /// The permission bits of the path, such as 0o660; sending takes write permission. Nobody whom they keep out gets in
+    /// before they hold. By default the kernel's: 0o777 less the umask.
+    pub mode: Option<u32>,
+    /// Whether a socket left behind at the path by a process that has ended is replaced. On. A connect tells whether
+    /// somebody receives there; what is not a socket is left alone.
+    pub replace_stale: bool,
+    /// Whether the path is removed when the socket is dropped, if it still leads to it. On.
+    pub unlink_on_drop: bool,
+}
+
+impl Default for UnixDatagramOptions {
+    fn default() -> UnixDatagramOptions {
+        UnixDatagramOptions { mode: None, replace_stale: true, unlink_on_drop: true }
+    }
+}
+
 /// A Unix datagram socket of this core: messages keep their bounds and their order, and none is lost.
 ///
 /// Receiving is one multishot operation into buffers that all message sockets of the core share. A message may be
@@ -58,8 +77,8 @@ impl UnixDatagram {
         UnixDatagram::adopt(Socket::new(Domain::UNIX, Type::DGRAM, None)?, None)
     }
 
-    /// Makes a socket at a path, in place of one left behind by a process that has ended. The path is removed when the
-    /// socket is dropped, if it still leads to it.
+    /// Makes a socket at a path with the default [`UnixDatagramOptions`]: in place of one left behind by a process that
+    /// has ended, and the path is removed when the socket is dropped, if it still leads to it.
     ///
     /// # Errors
     /// Somebody receives there, something else is there, the directory can't be written to, or the path is longer than
@@ -69,10 +88,26 @@ impl UnixDatagram {
     /// Outside a core.
     #[track_caller]
     pub fn bind(path: impl AsRef<Path>) -> io::Result<UnixDatagram> {
-        UnixDatagram::bind_addr(&from_path(path.as_ref())?)
+        UnixDatagram::bind_addr(&from_path(path.as_ref())?, &UnixDatagramOptions::default())
     }
 
-    /// Makes a socket at an address, which may be abstract.
+    /// Makes a socket at an address, which may be abstract: the options are about paths, and mean nothing then.
+    ///
+    /// ```
+    /// use covet_runtime::block_on;
+    /// use covet_runtime::net::{UnixDatagram, UnixDatagramOptions};
+    /// use std::os::unix::net::SocketAddr;
+    ///
+    /// block_on(async {
+    ///     let path = std::env::temp_dir().join(format!("log-{}.socket", std::process::id()));
+    ///     let ours = UnixDatagramOptions { mode: Some(0o660), ..UnixDatagramOptions::default() };
+    ///     let log = UnixDatagram::bind_addr(&SocketAddr::from_pathname(&path)?, &ours)?;
+    ///     UnixDatagram::unbound()?.send_to("started", &log.local_addr()?).await.0?;
+    ///     assert_eq!(&log.recv().await?[..], b"started");
+    ///     Ok::<(), Box<dyn std::error::Error>>(())
+    /// })??;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As for [`UnixDatagram::bind`].
@@ -80,10 +115,14 @@ impl UnixDatagram {
     /// # Panics
     /// Outside a core.
     #[track_caller]
-    pub fn bind_addr(address: &SocketAddr) -> io::Result<UnixDatagram> {
+    pub fn bind_addr(address: &SocketAddr, options: &UnixDatagramOptions) -> io::Result<UnixDatagram> {
         let socket =
             Socket::new(Domain::UNIX, Type::DGRAM, None).map_err(failed("make a socket for", address))?;
-        let claim = Claim { mode: None, replace_stale: true, unlink_on_drop: true };
+        let claim = Claim {
+            mode: options.mode,
+            replace_stale: options.replace_stale,
+            unlink_on_drop: options.unlink_on_drop,
+        };
         let path = claim.bind(&socket, address, |_| Ok(()))?;
         UnixDatagram::adopt(socket, path)
     }

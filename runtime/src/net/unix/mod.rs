@@ -9,6 +9,6 @@ mod passing;
 mod stream;
 
 pub use credentials::PeerCredentials;
-pub use datagram::UnixDatagram;
+pub use datagram::{UnixDatagram, UnixDatagramOptions};
 pub use listener::{UnixListenOptions, UnixListener};
 pub use stream::UnixStream;
