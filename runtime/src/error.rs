@@ -28,7 +28,7 @@ pub enum StartError {
     },
     /// The list of cores is empty or does not parse.
     #[error(
-        "the core list {list:?} is not valid: {reason}; write `all`, `physical`, or a list such as `0,2-5`"
+        "the core list {list:?} is not valid: {reason}; write `all`, `physical`, `first:4`, or a list such as `0,2-5`"
     )]
     CoreList {
         /// The text as given.
@@ -37,9 +37,11 @@ pub enum StartError {
         reason: String,
     },
     /// The driver that was asked for has no such name.
-    #[error("COVET_DRIVER is {value:?}: write `auto`, `io_uring` or `epoll`")]
+    #[error("{setting} is {value:?}: write `auto`, `io_uring` or `epoll`")]
     NoSuchDriver {
-        /// The value of the environment variable.
+        /// The environment variable that has the value, or `the driver` if it was parsed.
+        setting: &'static str,
+        /// What was written.
         value: String,
     },
     /// The kernel refused to make an io_uring: a security policy stands in the way.

@@ -1,7 +1,7 @@
 //! Which cores to run on.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::fs;
 use std::str::FromStr;
 
@@ -19,7 +19,9 @@ const MAX_CPU: usize = CpuSet::MAX_CPU;
 ///
 /// let set: CoreSet = "0,2-5".parse()?;
 /// assert_eq!(set, CoreSet::list([0, 2, 3, 4, 5]));
+/// assert_eq!(set.to_string(), "0,2-5");
 /// assert_eq!("physical".parse::<CoreSet>()?, CoreSet::physical());
+/// assert_eq!("first:4".parse::<CoreSet>()?, CoreSet::count(4));
 /// # Ok::<(), covet_runtime::StartError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +62,7 @@ impl CoreSet {
     /// When a CPU is outside the affinity mask, or the choice is empty.
     pub fn resolve(&self) -> Result<Vec<usize>, StartError> {
         let available = available()?;
-        let empty = |reason: &str| StartError::CoreList { list: String::new(), reason: reason.into() };
+        let empty = |reason: &str| StartError::CoreList { list: self.to_string(), reason: reason.into() };
         match &self.0 {
             Choice::All => Ok(available),
             Choice::Physical => Ok(physical(&available)),
@@ -83,17 +85,34 @@ impl CoreSet {
 impl FromStr for CoreSet {
     type Err = StartError;
 
-    /// Reads `all`, `physical`, or a list of numbers and ranges such as `0,2-5`.
+    /// Reads `all`, `physical`, `first:4` for [`CoreSet::count`], or a list of numbers and ranges such as `0,2-5`.
     fn from_str(text: &str) -> Result<CoreSet, StartError> {
-        match text.trim() {
-            "all" => return Ok(CoreSet::all()),
-            "physical" => return Ok(CoreSet::physical()),
-            _ => {}
-        }
-        parse_list(text)
-            .map(CoreSet::list)
-            .map_err(|reason| StartError::CoreList { list: text.to_owned(), reason })
+        let choice = match text.trim() {
+            "all" => Ok(CoreSet::all()),
+            "physical" => Ok(CoreSet::physical()),
+            other => match other.strip_prefix("first:") {
+                Some(count) => parse_count(count).map(CoreSet::count),
+                None => parse_list(text).map(CoreSet::list),
+            },
+        };
+        choice.map_err(|reason| StartError::CoreList { list: text.to_owned(), reason })
     }
+}
+
+impl fmt::Display for CoreSet {
+    /// Writes what [`CoreSet::from_str`] reads as the same set; nothing for an empty list, which it does not read.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Choice::All => f.pad("all"),
+            Choice::Physical => f.pad("physical"),
+            Choice::Count(count) => f.pad(&format!("first:{count}")),
+            Choice::List(cpus) => f.pad(&format_list(&cpus.iter().copied().collect::<Vec<_>>())),
+        }
+    }
+}
+
+fn parse_count(text: &str) -> Result<usize, String> {
+    text.trim().parse().map_err(|_| format!("{:?} is not a count of cores", text.trim()))
 }
 
 fn parse_list(text: &str) -> Result<BTreeSet<usize>, String> {
@@ -189,10 +208,25 @@ mod tests {
             ("5-2", "runs backwards"),
             ("0-99999999", "there is no core"),
             ("-1", "\"\" is not a core number"),
+            ("first:", "\"\" is not a count of cores"),
+            ("first:-1", "\"-1\" is not a count of cores"),
+            ("first", "\"first\" is not a core number"),
         ] {
             let error = text.parse::<CoreSet>().unwrap_err().to_string();
             assert!(error.contains(reason), "{text:?}: {error}");
         }
+    }
+
+    #[test]
+    fn what_a_set_prints_is_read_as_the_same_set() {
+        let lists = [vec![0], vec![0, 2, 3, 4, 5], vec![1, 3, 5], vec![MAX_CPU - 2, MAX_CPU - 1]];
+        let counts = [0, 1, 4, usize::MAX].map(CoreSet::count);
+        let sets = lists.into_iter().map(CoreSet::list).chain(counts);
+        for set in sets.chain([CoreSet::all(), CoreSet::physical()]) {
+            assert_eq!(set.to_string().parse::<CoreSet>().unwrap(), set, "{set}");
+        }
+        assert_eq!(format!("{:>8}|{:8}|", CoreSet::count(2), CoreSet::list([0, 1])), " first:2|0-1     |");
+        assert_eq!(CoreSet::list([]).to_string(), "");
     }
 
     #[test]

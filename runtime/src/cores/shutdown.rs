@@ -1,8 +1,9 @@
 //! Shutting down as a protocol: a request, a time to finish, an end.
 //!
-//! A task that only wants to know waits for [`requested`], or does its work inside [`run_until_requested`]. A service with more to do than to return takes part in the
-//! [`Phase`]s between the request and the deadline: with [`on`] it registers work for one, with [`hold`] it keeps one
-//! from ending, with [`phase`] it waits for one. A [`Gate`](crate::sync::Gate) waits for work in flight.
+//! A task that only wants to know waits for [`requested`], or does its work inside [`run_until_requested`]. A service
+//! with more to do than to return takes part in the [`Phase`]s between the request and the deadline: with [`on`] it
+//! registers work for one, with [`hold`] it keeps one from ending, with [`phase`] it waits for one. A
+//! [`Gate`](crate::sync::Gate) waits for work in flight.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};

@@ -1,6 +1,7 @@
 //! io_uring or epoll.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Once;
 
 use super::backend::try_ring;
@@ -8,6 +9,15 @@ use crate::cores::context;
 use crate::error::StartError;
 
 /// What a runtime is to talk to the kernel with; see [`Builder::driver`](crate::Builder::driver).
+///
+/// ```
+/// use covet_runtime::DriverChoice;
+///
+/// let choice: DriverChoice = "epoll".parse()?;
+/// assert_eq!(choice, DriverChoice::Epoll);
+/// assert_eq!(DriverChoice::IoUring.to_string(), "io_uring");
+/// # Ok::<(), covet_runtime::StartError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DriverChoice {
     /// io_uring where the kernel has it and lets us, else epoll, with a warning in the log that says why and what to
@@ -18,6 +28,32 @@ pub enum DriverChoice {
     IoUring,
     /// epoll(7), at a higher cost per request.
     Epoll,
+}
+
+impl FromStr for DriverChoice {
+    type Err = StartError;
+
+    /// Reads `auto`, `io_uring` or `epoll`, as the environment variable has them.
+    fn from_str(text: &str) -> Result<DriverChoice, StartError> {
+        named(text).ok_or_else(|| StartError::NoSuchDriver { setting: "the driver", value: text.to_owned() })
+    }
+}
+
+impl fmt::Display for DriverChoice {
+    /// Writes `auto`, `io_uring` or `epoll`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            DriverChoice::Auto => "auto",
+            DriverChoice::IoUring => "io_uring",
+            DriverChoice::Epoll => "epoll",
+        })
+    }
+}
+
+fn named(text: &str) -> Option<DriverChoice> {
+    [DriverChoice::Auto, DriverChoice::IoUring, DriverChoice::Epoll]
+        .into_iter()
+        .find(|choice| choice.to_string() == text)
 }
 
 /// What a core talks to the kernel with.
@@ -66,7 +102,7 @@ impl DriverKind {
 impl fmt::Display for DriverKind {
     /// Writes `io_uring` or `epoll`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             DriverKind::IoUring => "io_uring",
             DriverKind::Epoll => "epoll",
         })
@@ -81,12 +117,13 @@ pub(super) fn resolve(choice: DriverChoice) -> Result<DriverChoice, StartError> 
         return Ok(choice);
     }
     let Some(value) = std::env::var_os(VARIABLE) else { return Ok(choice) };
-    match value.to_str() {
-        Some("" | "auto") => Ok(DriverChoice::Auto),
-        Some("io_uring") => Ok(DriverChoice::IoUring),
-        Some("epoll") => Ok(DriverChoice::Epoll),
-        _ => Err(StartError::NoSuchDriver { value: value.to_string_lossy().into_owned() }),
+    if value.is_empty() {
+        return Ok(choice);
     }
+    value.to_str().and_then(named).ok_or_else(|| StartError::NoSuchDriver {
+        setting: VARIABLE,
+        value: value.to_string_lossy().into_owned(),
+    })
 }
 
 /// Says once per process that the slower driver is used, why, and what to do.
@@ -97,4 +134,25 @@ pub(super) fn log_fallback(why: &StartError) {
             "running on epoll, which costs more per request: {why}. Set {VARIABLE}=epoll to choose this silently"
         );
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn choices_are_read_as_they_are_written() {
+        for (choice, text) in [
+            (DriverChoice::Auto, "auto"),
+            (DriverChoice::IoUring, "io_uring"),
+            (DriverChoice::Epoll, "epoll"),
+        ] {
+            assert_eq!(choice.to_string(), text);
+            assert_eq!(text.parse::<DriverChoice>().unwrap(), choice);
+        }
+        for wrong in ["", "Epoll", " epoll", "io-uring", "kqueue"] {
+            let error = wrong.parse::<DriverChoice>().unwrap_err().to_string();
+            assert_eq!(error, format!("the driver is {wrong:?}: write `auto`, `io_uring` or `epoll`"));
+        }
+    }
 }
