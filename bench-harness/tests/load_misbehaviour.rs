@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use covet_bench::load::{LoadError, LoadPlan, NoProgress, TargetUrl, run};
+use covet_bench::load::{Extent, LoadError, LoadPlan, NoProgress, TargetUrl, run};
 use covet_bench::record::{GuardOutcome, RunRecord};
-use load_servers::{OK, Server};
+use load_servers::{OK, Server, read_requests};
 use rustix::net::sockopt::set_socket_linger;
 
 /// Makes the coming close a reset instead of an end of stream.
@@ -39,6 +39,26 @@ fn a_server_that_closes_in_the_middle_of_an_answer() {
     assert!(record.reconnects > 0 && server.accepted() > 4, "connections are opened again");
     assert!(server.accepted() < 500, "with a pause, not in a hot loop: {}", server.accepted());
     assert!(!record.is_valid());
+}
+
+#[test]
+fn an_answer_that_was_cut_is_no_beginning_of_the_next_connections() {
+    let connections = AtomicU64::new(0);
+    let server = Server::start(move |mut stream| {
+        let is_first = connections.fetch_add(1, Ordering::SeqCst) == 0;
+        let mut received = Vec::new();
+        while read_requests(&mut stream, &mut received).is_some() {
+            let whole = if is_first { &OK[..OK.len() - 2] } else { OK };
+            if stream.write_all(whole).is_err() || is_first {
+                return;
+            }
+        }
+    });
+    let plan = server.plan(1, 10_000);
+    let extent = Extent { requests: Some(20), ..plan.extent };
+    let record = measure(&LoadPlan { extent, ..plan });
+    assert_eq!((record.completed, record.errors.early_close), (19, 1), "{}", record.to_text());
+    assert!(*record.first_byte == *record.service, "all of them came in one piece: {}", record.to_text());
 }
 
 #[test]

@@ -322,3 +322,30 @@ pub(super) async fn keep_in_use<P: Protocol>(
         backoff = if served { Duration::ZERO } else { (backoff * 2).clamp(FIRST_BACKOFF, LONGEST_BACKOFF) };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_away_begins_once_and_ends_once() {
+        let (connection, start) = (Connection::new(0, 2), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut tally = Tally::new(start, false);
+        connection.leave(at(1));
+        connection.leave(at(3));
+        connection.back(&mut tally, at(4));
+        assert_eq!(tally.away, Duration::from_secs(6), "three seconds of two slots");
+        connection.back(&mut tally, at(9));
+        assert_eq!(tally.away, Duration::from_secs(6));
+    }
+
+    #[test]
+    fn a_session_that_begins_again_has_no_request_left_of_the_one_before() {
+        let connection = Connection::new(0, 1);
+        connection.session.borrow_mut().step = 3;
+        connection.session_left.set(5);
+        connection.begin_session_again();
+        assert_eq!((connection.session.borrow().step, connection.session_left.get()), (0, 0));
+    }
+}

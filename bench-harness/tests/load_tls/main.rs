@@ -103,6 +103,47 @@ fn requests_are_counted_and_handshakes_apart_from_them() {
     assert_eq!(json["bytes"]["out"].as_u64(), Some(head * sent));
 }
 
+/// Answers each connection once, with a body that its end completes: announced, or as whoever cuts the connection makes it.
+const UNTIL_CLOSE: &str = r#"
+import socket, ssl, sys
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain("server.pem", "server.key")
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=64)
+while True:
+    raw, _ = listener.accept()
+    try:
+        connection = context.wrap_socket(raw, server_side=True)
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.0 200 OK\r\n\r\nall of it")
+        if sys.argv[2] == "announced":
+            connection.unwrap()
+        connection.close()
+    except OSError:
+        raw.close()
+"#;
+
+#[test]
+fn a_body_that_the_connections_end_completes_needs_an_end_that_nobody_else_can_make() {
+    let authority = Authority::new();
+    authority.issue("server", &["localhost"], 4000);
+    let load = |how: &str| {
+        let server = Program::start("python3", &authority, |port| {
+            ["-c", UNTIL_CLOSE, &port.to_string(), how].map(str::to_owned).to_vec()
+        });
+        let url = format!("https://localhost:{}/", server.port);
+        let root = authority.path("root.pem");
+        // The server has one connection at a time: a probe would wait for the load.
+        let output = run(&url, &["-c", "1", "-n", "10", "-d", "20s", "--probes", "off", "--cacert", &root]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        serde_json::from_slice::<Value>(&output.stdout).unwrap_or_else(|error| panic!("{error}: {said}"))
+    };
+    let announced = load("announced");
+    assert_eq!((&announced["requests"]["completed"], &announced["errors_total"]), (&10.into(), &0.into()));
+    let cut = load("cut");
+    assert_eq!(cut["requests"]["completed"], 0, "{:#}", cut["errors"]);
+    assert!(cut["errors"]["early_close"].as_u64() > Some(0), "{:#}", cut["errors"]);
+}
+
 #[test]
 fn connections_resume_sessions_unless_told_not_to() {
     let authority = Authority::new();
