@@ -133,6 +133,12 @@ mod tests {
         assert_eq!(superiority(&none, &none), None);
     }
 
+    #[test]
+    fn no_distance_is_no_surprise() {
+        assert_eq!(kolmogorov_smirnov_p(0.0, 100.0, 100.0), 1.0);
+        assert_eq!(kolmogorov_smirnov_p(0.01, 100.0, 100.0), 1.0);
+    }
+
     proptest! {
         #[test]
         fn distances_are_distances(

@@ -106,7 +106,12 @@ mod tests {
     #[test]
     fn refuses_what_it_cannot_weigh() {
         assert_eq!(quantile(&[1.0], 0.5), None);
-        assert_eq!(quantile(&[1.0, 2.0], 1.0), None);
+        for q in [0.0, 1.0, 1.5, f64::NAN] {
+            assert_eq!(
+                (quantile(&[1.0, 2.0], q), grouped([(1.0, 1), (2.0, 1)].into_iter(), q)),
+                (None, None)
+            );
+        }
         assert_eq!(grouped([(1.0, LARGEST + 1)].into_iter(), 0.5), None);
         assert_eq!(grouped(std::iter::empty(), 0.5), None);
     }

@@ -15,3 +15,14 @@ pub fn adjust(p_values: &[f64]) -> Vec<f64> {
     }
     adjusted
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_adjusted_value_is_a_probability_and_keeps_the_order() {
+        assert_eq!(adjust(&[0.9, 0.01, 0.8]), vec![1.0, 0.03, 1.0]);
+        assert_eq!(adjust(&[]), Vec::<f64>::new());
+    }
+}

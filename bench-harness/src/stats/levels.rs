@@ -113,6 +113,16 @@ mod tests {
         assert_eq!((levels.between, levels.best_length(2.0)), (0.0, None));
     }
 
+    // numpy: np.var(np.log([100, 110, 90]), ddof=1); the seconds by turns: autocorrelation below zero counts as none, so
+    // within is np.var([.9, 1.1, .9, 1.1], ddof=1), and between what it does not explain over four seconds.
+    #[test]
+    fn variances_agree_with_numpy() {
+        let levels = Levels::of(&[100.0, 110.0, 90.0], &[vec![90.0, 110.0, 90.0, 110.0]]).unwrap();
+        assert!((levels.runs - 0.010_075_599_442).abs() < 1e-9, "{levels:?}");
+        assert!((levels.within - 0.013_333_333_333).abs() < 1e-9, "{levels:?}");
+        assert!((levels.between - (levels.runs - levels.within / 4.0)).abs() < 1e-12, "{levels:?}");
+    }
+
     #[test]
     fn what_is_no_sample_is_refused() {
         assert!(Levels::of(&[1.0], &[]).is_err());

@@ -175,6 +175,9 @@ mod tests {
         let found = modes(&[150.0, 151.0, 149.0, 150.5, 75.0, 150.2]).unwrap();
         assert_eq!(found.low_runs, vec![4]);
         assert!(!found.are_repeated());
+        let high = modes(&[150.0, 151.0, 149.0, 150.5, 300.0, 150.2]).unwrap();
+        assert_eq!(high.high_runs, vec![4]);
+        assert!(!high.are_repeated());
     }
 
     // scipy: low, high = np.log([100, 101, 99.5, 100.2, 100.8]), np.log([121, 120, 119.5])

@@ -65,7 +65,16 @@ mod tests {
         assert_eq!(ranks(0.5, 5, 0.95), None);
         assert_eq!(ranks(0.5, 6, 0.95), Some(Ranks { lower: 1, upper: 6 }));
         assert_eq!(ranks(0.0, 1000, 0.95), None);
-        assert_eq!(ranks(0.5, 1000, 1.0), None);
+        for (q, level) in [(1.0, 0.95), (0.5, 0.0), (0.5, 1.0)] {
+            assert_eq!(ranks(q, 1000, level), None);
+        }
+    }
+
+    // scipy: h = stats.norm.ppf(.975) * sqrt(n q (1-q)); floor(n q - h), ceil(n q + h) + 1
+    #[test]
+    fn large_samples_have_the_ranks_of_the_normal_limit() {
+        assert_eq!(ranks(0.5, 1000, 0.95), Some(Ranks { lower: 469, upper: 532 }));
+        assert_eq!(ranks(0.99, 100_000, 0.99), Some(Ranks { lower: 98_918, upper: 99_083 }));
     }
 
     // ceil(ln(.025) / ln(q)).

@@ -141,6 +141,8 @@ mod tests {
             values.iter().zip(labels).map(|(v, &l)| if l { *v } else { -v }).sum::<f64>().abs()
         };
         assert_eq!(relabel(3, 3, apart), 0.1);
+        assert_eq!(relabel(3, 3, |_| 0.0), 1.0, "where nothing differs every labelling is as good");
+        assert_eq!(relabel(12, 12, |_| 0.0), 1.0, "drawn ones as well");
     }
 
     #[test]

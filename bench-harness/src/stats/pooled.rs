@@ -165,7 +165,9 @@ mod tests {
     #[test]
     fn too_little_is_refused() {
         let mut all = pairs(&mut Random::new(1, 0), 1.0);
-        assert_eq!(quantile_ratio(&all, 0.5, 1.0, 1), Err(StatsError::Level { level: 1.0 }));
+        for level in [0.0, 1.0] {
+            assert_eq!(quantile_ratio(&all, 0.5, level, 1), Err(StatsError::Level { level }));
+        }
         for (_, below) in &mut all {
             below.reset();
         }

@@ -81,6 +81,7 @@ mod tests {
         assert!((d - 35.393393393393396).abs() < 1e-9);
         assert_eq!(dispersion(&[10], &[1000], 0.99), 1.0);
         assert_eq!(dispersion(&[10, 10], &[1000, 1000], 0.99), 1.0);
+        assert_eq!(dispersion(&[0, 0], &[0, 0], 0.99), 1.0, "without samples nothing is known");
     }
 
     proptest! {

@@ -131,7 +131,10 @@ mod tests {
         let uneven = Share::of(&[0, 0, 50, 0, 0], &[1000; 5], 0.95).unwrap();
         assert_eq!(even.interval.estimate, uneven.interval.estimate);
         assert_eq!(even.inflation, 1.0);
-        assert!(uneven.inflation > 30.0, "{uneven:?}");
+        // scipy: stats.chi2_contingency([[0, 0, 50, 0, 0], [1000, 1000, 950, 1000, 1000]])[0] / 4
+        assert!((uneven.inflation - 50.505_050_505).abs() < 1e-6, "{uneven:?}");
+        // All requests of all runs failed: there is no variance, and nothing to inflate.
+        assert_eq!(Share::of(&[10, 20], &[10, 20], 0.95).unwrap().inflation, 1.0);
         assert!(uneven.interval.upper > 0.03 && uneven.interval.lower == 0.0, "{uneven:?}");
         assert!(uneven.probability_at_most(0.01) < 0.8, "{uneven:?}");
         assert_eq!(Share::of(&[], &[], 0.95), None);

@@ -287,6 +287,12 @@ mod tests {
             }
         }
         assert_eq!(Slope::of(&[1.0, 2.0, 3.0], 0.95), None);
+        let line: Vec<f64> = (0..20).map(f64::from).collect();
+        assert_eq!(
+            (hamed_rao(&line), first_order(&line)),
+            (Some(1.0), Some(1.0)),
+            "a line leaves nothing to depend"
+        );
         let flat = Slope::of_dependent(&[7.0; 30], 0.95).unwrap();
         assert_eq!((flat.lower, flat.upper), (0.0, 0.0));
     }

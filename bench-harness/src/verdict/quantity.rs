@@ -115,5 +115,7 @@ mod tests {
         assert_eq!(Quantity::Errors.show(0.0), "0 %");
         assert_eq!(Quantity::Errors.show(0.01), "1.00 %");
         assert_eq!(Quantity::Errors.show(2e-7), "2.0e-5 %");
+        assert_eq!(Quantity::Errors.show(5e-6), "5.0e-4 %");
+        assert_eq!(Quantity::Errors.show(2e-5), "0.00200 %");
     }
 }
