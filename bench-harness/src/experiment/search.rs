@@ -51,7 +51,7 @@ pub struct Found {
     pub fails_at: Option<f64>,
     /// Everything that was tried, in order.
     pub attempts: Vec<Attempt>,
-    /// Whether every attempt that the answer rests on was valid.
+    /// Whether every attempt at the rate that holds and at the one that does not was valid, if need be when repeated.
     pub valid: bool,
 }
 
@@ -151,8 +151,8 @@ impl Search {
             let lower = rate / (1.0 + self.precision);
             good = (lower >= self.lowest).then_some(lower);
         }
-        let last = good.or(bad).unwrap_or(self.lowest);
-        let valid = !unproven.contains(&last);
+        // Both ends make the answer: a rate that failed for the generator's sake says nothing of the server's limit.
+        let valid = [good, bad].into_iter().flatten().all(|end| !unproven.contains(&end));
         Ok(Found { rate: good, achieved, fails_at: bad, attempts, valid })
     }
 }
@@ -232,6 +232,18 @@ mod tests {
         assert!(found.achieved.is_some_and(|achieved| achieved.lower > 1000.0), "{found:?}");
         let found = disturbed(|_| true);
         assert!(!found.valid && found.rate.is_none(), "{found:?}");
+    }
+
+    #[test]
+    fn a_limit_that_is_the_generator_s_own_makes_the_answer_invalid() {
+        let found = search()
+            .find(|rate, _number| {
+                let valid = rate < 1234.0;
+                let failed = if valid { Vec::new() } else { vec!["saturation"] };
+                Ok(Attempt { rate, achieved: rate.min(1234.0), p99: 0.001, held: valid, valid, failed })
+            })
+            .unwrap();
+        assert!(found.rate.is_some_and(|rate| rate < 1234.0) && !found.valid, "{found:?}");
     }
 
     #[test]

@@ -71,9 +71,9 @@ impl Sweep {
     }
 
     /// Gunther's Universal Scalability Law over the mean number of requests in flight; `None` with fewer than three rates
-    /// at which the server kept up.
+    /// at which the server kept up and had one request or more in flight: of less the law says nothing.
     pub fn scalability(&self) -> Option<Scalability> {
-        let kept = self.steps.iter().filter(|step| step.kept_up());
+        let kept = self.steps.iter().filter(|step| step.kept_up() && step.in_flight() >= 1.0);
         let points: Vec<(f64, f64)> = kept.map(|step| (step.in_flight(), step.record.rate())).collect();
         if points.len() < 3 { None } else { Scalability::fit(&points) }
     }
