@@ -78,12 +78,15 @@ pub fn range(lower: f64, upper: f64, show: impl Fn(f64) -> String) -> String {
     format!("[{}, {}]", show(lower), show(upper))
 }
 
-/// Three significant digits without an exponent.
+/// Three significant digits without an exponent; below 0.001 three decimals.
 pub fn three_digits(value: f64) -> String {
     let decimals = match value.abs() {
         v if v >= 99.95 || v == 0.0 => 0,
         v if v >= 9.995 => 1,
         v if v >= 0.9995 => 2,
+        v if v >= 0.09995 => 3,
+        v if v >= 0.009995 => 4,
+        v if v >= 0.0009995 => 5,
         _ => 3,
     };
     format!("{value:.decimals$}")
@@ -108,6 +111,15 @@ mod tests {
         }
         assert_eq!(grouped(-1234.0), "-1,234");
         assert_eq!(grouped(f64::NAN), "-");
+    }
+
+    #[test]
+    fn small_values_have_three_digits_too() {
+        let cases =
+            [(0.0, "0"), (0.0002, "0.000"), (0.00156, "0.00156"), (0.0326, "0.0326"), (0.09996, "0.100")];
+        for (value, text) in cases {
+            assert_eq!(three_digits(value), text);
+        }
     }
 
     #[test]

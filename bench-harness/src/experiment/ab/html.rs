@@ -3,13 +3,23 @@
 use std::fmt::Write as _;
 
 use super::{Comparison, Finding, Pairs};
-use crate::record::{GuardOutcome, RunRecord};
+use crate::record::{Guard, GuardOutcome, RunRecord};
 use crate::report::Environment;
+use crate::report::html::facts::conditions_of;
 use crate::report::html::parts::{conditions, document, number, tag};
 use crate::report::html::plots::{Curves, overlay, shift_section};
-use crate::report::html::run::conditions_of;
 use crate::report::quantity::percent;
 use crate::report::svg::escape;
+
+/// A guard that warns or failed in runs of a side.
+struct Objection {
+    side: &'static str,
+    guard: &'static str,
+    outcome: GuardOutcome,
+    /// What it found in the first of them.
+    detail: String,
+    runs: usize,
+}
 
 impl Pairs {
     /// The pairs as a page that needs nothing else: inline charts, no script, for light and dark, under 300 KB.
@@ -28,18 +38,25 @@ impl Pairs {
             escape(b),
             percent(margin)
         );
+        let rows = self.objections(names);
         if !self.is_valid() {
             body.push_str(
                 "<div class=\"verdict bad\"><strong>INVALID</strong>A run failed a guard: the numbers below prove \
-                 nothing.</div>\n",
+                 nothing.",
             );
+            if let Some(row) = rows.first() {
+                let _ = write!(body, " {}: {}.", escape(row.guard), escape(&row.detail));
+            }
+            body.push_str("</div>\n");
         }
+        body.push_str(if self.is_valid() { "<div>\n" } else { "<div class=\"void\">\n" });
         findings(&mut body, comparisons);
         shift_section(&mut body, names, &self.shift());
         let curves =
             |runs: &[RunRecord]| Curves::of(&runs.iter().map(|run| &run.response).collect::<Vec<_>>());
         overlay(&mut body, &[("A", curves(&self.a)), ("B", curves(&self.b))]);
-        self.guards(&mut body, names);
+        body.push_str("</div>\n");
+        self.guards(&mut body, &rows);
         for (name, runs) in names.into_iter().zip([&self.a, &self.b]) {
             let Some(run) = runs.first() else { continue };
             let known = serde_json::to_value(&run.conditions).unwrap_or_default();
@@ -50,23 +67,27 @@ impl Pairs {
         document(&format!("{b} against {a}"), &body)
     }
 
-    /// The guards that warn or failed, with how many runs of each side they did so in.
-    fn guards(&self, out: &mut String, names: [&str; 2]) {
-        let mut rows: Vec<(String, &str, GuardOutcome, String, usize)> = Vec::new();
+    /// The guards that warn or failed, those that failed first.
+    fn objections(&self, names: [&'static str; 2]) -> Vec<Objection> {
+        let mut rows: Vec<Objection> = Vec::new();
         for (side, runs) in names.into_iter().zip([&self.a, &self.b]) {
-            for guard in runs.iter().flat_map(RunRecord::guards) {
-                if !matches!(guard.outcome, GuardOutcome::Warning | GuardOutcome::Failed) {
+            for Guard { name: guard, outcome, detail } in runs.iter().flat_map(RunRecord::guards) {
+                if !matches!(outcome, GuardOutcome::Warning | GuardOutcome::Failed) {
                     continue;
                 }
-                let same = |row: &&mut (String, &str, GuardOutcome, String, usize)| {
-                    row.0 == side && row.1 == guard.name && row.2 == guard.outcome
-                };
+                let same =
+                    |row: &&mut Objection| (row.side, row.guard, row.outcome) == (side, guard, outcome);
                 match rows.iter_mut().find(same) {
-                    Some(row) => row.4 += 1,
-                    None => rows.push((side.to_owned(), guard.name, guard.outcome, guard.detail, 1)),
+                    Some(row) => row.runs += 1,
+                    None => rows.push(Objection { side, guard, outcome, detail, runs: 1 }),
                 }
             }
         }
+        rows.sort_by_key(|row| row.outcome != GuardOutcome::Failed);
+        rows
+    }
+
+    fn guards(&self, out: &mut String, rows: &[Objection]) {
         out.push_str("<h2>Guards</h2>\n");
         if rows.is_empty() {
             out.push_str("<p>Every check of every run passed.</p>\n");
@@ -76,7 +97,7 @@ impl Pairs {
             "<table class=\"stack\"><thead><tr><th>Check</th><th>Side</th><th>Outcome</th><th class=\"n\">Runs</th>\
              <th>First found</th></tr></thead><tbody>\n",
         );
-        for (side, name, outcome, detail, count) in rows {
+        for Objection { side, guard, outcome, detail, runs } in rows {
             let tag = match outcome {
                 GuardOutcome::Failed => tag("bad", "failed"),
                 _ => tag("warn", "warning"),
@@ -85,10 +106,10 @@ impl Pairs {
                 out,
                 "<tr><td class=\"lead\">{}</td><td data-name=\"Side\">{}</td><td data-name=\"Outcome\">{tag}</td>{}\
                  <td data-name=\"First found\">{}</td></tr>",
-                escape(name),
-                escape(&side),
-                number("Runs", &format!("{count} of {}", self.a.len())),
-                escape(&detail)
+                escape(guard),
+                escape(side),
+                number("Runs", &format!("{runs} of {}", self.a.len())),
+                escape(detail)
             );
         }
         out.push_str("</tbody></table>\n");

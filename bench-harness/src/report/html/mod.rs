@@ -1,5 +1,6 @@
 //! Pages of HTML that need nothing else: no script, no font, no image from elsewhere.
 
+pub(crate) mod facts;
 pub(crate) mod parts;
 pub(crate) mod plots;
 pub mod run;

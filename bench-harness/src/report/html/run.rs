@@ -1,20 +1,20 @@
 //! The page of runs: one of them, or repeats of one measurement.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use hdrhistogram::Histogram;
-use serde_json::{Map, Value};
 
-use super::parts::{conditions, document, number, tag};
+use super::facts::{counts, facts, text};
+use super::parts::{document, number, tag};
 use super::plots::{Curves, overlay, percentiles};
 use super::seconds;
 use crate::bundle::{GuardDocument, LogError, Manifest, Metric, RunDocument};
 use crate::record::{Hist, REPORTED_QUANTILES};
 use crate::report::heat::HeatMap;
-use crate::report::model::{Clock, Condition};
-use crate::report::quantity::{grouped, percent};
+use crate::report::model::Clock;
+use crate::report::quantity::{percent, range};
 use crate::report::svg::escape;
 use crate::report::svg::latency::Bounds;
 use crate::stats::quantile::nines;
@@ -85,41 +85,14 @@ fn target(runs: &[RunDocument]) -> String {
     url.map_or_else(|| "a run".to_owned(), text)
 }
 
-/// A value as people read it.
-pub(crate) fn text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Array(all) => all.iter().map(text).collect::<Vec<_>>().join(", "),
-        Value::Object(fields) => {
-            // What tells the kind needs no name of its own.
-            let field = |(name, value): (&String, &Value)| match name.as_str() {
-                "model" => text(value),
-                _ => format!("{} {}", name.replace('_', " "), text(value)),
-            };
-            let (kind, rest): (Vec<_>, Vec<_>) = fields.iter().partition(|(name, _)| *name == "model");
-            kind.into_iter().chain(rest).map(field).collect::<Vec<_>>().join(", ")
-        }
-        other => other.to_string(),
-    }
-}
-
-/// Conditions of a run, as its JSON has them.
-pub(crate) fn conditions_of(conditions: &Map<String, Value>) -> Vec<Condition> {
-    let known = conditions.iter().filter(|(_, value)| !value.is_null());
-    known
-        .map(|(name, value)| {
-            let seconds = ["duration", "warmup", "timeout"].contains(&name.as_str());
-            let unit = if seconds && value.is_number() { " s" } else { "" };
-            Condition::new(name.replace('_', " "), format!("{}{unit}", text(value)))
-        })
-        .collect()
-}
-
 fn head(measured: &Measured<'_>) -> String {
     let runs = measured.runs;
     let failed = runs.iter().filter(|run| !run.valid).count();
-    let objections: usize = runs.iter().map(|run| run.objections().len()).sum();
-    let (class, label, reason) = match (failed, objections) {
+    let guards = || runs.iter().flat_map(|run| &run.guards);
+    // A guard that warns in every run is one, as in the table.
+    let objections =
+        guards().filter(|guard| guard.severity() > 1).map(|guard| &guard.name).collect::<BTreeSet<_>>();
+    let (class, label, reason) = match (failed, objections.len()) {
         (0, 0) => ("good", "VALID", "No guard failed or warned.".to_owned()),
         (0, count) => (
             "warn",
@@ -127,8 +100,7 @@ fn head(measured: &Measured<'_>) -> String {
             format!("No guard failed; {count} warned, as the table below says."),
         ),
         (failed, _) => {
-            let guards = runs.iter().flat_map(|run| &run.guards);
-            let first = guards
+            let first = guards()
                 .filter(|guard| guard.severity() > 2)
                 .map(|guard| format!(" {}: {}.", escape(&guard.name), escape(&guard.detail)));
             let reason = format!(
@@ -245,23 +217,24 @@ fn rates(out: &mut String, runs: &[RunDocument]) {
             if *metric == Metric::Errors {
                 // A share of all requests: runs with more of them weigh more, and none at all have no logarithm.
                 let pooled = error_share(runs).map_or_else(|| "-".to_owned(), percent);
-                out.push_str(&number(&metric.to_string(), &format!("{pooled} of all")));
+                let _ = write!(
+                    out,
+                    "<td class=\"n\" data-name=\"{metric}\"><span>{pooled}<br>{}</span></td>",
+                    small("of all")
+                );
                 continue;
             }
             let each: Option<Vec<f64>> = runs.iter().map(|run| metric.of(run).ok()).collect();
             let interval = each.and_then(|values| Interval::of_runs(&values, LEVEL).ok());
+            // Below the mean: beside it the five of them are wider than the page.
             let cell = interval.map_or_else(
                 || "-".to_owned(),
                 |i| {
-                    format!(
-                        "{} [{}, {}]",
-                        metric.format(i.estimate),
-                        metric.format(i.lower),
-                        metric.format(i.upper)
-                    )
+                    let bounds = range(i.lower, i.upper, |value| metric.format(value));
+                    format!("{}<br>{}", escape(&metric.format(i.estimate)), small(&bounds))
                 },
             );
-            out.push_str(&number(&metric.to_string(), &cell));
+            let _ = write!(out, "<td class=\"n\" data-name=\"{metric}\"><span>{cell}</span></td>");
         }
         out.push_str("</tr>\n");
     }
@@ -271,8 +244,12 @@ fn rates(out: &mut String, runs: &[RunDocument]) {
     }
 }
 
+fn small(text: &str) -> String {
+    format!("<span class=\"soft small\">{}</span>", escape(text))
+}
+
 /// How many runs a table names.
-const MOST: usize = 40;
+pub(super) const MOST: usize = 40;
 
 /// Each guard with the worst that it came to in any run.
 fn guards(out: &mut String, runs: &[RunDocument]) {
@@ -315,92 +292,9 @@ fn guards(out: &mut String, runs: &[RunDocument]) {
     out.push_str("</tbody></table>\n");
 }
 
-/// What became of the requests, over all runs.
-fn counts(out: &mut String, runs: &[RunDocument]) {
-    let mut rows: Vec<Condition> = Vec::new();
-    let mut add = |of: fn(&RunDocument) -> &BTreeMap<String, u64>, prefix: &str| {
-        let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
-        for run in runs {
-            of(run).iter().for_each(|(name, count)| *sums.entry(name).or_default() += count);
-        }
-        let named = sums.into_iter().filter(|(_, count)| *count > 0);
-        rows.extend(named.map(|(name, count)| {
-            Condition::new(format!("{prefix}{}", name.replace('_', " ")), grouped(count as f64))
-        }));
-    };
-    add(|run| &run.requests, "");
-    add(|run| &run.status, "status ");
-    add(|run| &run.bytes, "bytes ");
-    rows.extend(errors(runs));
-    let _ = writeln!(out, "<h2>Requests</h2>\n{}", conditions(&rows));
-}
-
-/// The part of all requests of the runs that ended without a valid response, the errors of all runs by class, and the
-/// first of them in words.
-fn errors(runs: &[RunDocument]) -> Vec<Condition> {
-    let mut rows = Vec::new();
-    if let Some(share) = error_share(runs) {
-        rows.push(Condition::new("errors", percent(share)));
-    }
-    let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
-    for (name, value) in runs.iter().flat_map(|run| &run.errors) {
-        *sums.entry(name).or_default() += value.as_u64().unwrap_or(0);
-    }
-    let named = sums.into_iter().filter(|(_, count)| *count > 0);
-    rows.extend(named.map(|(name, count)| {
-        Condition::new(format!("error {}", name.replace('_', " ")), grouped(count as f64))
-    }));
-    let first =
-        runs.iter().enumerate().find_map(|(index, run)| Some((index, run.errors.get("first")?.as_str()?)));
-    rows.extend(first.map(|(index, words)| {
-        let place = if runs.len() > 1 { format!(", in run {}", index + 1) } else { String::new() };
-        Condition::new(format!("first error{place}"), words)
-    }));
-    rows
-}
-
 /// The requests of all runs that ended without a valid response over all that ended; `None` when none did.
-fn error_share(runs: &[RunDocument]) -> Option<f64> {
+pub(super) fn error_share(runs: &[RunDocument]) -> Option<f64> {
     let (failed, ended) =
         runs.iter().map(RunDocument::failed_of_ended).fold((0, 0), |sum, run| (sum.0 + run.0, sum.1 + run.1));
     (ended > 0).then(|| failed as f64 / ended as f64)
-}
-
-/// Conditions, environment and manifest.
-fn facts(out: &mut String, manifest: &Manifest) {
-    let rows = conditions_of(&manifest.conditions);
-    let _ = writeln!(out, "<h2>Conditions</h2>\n{}", conditions(&rows));
-    // The arguments are told with the manifest.
-    let rows: Vec<Condition> = manifest
-        .environment
-        .iter()
-        .filter(|(name, _)| *name != "arguments")
-        .map(|(name, value)| Condition::new(name.clone(), value.clone()))
-        .collect();
-    let _ = writeln!(out, "<h2>Where it was measured</h2>\n{}", conditions(&rows));
-    let rows = [
-        Condition::new("created", manifest.created.clone()),
-        Condition::new("covet-bench", manifest.version.clone()),
-        Condition::new("runs", manifest.runs.to_string()),
-        Condition::new("arguments", manifest.arguments.join(" ")),
-    ];
-    let _ = writeln!(out, "<h2>Manifest</h2>\n{}", conditions(&rows));
-    if manifest.files.is_empty() {
-        out.push_str("<p class=\"soft small\">The runs were not kept as a bundle: there are no files and hashes.</p>\n");
-        return;
-    }
-    out.push_str(
-        "<details><summary>Files and their SHA-256</summary><table class=\"stack\"><thead><tr><th>File</th>\
-         <th class=\"n\">Bytes</th><th>SHA-256</th></tr></thead><tbody>\n",
-    );
-    for (name, entry) in manifest.files.iter().take(8 * MOST) {
-        let _ = writeln!(
-            out,
-            "<tr><td class=\"lead\">{}</td>{}<td data-name=\"SHA-256\"><code>{}</code></td></tr>",
-            escape(name),
-            number("Bytes", &grouped(entry.bytes as f64)),
-            escape(&entry.sha256)
-        );
-    }
-    out.push_str("</tbody></table></details>\n");
 }

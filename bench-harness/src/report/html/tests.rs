@@ -95,7 +95,7 @@ fn errors_and_thresholds_are_those_of_all_runs() {
         "<dt>error timeout</dt><dd>32</dd>",
         "<dt>error reset</dt><dd>10</dd>",
         "<dt>first error, in run 2</dt><dd>reset: by &lt;peer&gt;</dd>",
-        "3.9 % of all</td>",
+        "3.9 %<br><span class=\"soft small\">of all</span></span></td>",
         "<h2>Thresholds</h2>",
         "p99&lt;1us",
         ">missed<",

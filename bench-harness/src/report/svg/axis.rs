@@ -10,6 +10,8 @@ const MARKS: [f64; 7] = [0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999];
 const LINE: f64 = 16.0;
 /// How far apart the names of two percentiles must be.
 const APART: f64 = 36.0;
+/// The width of a character of a name, more or less.
+const CHARACTER: f64 = 6.6;
 
 /// A scale from values to positions.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -81,18 +83,21 @@ pub(super) fn spaced(marks: Vec<f64>, plot: Plot) -> Vec<f64> {
 
 /// Draws the lines and names of an axis of nines that ends at `end`.
 pub(super) fn percentile_marks(out: &mut String, x: &Scale, plot: Plot, end: f64, size: Size) {
-    let mut named = f64::NEG_INFINITY;
+    let mut taken = f64::NEG_INFINITY;
     for q in MARKS.into_iter().filter(|&q| nines(q) <= end + 1e-9) {
         let at = x.at(nines(q));
         line(out, "grid", (at, plot.top), (at, plot.bottom));
         // A name that would touch the one before it is left out; of the least value and the median, the former.
         let crowds_median = q == 0.0 && x.at(nines(0.5)) - at < APART;
-        if crowds_median || at - named < APART {
+        let name = if q == 0.0 { "min".to_owned() } else { percentile(q) };
+        let half = name.len() as f64 * CHARACTER / 2.0;
+        // The last one may stand at the edge of the picture, which cuts off what is beyond.
+        let middle = at.min(size.width - half);
+        if crowds_median || middle - half < taken {
             continue;
         }
-        named = at;
-        let name = if q == 0.0 { "min".to_owned() } else { percentile(q) };
-        text(out, "tick", (at, plot.bottom + 18.0), "middle", &name);
+        taken = middle + half + CHARACTER;
+        text(out, "tick", (middle, plot.bottom + 18.0), "middle", &name);
     }
     let middle = ((plot.left + plot.right) / 2.0, size.height - 4.0);
     text(out, "axis", middle, "middle", "percentile of requests");
