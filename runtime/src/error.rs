@@ -1,9 +1,10 @@
 //! What can go wrong when a runtime starts, with the remedy in the message.
 
-use std::io;
+use std::{fmt, io};
 
-/// Why a runtime did not start. The message says what to do about it.
-#[derive(Debug, thiserror::Error)]
+/// Why a runtime did not start. The message says what to do about it, and so does `Debug`: it is what a `main` that
+/// returns the error prints.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// A core was asked for that this process can't use.
@@ -98,6 +99,12 @@ pub enum StartError {
     /// The main future of a core panicked.
     #[error("the main future panicked: {0}")]
     Panicked(String),
+}
+
+impl fmt::Debug for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl StartError {

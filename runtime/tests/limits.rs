@@ -132,6 +132,8 @@ fn a_start_without_lockable_memory_works_or_names_the_limit() {
                 let text = error.to_string();
                 assert!(matches!(error, StartError::Memory { .. }), "{error:?}");
                 assert!(text.contains("RLIMIT_MEMLOCK is 0") && text.contains("ulimit -l"), "{text}");
+                // What a `main` prints that returns the error.
+                assert_eq!(format!("{error:?}"), text);
             }
         }
     });

@@ -151,8 +151,12 @@ mod tests {
             assert_eq!(text.parse::<DriverChoice>().unwrap(), choice);
         }
         for wrong in ["", "Epoll", " epoll", "io-uring", "kqueue"] {
-            let error = wrong.parse::<DriverChoice>().unwrap_err().to_string();
-            assert_eq!(error, format!("the driver is {wrong:?}: write `auto`, `io_uring` or `epoll`"));
+            let error = wrong.parse::<DriverChoice>().unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("the driver is {wrong:?}: write `auto`, `io_uring` or `epoll`")
+            );
+            assert_eq!(format!("{error:?}"), error.to_string());
         }
     }
 }
