@@ -295,6 +295,8 @@ mod tests {
             let value: u64 = rendered("{{random:10..12}}", sequence).parse().unwrap();
             assert!((10..=12).contains(&value));
         }
+        assert_eq!(rendered("{{random:7..7}}", 0), "7");
+        assert_eq!(rendered("{{hex:4096}}", 0).len(), 4096);
         let hex = rendered("{{hex:33}}", 0);
         assert!(hex.len() == 33 && hex.bytes().all(|b| b.is_ascii_hexdigit()), "{hex}");
         let uuid = rendered("{{uuid}}", 0);
@@ -318,7 +320,9 @@ mod tests {
 
     #[test]
     fn what_is_no_field_is_named() {
-        for text in ["{{x}}", "{{random:5..1}}", "{{random:1}}", "{{hex:0}}", "{{hex:x}}", "{{a:b}}"] {
+        for text in
+            ["{{x}}", "{{random:5..1}}", "{{random:1}}", "{{hex:0}}", "{{hex:4097}}", "{{hex:x}}", "{{a:b}}"]
+        {
             let error = Template::parse(text.as_bytes(), &[]).unwrap_err().to_string();
             assert!(error.starts_with(&format!("`{text}` is not a field")), "{error}");
         }
