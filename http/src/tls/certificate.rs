@@ -106,13 +106,27 @@ pub(super) fn certificates(text: &[u8], place: &str) -> Result<Vec<CertificateDe
     let problem = |problem: String| Error::Content { place: place.to_owned(), problem };
     let chain: Vec<_> = CertificateDer::pem_slice_iter(text)
         .collect::<Result<_, _>>()
-        .map_err(|error| problem(format!("is not PEM: {error}")))?;
+        .map_err(|error| problem(not_pem(&error)))?;
     if chain.is_empty() {
         return Err(problem(
             "holds no certificate (a section that begins `-----BEGIN CERTIFICATE-----`)".into(),
         ));
     }
     Ok(chain)
+}
+
+/// What is wrong with a text, without any of it: where the line breaks of a key were lost, a parser takes the key for a label.
+fn not_pem(error: &pem::Error) -> String {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => {
+            "is not PEM: a section has no end (a line `-----END ...-----`); is the file cut off, or without line breaks?"
+                .to_owned()
+        }
+        pem::Error::IllegalSectionStart { .. } => {
+            "is not PEM: a line that begins a section has more in it than `-----BEGIN ...-----`".to_owned()
+        }
+        error => format!("is not PEM: {error}"),
+    }
 }
 
 pub(super) fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, Error> {
@@ -147,7 +161,7 @@ fn private_key(text: &[u8], place: &str) -> Result<PrivateKeyDer<'static>, Error
             pem::Error::NoItemsFound => {
                 "holds no private key (a section that begins `-----BEGIN PRIVATE KEY-----`)".to_owned()
             }
-            error => format!("is not PEM: {error}"),
+            error => not_pem(&error),
         };
         Error::Content { place: place.to_owned(), problem }
     })

@@ -1,5 +1,6 @@
 //! Which certificate is shown, what is wrong with bad ones, and their exchange while the server runs.
 
+use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -66,6 +67,21 @@ fn bad_certificates_are_refused_with_the_reason() {
     assert!(error_of(Certificate::files(&one.certificate, encrypted)).contains("openssl pkey"));
     let garbage = Certificate::pem("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "");
     assert!(error_of(garbage).contains("the PEM given for certificate: its first certificate is not X.509"));
+    // Where PEM is torn, nothing of it is told: it may be the key.
+    let key = fs::read_to_string(&one.key).unwrap();
+    let secret = key.lines().nth(1).unwrap();
+    let begun = key.replacen("PRIVATE KEY-----\n", "PRIVATE KEY-----", 1);
+    for (torn, problem) in [
+        (key.replace('\n', ""), "has no end"),
+        (key.replace("-----END", "#"), "has no end"),
+        (begun, "more in it than"),
+    ] {
+        let torn = error_of(Certificate::pem(fs::read(&one.certificate).unwrap(), torn));
+        assert!(torn.starts_with("the PEM given for private key: is not PEM: "), "{torn}");
+        assert!(torn.contains(problem), "{torn}");
+        let bytes = format!("{:?}", secret.as_bytes());
+        assert!(!torn.contains(secret) && !torn.contains(bytes.trim_matches(['[', ']'])), "{torn}");
+    }
     let none = tls::Config::builder().build().unwrap_err().to_string();
     assert!(none.contains("no certificate was given"), "{none}");
     let ocsp = written(authority.folder(), "bad.ocsp", b"\x30\x03\x0a\x01\x06");
