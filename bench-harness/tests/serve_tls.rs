@@ -148,6 +148,28 @@ fn bad_files_end_the_start_with_one_line() {
     assert_eq!(said.lines().count(), 1, "{said}");
 }
 
+#[test]
+fn a_redirect_that_can_not_be_ends_the_start_with_what_to_change() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("some port is free");
+    let taken = taken.local_addr().expect("it is bound").to_string();
+    let folder = Folder::new("redirect");
+    let socket = folder.path("socket");
+    let at_socket = ["--unix", &socket, "--tls-self-signed", "--redirect", "127.0.0.1:0"];
+    let at_taken = ["--listen", "127.0.0.1:0", "--tls-self-signed", "--redirect", &taken];
+    for (arguments, status, word) in
+        [(at_socket, 2, "no port"), (at_taken, 1, "another address with --redirect")]
+    {
+        let output = Command::new(env!("CARGO_BIN_EXE_covet-bench"))
+            .args(["serve", "--cores", "0"])
+            .args(arguments)
+            .output()
+            .expect("the program runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(status), "{said}");
+        assert!(said.contains(word) && said.lines().count() == 1, "{said}");
+    }
+}
+
 /// An authority made by OpenSSL, and a certificate of it: `NAME-ca.pem`, `NAME.pem` and their keys.
 fn authority(folder: &Folder, name: &str) {
     let file = |end: &str| folder.path(&format!("{name}{end}"));

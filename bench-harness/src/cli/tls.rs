@@ -13,6 +13,7 @@ use covet_http::tls::{self, Certificate, ClientCertificates};
 use covet_runtime::CoreSet;
 use signal_hook::consts::SIGHUP;
 
+use super::exit::{Advice, Exit};
 use crate::target::listen::{ListenError, Listening};
 
 /// Options of `covet-bench serve` about TLS.
@@ -84,12 +85,26 @@ impl TlsArgs {
     /// Starts the redirect, if it was asked for.
     ///
     /// # Errors
-    /// When its address can't be listened on.
-    pub fn start_redirect(&self, cores: CoreSet, port: u16) -> Result<Option<Listening>, ListenError> {
+    /// When its address can't be listened on, or the server has no port to send clients to.
+    pub fn start_redirect(&self, cores: CoreSet, port: u16) -> anyhow::Result<Option<Listening>> {
         let Some(address) = self.redirect else { return Ok(None) };
+        if port == 0 {
+            return Err(Advice::error(
+                Exit::Usage,
+                "a server at a Unix socket has no port that --redirect could send clients to",
+                "Leave --redirect out, or listen on an address",
+            ));
+        }
         let redirect = RedirectToHttps::new().port(port);
         let serve = move |listener| serve(listener, Rc::new(redirect.clone()), Config::default());
-        Listening::start(address, cores, "redirect", serve).map(Some)
+        match Listening::start(address, cores, "redirect", serve) {
+            Err(ListenError::InUse(address)) => Err(Advice::error(
+                Exit::Runtime,
+                format!("{address} is in use"),
+                "Stop the server that listens there, or choose another address with --redirect",
+            )),
+            started => Ok(Some(started?)),
+        }
     }
 }
 
