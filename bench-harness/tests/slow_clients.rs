@@ -64,6 +64,9 @@ fn too_few_pairs_tell_nothing() {
         "{text}"
     );
     fails_in_one_line(&run(&words("slow-clients --pairs 0")), 2, &["nothing would be measured"]);
+    fails_in_one_line(&run(&words("slow-clients --url https://127.0.0.1:1/")), 2, &["plain HTTP", "http://"]);
+    let many = &["need 20000000128 open files", "ulimit -n 20000000128"];
+    fails_in_one_line(&run(&words("slow-clients --clients 10000000000")), 1, many);
 }
 
 /// No machine is that still. The rule holds on both sides, whatever they measured.

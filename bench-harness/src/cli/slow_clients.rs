@@ -13,7 +13,9 @@ use super::peers::split_cpus;
 use super::values;
 use crate::experiment::beside::{Beside, Side, Sides};
 use crate::experiment::standstill::Standstill;
-use crate::load::{self, Extent, LoadPlan, NoProgress, TargetUrl, allowed_cpus, format_cpus};
+use crate::load::{
+    self, Extent, LoadPlan, NoProgress, TargetUrl, allow_open_files, allowed_cpus, format_cpus,
+};
 use crate::record::LoopModel;
 use crate::stats::{Interval, StatsError};
 use crate::target::child::Child;
@@ -26,6 +28,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// What begins before a slice, and is not counted.
 const WARMUP: Duration = Duration::from_millis(50);
 const SEED: u64 = 1;
+/// Open files beside the connections: rings, pipes and the like.
+const DESCRIPTORS: u64 = 64;
 /// The niceness of those who are served first (sched(7)).
 const FIRST: i32 = -20;
 
@@ -104,6 +108,22 @@ pub fn slow_clients(args: SlowClientsArgs) -> anyhow::Result<Exit> {
             Exit::Usage,
             "nothing would be measured",
             "Ask for clients, pairs, slices and some time",
+        ));
+    }
+    if args.url.as_ref().is_some_and(TargetUrl::is_secure) {
+        return Err(Advice::error(
+            Exit::Usage,
+            "the slow clients speak plain HTTP, so a server of HTTPS would not wait for them",
+            "Give a URL that begins with http://",
+        ));
+    }
+    // Either end of each slow client, where nobody reads them.
+    let needed = 2 * args.clients as u64 + args.connections as u64 + DESCRIPTORS;
+    if let Err(limit) = allow_open_files(needed) {
+        return Err(Advice::error(
+            Exit::Runtime,
+            format!("{} slow clients need {needed} open files, and the limit is {limit}", args.clients),
+            format!("Raise it first, for example with `ulimit -n {needed}`, or ask for fewer --clients"),
         ));
     }
     let (server_cpus, cpus) = split_cpus(allowed_cpus(), 1)?;
@@ -189,11 +209,12 @@ fn verdict(
     ratio: &Result<Interval, StatsError>,
     finding: Finding,
 ) -> String {
-    let percent = args.within * 100.0;
+    // As it was asked for, without the noise of its last bits.
+    let percent = (args.within * 1e4).round() / 100.0;
     let finding = match finding {
-        Finding::Within => format!("within {percent:.0} %"),
-        Finding::Beyond => format!("LONGER by more than {percent:.0} %"),
-        Finding::CannotTell => format!("cannot tell whether within {percent:.0} %"),
+        Finding::Within => format!("within {percent} %"),
+        Finding::Beyond => format!("LONGER by more than {percent} %"),
+        Finding::CannotTell => format!("cannot tell whether within {percent} %"),
     };
     let micros = |side: &Side| side.quantile(args.percentile / 100.0).as_secs_f64() * 1e6;
     let figures = format!("{:.0} µs over {:.0} µs", micros(&sides.with), micros(&sides.without));
