@@ -81,6 +81,21 @@ fn a_slow_head_gets_408() {
 }
 
 #[test]
+fn what_it_warns_of_is_a_line_of_standard_error() {
+    let required = ["--trust", "127.0.0.1", "--proxy-protocol", "required"];
+    let arguments = [&["serve", "--listen", "127.0.0.1:0", "--cores", "0"][..], &required].concat();
+    let mut server = Server::started(covet_bench(&arguments));
+    let mut client = server.connect();
+    client.send_if_open("GET /plaintext HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.expect_end();
+    server.terminate();
+    assert!(server.wait().success());
+    let errors = server.errors();
+    let warned: Vec<&str> = errors.lines().filter(|line| line.contains(" WARN ")).collect();
+    assert!(matches!(warned[..], [line] if line.contains("no good PROXY protocol header")), "{errors}");
+}
+
+#[test]
 fn a_port_in_use_is_one_line_and_exit_status_1() {
     let server = Server::start();
     let address = server.address.to_string();

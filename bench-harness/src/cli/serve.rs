@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use clap::Args;
 use covet_http::server::Config;
 use covet_runtime::{CoreSet, DriverKind};
+use tracing_subscriber::filter::LevelFilter;
 
 use super::defence::DefenceArgs;
 use super::exit::Exit;
@@ -42,6 +43,20 @@ pub(super) fn note_driver() {
     }
 }
 
+/// Writes what the server warns of to standard error, a line each: refused connections, descriptors that ran out, failed
+/// answers.
+fn log_warnings() {
+    let log = tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::WARN)
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        // Whoever reads it may go, which is no reason to panic.
+        .log_internal_errors(false);
+    // Within a process that has a log of its own, that one is used.
+    let _ = log.try_init();
+}
+
 /// The address, or the path of a Unix socket.
 fn describe(sockets: &Sockets) -> String {
     match sockets.address() {
@@ -68,6 +83,8 @@ pub fn serve(args: ServeArgs) -> anyhow::Result<Exit> {
         reload_on_hangup(https.config.clone())?;
     }
     note_driver();
+    // What has been said so far, the lines above say better.
+    log_warnings();
     let scheme = if https.is_some() { "https" } else { "http" };
     let mut line = format!("listening on {scheme}://{place} on core {}\n", format_cpus(service.cpus()));
     let standing = opened.serving(&service)?;
