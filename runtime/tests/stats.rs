@@ -176,14 +176,20 @@ fn a_core_may_ask_and_one_that_is_stalled_is_named() {
 fn sigusr1_prints_a_table() {
     const MARK: &str = "COVET_TEST_PRINTS";
     if std::env::var_os(MARK).is_some() {
+        let (tell, has_run) = std::sync::mpsc::channel();
         let runtime = Runtime::builder()
             .stats_on_sigusr1(true)
-            .start(|_| async {
-                spawn_in(&TaskGroup::maintenance(), yield_now()).await.unwrap();
-                // The parent ends this when it has read the table.
-                let _ = time::timeout(PATIENCE, shutdown::requested()).await;
+            .start(move |_| {
+                let tell = tell.clone();
+                async move {
+                    spawn_in(&TaskGroup::maintenance(), yield_now()).await.unwrap();
+                    tell.send(()).unwrap();
+                    // The parent ends this when it has read the table.
+                    let _ = time::timeout(PATIENCE, shutdown::requested()).await;
+                }
             })
             .unwrap();
+        has_run.recv_timeout(PATIENCE).unwrap();
         // SAFETY: a plain system call.
         assert_eq!(unsafe { libc::kill(libc::getpid(), libc::SIGUSR1) }, 0);
         return runtime.join().unwrap();

@@ -13,9 +13,9 @@ use crate::cores::context;
 ///
 /// It starts empty: reads append to its spare capacity, writes take what it holds. Its capacity never changes, and
 /// is rounded up to a multiple of the alignment. The memory comes from the core's free buffers of the same shape, to
-/// which it returns when dropped on a core. One of 128 KiB, 256 KiB, 512 KiB or 1 MiB that a core makes is cut from a
-/// transparent huge page where the kernel has one (2 MiB, which then are in memory as a whole), so that a device can
-/// read or write it in one piece.
+/// which it returns when dropped on a core. One of 128 KiB, 256 KiB, 512 KiB or 1 MiB that a core makes, while it has less
+/// than 16 MiB of them, is cut from a transparent huge page where the kernel has one (2 MiB, which then are in memory as
+/// a whole), so that a device can read or write it in one piece.
 ///
 /// ```
 /// use covet_runtime::buf::AlignedBuf;
@@ -206,16 +206,18 @@ impl AlignedMemory {
         AlignedMemory { address, capacity: capacity as u32, alignment: alignment as u32, page: None }
     }
 
-    /// As many as a huge page has room for, or none if there is no memory.
-    pub(super) fn cut(capacity: usize, alignment: usize) -> impl Iterator<Item = AlignedMemory> {
+    /// As many as a huge page has room for.
+    pub(super) fn cut(
+        page: &Arc<HugePage>,
+        capacity: usize,
+        alignment: usize,
+    ) -> impl Iterator<Item = AlignedMemory> {
         debug_assert!(capacity.is_multiple_of(alignment), "so that each piece is aligned");
-        HugePage::new().into_iter().flat_map(move |page| {
-            page.pieces(capacity).map(move |address| AlignedMemory {
-                address,
-                capacity: capacity as u32,
-                alignment: alignment as u32,
-                page: Some(page.clone()),
-            })
+        page.pieces(capacity).map(move |address| AlignedMemory {
+            address,
+            capacity: capacity as u32,
+            alignment: alignment as u32,
+            page: Some(page.clone()),
         })
     }
 
@@ -313,6 +315,21 @@ mod tests {
             std::thread::spawn(move || drop(blocks)).join().unwrap();
             assert!(last.iter().all(|byte| *byte == 7));
             assert!(!addresses.contains(&AlignedBuf::new(SIZE, 4096).as_ptr().addr()));
+        })
+        .unwrap();
+    }
+
+    #[cfg(not(any(loom, miri)))]
+    #[test]
+    fn a_burst_pins_no_more_pages_than_a_core_keeps() {
+        crate::block_on(async {
+            let burst: Vec<AlignedBuf> = (0..200).map(|_| AlignedBuf::new(128 * 1024, 4096)).collect();
+            let of_pages = burst.iter().filter(|buf| buf.memory.page.is_some()).count();
+            assert_eq!(of_pages, 16 * 8, "8 pages of 16 pieces; the rest is the allocator's");
+            drop(burst);
+            // What was kept are pieces of those pages, which serve again.
+            let again = AlignedBuf::new(128 * 1024, 4096);
+            assert!(again.capacity() == 128 * 1024);
         })
         .unwrap();
     }

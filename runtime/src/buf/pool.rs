@@ -1,8 +1,9 @@
 use std::cell::{Cell, RefCell};
 use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Weak};
 
 use super::aligned::AlignedMemory;
-use super::huge_page::{self, HUGE_PAGE};
+use super::huge_page::{self, HUGE_PAGE, HugePage};
 use crate::cores::context;
 
 /// A new buffer holds a small answer. Buffers of a batch are written and sent together, so small ones close to each
@@ -26,6 +27,8 @@ pub(crate) struct Pool {
     kept: Cell<usize>,
     aligned: RefCell<Vec<AlignedMemory>>,
     aligned_kept: Cell<usize>,
+    /// The huge pages that were cut here; one is in memory as a whole while a piece of it is.
+    pages: RefCell<Vec<Weak<HugePage>>>,
 }
 
 impl Pool {
@@ -39,13 +42,22 @@ impl Pool {
         self.cut_aligned(capacity, alignment)
     }
 
-    /// Cuts a huge page into pieces, of which all but one are kept, if they suit it and there is room for them.
+    /// Cuts a huge page into pieces, of which all but one are kept, if they suit it and there is room for them. So many
+    /// pages as may be kept are in use at a time at most: each could be held by a single piece.
     #[cold]
     fn cut_aligned(&self, capacity: usize, alignment: usize) -> Option<AlignedMemory> {
         if !huge_page::suits(capacity) || self.aligned_kept.get() + HUGE_PAGE > KEEP_ALIGNED {
             return None;
         }
-        let mut pieces = AlignedMemory::cut(capacity, alignment);
+        let mut pages = self.pages.borrow_mut();
+        pages.retain(|page| page.strong_count() > 0);
+        if (pages.len() + 1) * HUGE_PAGE > KEEP_ALIGNED {
+            return None;
+        }
+        let page = HugePage::new()?;
+        pages.push(Arc::downgrade(&page));
+        drop(pages);
+        let mut pieces = AlignedMemory::cut(&page, capacity, alignment);
         let first = pieces.next();
         pieces.for_each(|piece| self.put_aligned(piece));
         first
