@@ -138,3 +138,15 @@ impl Drop for Place<'_> {
         self.0.set(self.0.get() - 1);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_whole_seconds_rounded_up_and_never_none() {
+        for (millis, told) in [(0, "1"), (1, "1"), (1000, "1"), (1001, "2"), (2500, "3")] {
+            assert_eq!(retry_after(Duration::from_millis(millis)), told, "{millis} ms");
+        }
+    }
+}

@@ -81,3 +81,42 @@ impl ResolvesServerCert for Resolver {
         Some(names.find(hello.server_name()).clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair};
+    use rustls::crypto::aws_lc_rs;
+    use rustls::pki_types::PrivateKeyDer;
+
+    use super::*;
+
+    fn certified(names: &[&str]) -> CertifiedKey {
+        let key = KeyPair::generate().unwrap();
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let certificate = CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
+        let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+        CertifiedKey::from_der(vec![certificate.der().clone()], key, &aws_lc_rs::default_provider()).unwrap()
+    }
+
+    #[test]
+    fn names_are_found_whatever_their_case_and_the_earlier_certificate_has_them() {
+        let certificates = [&["default"][..], &["A.example", "*.B.example"], &["a.EXAMPLE", "*.b.example"]];
+        let certificates: Vec<CertifiedKey> = certificates.into_iter().map(certified).collect();
+        let chains: Vec<_> = certificates.iter().map(|certified| certified.cert.clone()).collect();
+        let names = Names::of(certificates).unwrap();
+        let shown = |name| chains.iter().position(|chain| *chain == names.find(name).cert);
+        for (name, place) in [
+            (None, 0),
+            (Some("default"), 0),
+            (Some("a.example"), 1),
+            (Some("A.Example"), 1),
+            (Some("x.b.example"), 1),
+            (Some("X.B.EXAMPLE"), 1),
+            (Some("b.example"), 0),
+            (Some("x.y.b.example"), 0),
+            (Some("localhost"), 0),
+        ] {
+            assert_eq!(shown(name), Some(place), "{name:?}");
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! More connections than a server takes.
 
 use std::io::Write;
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 
 use covet_http::proxy_protocol::ProxyProtocol;
@@ -103,6 +103,15 @@ fn behind_a_proxy_its_clients_are_counted_and_ipv6_by_64_bits() {
     assert!(through("2001:db8:0:1:ffff::2").is_reset(), "the same network");
     assert_eq!(counts.get(Event::OverAddress), 1);
     assert_eq!(through("2001:db8:0:2::1").answer().status, 200, "another network");
+    // Nor do those whose address the proxy does not know share its own.
+    let unknown = || {
+        let mut client = Client::connect(&server);
+        client.send(b"PROXY UNKNOWN\r\nGET /plain HTTP/1.1\r\nHost: h\r\n\r\n");
+        client
+    };
+    let mut two = [unknown(), unknown()];
+    assert!(two.iter_mut().all(|client| client.answer().status == 200));
+    assert_eq!(admission.open_from(Ipv4Addr::LOCALHOST.into()), 0, "the proxy is nobody's client");
     drop(first);
     eventually("the place comes free", || admission.open_from("2001:db8:0:1::9".parse().unwrap()) == 0);
     assert_eq!(through("2001:db8:0:1::2").answer().status, 200);

@@ -54,6 +54,11 @@ fn what_fits_is_served_what_waits_too_and_the_rest_is_told_to_come_back() {
     assert_eq!(queued.answer().text(), "/second");
     assert!(started.elapsed() >= Duration::from_millis(1000), "it has waited for its turn");
     assert_eq!(shed.get("/again").status, 200, "its connection goes on");
+
+    // Who has waited has left the queue.
+    let mut served = ask(&server, "/wait/500");
+    let mut queued = ask(&server, "/fifth");
+    assert_eq!((served.answer().text(), queued.answer().text()), ("/wait/500".into(), "/fifth".into()));
     assert_eq!((counts.get(Event::QueueFull), counts.get(Event::TooOld)), (1, 0));
 }
 
