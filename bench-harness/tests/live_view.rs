@@ -17,7 +17,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::termios::LocalModes;
 
 fn run(url: &str, duration: &str, more: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_covet-bench"));
+    // A shell's background job has SIGINT ignored, and so would its children.
+    let mut command = Command::new("env");
+    command.args(["--default-signal=INT", env!("CARGO_BIN_EXE_covet-bench")]);
     command.args(["run", url, "--tui", "-c", "2", "-d", duration, "--probes", "off"]).args(more);
     if !more.contains(&"--warmup") {
         command.args(["--warmup", "200ms"]);

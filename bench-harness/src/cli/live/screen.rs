@@ -21,6 +21,9 @@ const LEAVE: &[u8] = b"\x1b[?25h\x1b[?1049l";
 
 /// The terminal's modes before the view; `None` while it has not got the terminal.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
+/// Held by whoever writes on the screen, and for ever once a signal has ended the view: a frame would hide the cursor of a
+/// terminal that was given back.
+static DRAWING: Mutex<()> = Mutex::new(());
 
 /// The terminal, given back when dropped, at a panic of any thread, and at a signal that ends the process.
 pub(super) struct Screen {
@@ -39,6 +42,7 @@ impl Screen {
         // Control-Z does not.
         modes.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON);
         modes.special_codes[SpecialCodeIndex::VSUSP] = 0;
+        let _drawing = DRAWING.lock().unwrap_or_else(PoisonError::into_inner);
         *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
         // From here on the terminal goes back whatever fails.
         let taken = tcsetattr(stdout(), OptionalActions::Now, &modes).and_then(|()| write(ENTER));
@@ -48,6 +52,7 @@ impl Screen {
 
     /// Draws a frame.
     pub(super) fn draw(&mut self, frame: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        let _drawing = DRAWING.lock().unwrap_or_else(PoisonError::into_inner);
         if self.terminal.backend().size()? != self.size {
             (self.terminal, self.size) = clear()?;
         }
@@ -77,6 +82,12 @@ fn leave() {
     let _ = write(LEAVE);
     // What was typed meanwhile was meant for nobody.
     let _ = tcsetattr(stdout(), OptionalActions::Flush, &before);
+}
+
+/// Gives the terminal back behind the frame that is being drawn, the last one.
+fn leave_for_good() {
+    std::mem::forget(DRAWING.lock().unwrap_or_else(PoisonError::into_inner));
+    leave();
 }
 
 /// Writes past the lock of standard output, which the thread that panicked may hold.
@@ -115,11 +126,11 @@ fn return_on_signals() -> io::Result<()> {
     let mut signals = Signals::new([SIGHUP, SIGQUIT])?;
     std::thread::Builder::new().name("terminal".to_owned()).spawn(move || {
         for signal in signals.forever() {
-            leave();
+            leave_for_good();
             let _ = emulate_default_handler(signal);
         }
     })?;
-    interrupt::undo(leave);
+    interrupt::undo(leave_for_good);
     *watched = true;
     Ok(())
 }

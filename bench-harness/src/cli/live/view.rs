@@ -103,7 +103,10 @@ impl View {
         self.chart(frame, median, named("p50", |s| s.p50), |s| nanos(s.p50), Color::Green);
         self.chart(frame, tail, named("p99", |s| s.p99), |s| nanos(s.p99), Color::Yellow);
         self.whole(frame, table);
-        frame.render_widget(Paragraph::new("Control-C ends the run without a result").dim(), foot);
+        frame.render_widget(
+            Paragraph::new("Control-C ends the run; what was measured is printed").dim(),
+            foot,
+        );
     }
 
     fn progress(&self, frame: &mut Frame<'_>, area: Rect) {
