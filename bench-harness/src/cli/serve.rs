@@ -83,11 +83,11 @@ pub fn serve(args: ServeArgs) -> anyhow::Result<Exit> {
         reload_on_hangup(https.config.clone())?;
     }
     note_driver();
-    // What has been said so far, the lines above say better.
-    log_warnings();
     let scheme = if https.is_some() { "https" } else { "http" };
     let mut line = format!("listening on {scheme}://{place} on core {}\n", format_cpus(service.cpus()));
     let standing = opened.serving(&service)?;
+    // What has been said so far, the line of a failed start and the note above say better.
+    log_warnings();
     if let Some(redirect) = &redirect {
         line.push_str(&format!("redirecting http://{} to HTTPS\n", redirect.address()));
     }
