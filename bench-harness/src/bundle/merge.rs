@@ -97,8 +97,9 @@ pub fn join(bundles: &[Bundle], mut out: BundleWriter) -> Result<(Vec<RunDocumen
     let mut runs: Vec<RunDocument> = Vec::new();
     for bundle in bundles {
         for (index, run) in bundle.runs.iter().enumerate() {
-            for (name, value) in &first.runs[0].conditions {
-                if !LISTED.contains(&name.as_str()) && run.conditions.get(name) != Some(value) {
+            for name in first.runs[0].conditions.keys().chain(run.conditions.keys()) {
+                if !LISTED.contains(&name.as_str()) && condition(run, name) != condition(&first.runs[0], name)
+                {
                     return Err(MergeError::Conditions(name.clone()));
                 }
             }
@@ -211,9 +212,9 @@ fn series(runs: &[&RunDocument], name: &str) -> Result<Option<Series>, MergeErro
 
 fn conditions(runs: &[&RunDocument]) -> Result<Map<String, Value>, MergeError> {
     let mut merged = runs[0].conditions.clone();
-    for (name, first) in &runs[0].conditions {
-        let values: Vec<Value> =
-            runs.iter().map(|run| run.conditions.get(name).cloned().unwrap_or(Value::Null)).collect();
+    for name in runs.iter().flat_map(|run| run.conditions.keys()) {
+        let first = condition(runs[0], name);
+        let values: Vec<Value> = runs.iter().map(|run| condition(run, name).clone()).collect();
         let value = if ADDED.contains(&name.as_str()) {
             json!(values.iter().filter_map(Value::as_u64).sum::<u64>())
         } else if name == "loop" {
@@ -273,6 +274,32 @@ fn intervals(parts: Vec<LogInterval>) -> Value {
     rows.collect()
 }
 
+/// A condition of a run; null where its bundle does not have it, as one that an older version wrote.
+fn condition<'a>(run: &'a RunDocument, name: &str) -> &'a Value {
+    run.conditions.get(name).unwrap_or(&Value::Null)
+}
+
 fn text(conditions: &Map<String, Value>, name: &str) -> String {
     conditions.get(name).and_then(Value::as_str).unwrap_or("an unknown target").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bundle::sample;
+
+    #[test]
+    fn a_condition_that_one_run_lacks_differs_unless_it_is_nothing() {
+        let older = sample::run(100, 1_000_000);
+        let mut newer = older.clone();
+        newer.conditions.insert("request".to_owned(), Value::Null);
+        for runs in [[&older, &newer], [&newer, &older]] {
+            assert!(conditions(&runs).is_ok());
+        }
+        newer.conditions.insert("request".to_owned(), json!("1 field (0a)"));
+        for runs in [[&older, &newer], [&newer, &older]] {
+            let error = conditions(&runs).unwrap_err().to_string();
+            assert!(error.ends_with(": request"), "{error}");
+        }
+    }
 }
