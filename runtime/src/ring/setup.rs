@@ -80,6 +80,15 @@ fn build(builder: &io_uring::Builder, entries: u32, rung: Rung) -> io::Result<Io
     if refused { Err(io::Error::from_raw_os_error(libc::EINVAL)) } else { builder.build(entries) }
 }
 
+/// Whether a wait need not count as waiting for a disk: Linux 6.15.
+pub(super) fn waits_without_iowait(ring: &IoUring) -> bool {
+    #[cfg(all(test, not(loom), not(miri)))]
+    if super::tests::old_kernel::lacks(super::tests::old_kernel::Feature::NoIowait) {
+        return false;
+    }
+    ring.params().is_feature_no_iowait()
+}
+
 pub(super) fn release() -> String {
     rustix::system::uname().release().to_string_lossy().into_owned()
 }

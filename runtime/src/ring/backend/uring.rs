@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::fd::{AsRawFd, RawFd};
 use std::rc::Rc;
 
-use io_uring::{IoUring, opcode, squeue, types};
+use io_uring::{EnterFlags, IoUring, opcode, squeue, types};
 
 use super::probe;
 use crate::error::StartError;
@@ -22,6 +22,8 @@ pub(in crate::ring) struct Uring {
     rung: Rung,
     /// Entries that found the submission queue full while the kernel could take no more.
     overflow: VecDeque<squeue::Entry>,
+    /// What every wait asks for.
+    waits: EnterFlags,
 }
 
 impl Uring {
@@ -44,7 +46,13 @@ impl Uring {
         if rung == Rung::Coop {
             tracing::info!("io_uring without DEFER_TASKRUN, which Linux 6.1 has: requests cost a third more");
         }
-        Ok(Uring { ring, rung, overflow: VecDeque::new() })
+        // An accept or a receive is always in flight, so that the kernel would count all of a core's sleep as time in
+        // which a processor waits for a disk.
+        let waits = match setup::waits_without_iowait(&ring) {
+            true => EnterFlags::GETEVENTS | EnterFlags::NO_IOWAIT,
+            false => EnterFlags::GETEVENTS,
+        };
+        Ok(Uring { ring, rung, overflow: VecDeque::new(), waits })
     }
 
     /// # Safety
@@ -105,7 +113,6 @@ impl Uring {
     pub(super) fn enter(&mut self, wait: Wait) -> io::Result<()> {
         // What is still left behind must not be slept upon: the completion waited for may be its own.
         let wait = if self.overflow.is_empty() || self.hand_over_overflow() { wait } else { Wait::No };
-        let submitter = self.ring.submitter();
         let outcome = match wait {
             Wait::No => {
                 // SAFETY: no queue handle is alive on this thread, the only one that uses the ring.
@@ -114,12 +121,12 @@ impl Uring {
                     return Ok(());
                 }
                 drop(queue);
-                submitter.submit()
+                self.ring.submitter().submit()
             }
-            Wait::Forever => submitter.submit_and_wait(1),
+            Wait::Forever => self.wait(self.waits, None::<&libc::sigset_t>),
             Wait::AtMost(limit) => {
                 let limit = types::Timespec::from(limit);
-                submitter.submit_with_args(1, &types::SubmitArgs::new().timespec(&limit))
+                self.wait(self.waits | EnterFlags::EXT_ARG, Some(&types::SubmitArgs::new().timespec(&limit)))
             }
         };
         match outcome {
@@ -135,6 +142,15 @@ impl Uring {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Hands over what is queued and waits for one completion. `extended` is for EXT_ARG, and nothing without it.
+    fn wait<T>(&self, flags: EnterFlags, extended: Option<&T>) -> io::Result<usize> {
+        // SAFETY: no queue handle is alive on this thread, the only one that uses the ring.
+        let queued = unsafe { self.ring.submission_shared() }.len();
+        // SAFETY: so many entries are queued, and `push` was promised that what they point to lives on; the flags and
+        // the argument belong together, as this file's two callers have them.
+        unsafe { self.ring.submitter().enter(queued as u32, 1, flags.bits(), extended) }
     }
 
     #[inline]

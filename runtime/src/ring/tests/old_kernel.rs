@@ -30,6 +30,8 @@ pub(in crate::ring) enum Feature {
     SendZeroCopy,
     /// IORING_OP_FTRUNCATE, Linux 6.9.
     Ftruncate,
+    /// IORING_ENTER_NO_IOWAIT, Linux 6.15.
+    NoIowait,
 }
 
 thread_local! {
@@ -76,6 +78,7 @@ fn without(features: &'static [Feature], choice: DriverChoice) -> Result<(Driver
 fn what_a_ring_can_do_without_costs_speed_only() {
     for (lacking, rung) in [
         (&[][..], "DeferNoArray"),
+        (&[Feature::NoIowait], "DeferNoArray"),
         (&[Feature::NoSqArray], "(Defer)"),
         (&[Feature::NoSqArray, Feature::DeferTaskrun], "(Coop)"),
     ] {
