@@ -42,6 +42,7 @@
 
 mod offer;
 mod packet;
+mod place;
 mod take;
 
 pub use offer::Offer;

@@ -1,15 +1,14 @@
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use rustix::net::{Shutdown, SocketFlags, accept_with, bind, listen, shutdown};
+use rustix::net::{Shutdown, SocketFlags, accept_with, shutdown};
 
 use super::packet;
+use super::place::{Place, listen_at};
 
 /// How long a new process may be silent while the sockets are given to it. Less than the next one is ready to wait in
 /// [`take`](super::take) for its turn.
@@ -25,9 +24,7 @@ const START: Duration = Duration::from_secs(120);
 pub struct Offer {
     shared: Arc<Shared>,
     thread: Option<thread::JoinHandle<()>>,
-    path: PathBuf,
-    /// The path's device and inode, to tell our socket from a successor's.
-    identity: (u64, u64),
+    place: Place,
 }
 
 #[derive(Debug)]
@@ -48,13 +45,13 @@ impl Offer {
     /// that this process succeeds.
     ///
     /// `sockets` is called for each process that asks, and returns duplicates with their names. `taken` is called once,
-    /// when a successor serves: it should begin the shutdown and return, as dropping the offer waits for it. A successor that dies before that leaves everything as it
-    /// was, and another may ask. Only processes of the same user, or of root, are heard, and the path is made accessible
-    /// to its owner only.
+    /// when a successor serves: it should begin the shutdown and return, as dropping the offer waits for it. A
+    /// successor that dies before that leaves everything as it was, and another may ask. Only processes of the same user,
+    /// or of root, are heard, and the path is made accessible to its owner only.
     ///
     /// # Errors
-    /// When something that is not a socket is at the path, which is left alone; when the path can't be made a socket, or
-    /// the thread can't be started.
+    /// When something that is not a socket is at the path, which is left alone; when the path, or one with the number of
+    /// the process after it, can't be made a socket; or when the thread can't be started.
     pub fn start(
         path: impl AsRef<Path>,
         sockets: impl Fn() -> io::Result<Vec<(String, OwnedFd)>> + Send + 'static,
@@ -64,7 +61,7 @@ impl Offer {
         let named = |error: io::Error| {
             io::Error::new(error.kind(), format!("offer sockets at {}: {error}", path.display()))
         };
-        let (listener, identity) = listen_at(&path).map_err(named)?;
+        let (listener, place) = listen_at(&path).map_err(named)?;
         let shared = Arc::new(Shared { listener, link: Mutex::new(None) });
         let waiting = shared.clone();
         let thread = thread::Builder::new()
@@ -75,42 +72,8 @@ impl Offer {
                 }
             })
             .map_err(named)?;
-        Ok(Offer { shared, thread: Some(thread), path, identity })
+        Ok(Offer { shared, thread: Some(thread), place })
     }
-}
-
-/// Listens at a path of its own first: renaming replaces the old socket in one step, so that at no time there is none.
-fn listen_at(path: &Path) -> io::Result<(OwnedFd, (u64, u64))> {
-    // Renaming would replace a file of somebody's as readily as a socket.
-    if fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_socket()) {
-        let what = "there is something that is not a socket: choose another path";
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
-    }
-    let mut own = path.as_os_str().to_owned();
-    own.push(format!(".{}", std::process::id()));
-    let own = PathBuf::from(own);
-    let _ = fs::remove_file(&own);
-    let listener = packet::socket()?;
-    bind(&listener, &packet::address(&own)?)?;
-    let ready = || {
-        fs::set_permissions(&own, fs::Permissions::from_mode(0o600))?;
-        listen(&listener, 4)?;
-        let identity = identity(&own)?;
-        fs::rename(&own, path)?;
-        Ok(identity)
-    };
-    match ready() {
-        Ok(identity) => Ok((listener, identity)),
-        Err(error) => {
-            let _ = fs::remove_file(&own);
-            Err(error)
-        }
-    }
-}
-
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    let data = fs::symlink_metadata(path)?;
-    Ok((data.dev(), data.ino()))
 }
 
 /// Waits for a successor that gets as far as serving; `false` if the offer was withdrawn first.
@@ -160,9 +123,7 @@ fn give(link: &OwnedFd, sockets: &dyn Fn() -> io::Result<Vec<(String, OwnedFd)>>
 
 impl Drop for Offer {
     fn drop(&mut self) {
-        if identity(&self.path).is_ok_and(|found| found == self.identity) {
-            let _ = fs::remove_file(&self.path);
-        }
+        self.place.leave();
         // The thread waits for one or the other.
         let _ = shutdown(&self.shared.listener, Shutdown::Both);
         if let Some(link) = &*self.shared.link.lock().unwrap_or_else(PoisonError::into_inner) {
