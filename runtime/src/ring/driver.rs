@@ -24,8 +24,6 @@ use crate::blocking;
 use crate::error::StartError;
 use crate::stats::DriverCounts;
 
-/// How long [`Driver::close`] waits for the kernel to give back what it was lent.
-const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 /// Completions handled in one turn.
 const BATCH: usize = 128;
 /// File transfers that are handed over together, unless the turn ends before: few enough for the first of a batch to
@@ -74,12 +72,12 @@ pub(crate) struct Driver {
     pub(super) counts: DriverCounts,
     generation: u32,
     /// Operations whose last completion has not come.
-    in_flight: usize,
+    pub(super) in_flight: usize,
     /// What file transfers queued since the last [`Driver::enter`] weigh.
     transfers: u32,
-    wake: WakeRead,
+    pub(super) wake: WakeRead,
     pub(super) bells: Option<Arc<Bells>>,
-    closed: bool,
+    pub(super) closed: bool,
 }
 
 /// Whether a cancellation missed its target, which may live on: an operation that is just being tried again is in
@@ -91,11 +89,11 @@ pub(super) fn missed(result: i32) -> bool {
 }
 
 /// A read of the wake-up eventfd that is always under way.
-struct WakeRead {
+pub(super) struct WakeRead {
     /// Until the driver is closed.
-    event: Option<Arc<OwnedFd>>,
+    pub(super) event: Option<Arc<OwnedFd>>,
     /// Where the kernel writes the count; boxed, so that it stays put when the driver moves.
-    count: Box<[u8; 8]>,
+    pub(super) count: Box<[u8; 8]>,
     armed: bool,
     /// Another loop watches the event instead.
     elsewhere: bool,
@@ -323,56 +321,6 @@ impl Driver {
         unsafe { self.push_silent(Op::Close { descriptor }) };
     }
 
-    /// Cancels all that is under way and waits until the kernel has let go of it.
-    ///
-    /// What the kernel still holds after two seconds (a stuck device, say) is leaked on purpose: lost memory is
-    /// better than memory that is written to after it was freed.
-    pub(crate) fn close(&mut self) {
-        if self.closed {
-            return;
-        }
-        self.closed = true;
-        let end = Instant::now() + CLOSE_PATIENCE;
-        self.drop_listeners();
-        self.drop_streams();
-        self.drop_message_sockets();
-        while self.in_flight > 0 && Instant::now() < end {
-            // Each time anew, as one cancellation can miss what is just being tried again.
-            // SAFETY: it points to nothing.
-            unsafe { self.push_silent(Op::CancelAll) };
-            if let Err(error) = self.enter(Wait::AtMost(Duration::from_millis(20))) {
-                tracing::error!(%error, "a ring failed while it was closed");
-                break;
-            }
-            self.complete();
-        }
-        // One more turn hands over the descriptors closed meanwhile.
-        self.backend.flush();
-        if self.in_flight > 0 {
-            tracing::error!(
-                operations = self.in_flight,
-                "the kernel did not give all operations back; leaking them"
-            );
-            self.leak();
-        }
-        // Handles may keep the driver for long: no descriptor and no mapping with it, but for the buffers that
-        // somebody still reads. What was leaked may be written to until the kernel has reaped it.
-        self.backend = Backend::Closed;
-        self.buffers = ProvidedBuffers::none();
-        self.wake.event = None;
-        self.bells = None;
-    }
-
-    fn leak(&mut self) {
-        std::mem::forget(self.buffers.clone());
-        std::mem::forget(std::mem::take(&mut self.streams));
-        std::mem::forget(std::mem::take(&mut self.listeners));
-        std::mem::forget(std::mem::take(&mut self.operations));
-        std::mem::forget(self.messages.take());
-        std::mem::forget(std::mem::take(&mut self.zero_copies));
-        std::mem::forget(std::mem::replace(&mut self.wake.count, Box::new([0; 8])));
-    }
-
     /// Operations whose last completion has not come, the standing wake read left out.
     #[cfg(all(test, not(loom), not(miri)))]
     pub(crate) fn in_flight(&self) -> usize {
@@ -398,11 +346,5 @@ impl Driver {
     pub(crate) fn slots(&self) -> (usize, usize, usize) {
         let messages = self.messages.as_ref().map_or(0, |messages| messages.slots.len());
         (self.streams.len() + messages, self.listeners.len(), self.operations.len())
-    }
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        self.close();
     }
 }

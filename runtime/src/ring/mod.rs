@@ -16,12 +16,13 @@
 //! - `operation`: everything that completes once
 //! - `file`: open files, and what operations on files lend; `file_op`: those operations
 //! - `waiters`: who waits for what, for those who ask
-//! - `driver`: submission, completion, shutdown; `after`: what it leaves to be done outside its borrow
+//! - `driver`: submission and completion; `close`: its end; `after`: what it leaves to be done outside its borrow
 
 mod after;
 mod backend;
 mod bell;
 mod choice;
+mod close;
 mod driver;
 mod file;
 mod file_op;
