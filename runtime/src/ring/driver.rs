@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
@@ -56,7 +57,7 @@ pub(crate) struct Driver {
     /// From how many bytes on new streams send without a copy.
     pub(super) zero_copy_from: u32,
     /// Streams that found no free buffer and wait for one to come back.
-    pub(super) starved: Vec<Key>,
+    pub(super) starved: VecDeque<Key>,
     /// Things whose destructors may run foreign code, dropped when nothing is borrowed.
     pub(super) after: After,
     /// Where others read how many streams there are; usually none.
@@ -120,7 +121,7 @@ impl Driver {
             messages: None,
             zero_copies: Slab::new(),
             zero_copy_from: sizes.zero_copy_from,
-            starved: Vec::new(),
+            starved: VecDeque::new(),
             after: After::default(),
             gauges: Vec::new(),
             completions: Vec::with_capacity(BATCH),

@@ -175,7 +175,7 @@ impl Driver {
         if free == 0 {
             // Armed now, it would answer ENOBUFS at once, even with no data waiting.
             slot.starved = true;
-            self.starved.push(key);
+            self.starved.push_back(key);
             return;
         }
         slot.receive = Receive::Armed;
@@ -184,12 +184,11 @@ impl Driver {
         unsafe { self.push(op, key.token(Kind::Recv)) };
     }
 
-    /// Arms the receives that waited for buffers, now that some are free again.
+    /// Arms as many of the receives that waited for buffers as are free again: more would ask in vain, turn by turn.
     pub(super) fn feed_starved(&mut self) {
-        if self.buffers.free() == 0 {
-            return;
-        }
-        for key in std::mem::take(&mut self.starved) {
+        let fed = self.starved.len().min(self.buffers.free().into());
+        for _ in 0..fed {
+            let Some(key) = self.starved.pop_front() else { return };
             if let Some(slot) = self.stream(key) {
                 slot.starved = false;
                 if slot.wants_bytes() {
@@ -263,7 +262,7 @@ impl Driver {
                     self.counts.no_buffers += 1;
                     if slot.wants_bytes() && !slot.starved {
                         slot.starved = true;
-                        self.starved.push(key);
+                        self.starved.push_back(key);
                     }
                     return;
                 }
