@@ -6,6 +6,7 @@ mod alone;
 mod filter;
 
 use std::fmt::Write;
+use std::process::Command;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -115,6 +116,27 @@ fn a_hidden_system_call_is_named_in_the_warning() {
         let warnings = WARNINGS.lock().unwrap();
         assert!(warnings.len() == 1 && warnings[0].contains("CONFIG_IO_URING"), "{warnings:?}");
     });
+}
+
+#[test]
+fn without_a_log_the_way_down_is_said_on_standard_error() {
+    const MARK: &str = "COVET_TEST_DRIVERS";
+    if std::env::var_os(MARK).is_some() {
+        refuse(libc::SYS_io_uring_setup, libc::EPERM);
+        Runtime::builder().start(|_| works()).unwrap().join().unwrap();
+        return block_on(works()).unwrap();
+    }
+    let mut program = Command::new(std::env::current_exe().unwrap());
+    program.args(["without_a_log_the_way_down_is_said_on_standard_error", "--exact", "--nocapture"]);
+    for (variable, lines) in [("auto", 1), ("epoll", 0)] {
+        let output = program.env(MARK, "1").env("COVET_DRIVER", variable).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{text}");
+        let said =
+            text.lines().filter(|line| line.starts_with("covet: running on epoll")).collect::<Vec<_>>();
+        assert_eq!(said.len(), lines, "{text}");
+        assert!(said.iter().all(|line| line.contains("allows io_uring_setup")), "{text}");
+    }
 }
 
 /// Profiles exist that let a ring be made and refuse its use.

@@ -20,8 +20,9 @@ use crate::error::StartError;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DriverChoice {
-    /// io_uring where the kernel has it and lets us, else epoll, with a warning in the log that says why and what to
-    /// do about it. The environment variable `COVET_DRIVER` may be `io_uring` or `epoll`, and then decides.
+    /// io_uring where the kernel has it and lets us, else epoll, with a warning that says why and what to do about it:
+    /// in the log or, without a `tracing` subscriber, on standard error. The environment variable `COVET_DRIVER` may be
+    /// `io_uring` or `epoll`, and then decides.
     #[default]
     Auto,
     /// io_uring, or an error.
@@ -130,9 +131,15 @@ pub(super) fn resolve(choice: DriverChoice) -> Result<DriverChoice, StartError> 
 pub(super) fn log_fallback(why: &StartError) {
     static SAID: Once = Once::new();
     SAID.call_once(|| {
-        tracing::warn!(
+        let line = format!(
             "running on epoll, which costs more per request: {why}. Set {VARIABLE}=epoll to choose this silently"
         );
+        // Whoever has set up no log would wonder why it is slow.
+        if tracing::dispatcher::has_been_set() {
+            tracing::warn!("{line}");
+        } else {
+            eprintln!("covet: {line}");
+        }
     });
 }
 
