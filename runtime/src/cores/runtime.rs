@@ -1,5 +1,6 @@
 //! A running runtime, seen from outside.
 
+use std::fmt;
 use std::thread;
 use std::time::Duration;
 
@@ -30,14 +31,21 @@ pub struct Runtime {
     pub(crate) desks: std::sync::Arc<Desks>,
 }
 
-/// Cores whose main future did not end well.
-#[derive(Debug, thiserror::Error)]
+/// Cores whose main future did not end well. `Debug` says the same as the message: it is what a `main` that returns the
+/// error prints.
+#[derive(thiserror::Error)]
 #[error("{} of {cores} cores failed: {}", failures.len(), failures.join("; "))]
 pub struct JoinFailure {
     /// How many cores there were.
     pub cores: usize,
     /// What each of those that failed said.
     pub failures: Vec<String>,
+}
+
+impl fmt::Debug for JoinFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl Runtime {
