@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use covet_http::{HeaderValue, Request, Response, StatusCode};
-use covet_router::middleware::catch_panic;
 use covet_router::test_client::TestClient;
 use covet_router::{Error, Next, Path, Result, Router, get, post};
 
@@ -162,7 +161,7 @@ fn a_cancelled_request_drops_its_handler() {
 }
 
 #[test]
-fn a_panic_that_is_caught_passes_the_hook_and_the_layers_and_leaves_the_route_in_order() {
+fn a_panic_passes_the_hook_and_the_layers_and_leaves_the_route_in_order() {
     let text = Rc::new(RefCell::new(String::new()));
     let told = text.clone();
     let hook = move |error: Error, request: &Request| {
@@ -183,7 +182,6 @@ fn a_panic_that_is_caught_passes_the_hook_and_the_layers_and_leaves_the_route_in
     };
     let router = Router::new()
         .get("/{at}", buggy)
-        .layer(catch_panic)
         .layer(async |request: Request, next: Next| {
             let mut response = next.run(request).await;
             response.headers_mut().insert("x-layer", HeaderValue::from_static("1"));
@@ -208,4 +206,52 @@ fn a_panic_that_is_caught_passes_the_hook_and_the_layers_and_leaves_the_route_in
         }
     })
     .unwrap();
+}
+
+/// What a hook of the tests below makes of an error: where, and why.
+fn told(at: &'static str) -> impl Fn(Error, &Request) -> Response {
+    move |error, request| {
+        let cause = std::error::Error::source(&error).map(|source| source.to_string());
+        let mut response = Response::new(format!("{at}: {} {}", request.path(), cause.unwrap_or_default()));
+        response.set_status(error.status());
+        response
+    }
+}
+
+#[test]
+fn a_panic_passes_a_hook_without_layers() {
+    let router = Router::new()
+        .route("/near", get(async || -> &'static str { panic!("near") }).on_error(told("path")))
+        .get("/far", async || -> &'static str { panic!("{}", 1 + 1) })
+        .on_error(told("router"));
+    let client = TestClient::new(router);
+    for (path, text) in [("/near", "path: /near a panic: near"), ("/far", "router: /far a panic: 2")] {
+        let answer = client.get(path).send();
+        assert_eq!((answer.status().as_u16(), answer.text()), (500, text));
+    }
+}
+
+#[test]
+fn a_panic_of_a_layer_passes_the_layers_around_it() {
+    let router = Router::new()
+        .get("/", async || "fine")
+        .layer(async |request: Request, next: Next| {
+            let response = next.run(request).await;
+            std::panic::panic_any(response.status().as_u16())
+        })
+        .layer(async |request: Request, next: Next| {
+            let mut response = next.run(request).await;
+            response.headers_mut().insert("x-layer", HeaderValue::from_static("1"));
+            Ok(response)
+        });
+    let client = TestClient::new(router);
+    for _ in 0..2 {
+        let answer = client.get("/").send();
+        assert_eq!((answer.status().as_u16(), answer.header("x-layer")), (500, Some("1")));
+        assert_eq!(
+            answer.text(),
+            r#"{"title":"Internal Server Error","status":500}"#,
+            "its value is kept back"
+        );
+    }
 }

@@ -19,11 +19,20 @@ use crate::Body;
 #[derive(Debug, Default)]
 pub struct Response {
     status: StatusCode,
-    close: bool,
+    after: After,
     /// Meaningful only while `extra` has no header map.
     content_type: Option<ContentType>,
     extra: Option<Box<Extra>>,
     body: Body,
+}
+
+/// What becomes of the connection after a response.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum After {
+    #[default]
+    KeepAlive,
+    Close,
+    ClosePanicked,
 }
 
 /// What few responses have, kept out of line so that the others stay small.
@@ -37,7 +46,13 @@ impl Response {
     /// A 200 response with this body and no content type.
     #[inline]
     pub fn new(body: impl Into<Body>) -> Self {
-        Self { status: StatusCode::OK, close: false, content_type: None, extra: None, body: body.into() }
+        Self {
+            status: StatusCode::OK,
+            after: After::KeepAlive,
+            content_type: None,
+            extra: None,
+            body: body.into(),
+        }
     }
 
     /// An empty 200 response.
@@ -48,7 +63,7 @@ impl Response {
     /// An empty response with this status.
     #[inline]
     pub fn with_status(status: StatusCode) -> Self {
-        Self { status, close: false, content_type: None, extra: None, body: Body::empty() }
+        Self { status, after: After::KeepAlive, content_type: None, extra: None, body: Body::empty() }
     }
 
     /// The status.
@@ -165,13 +180,25 @@ impl Response {
 
     /// Marks the connection to be closed after this response.
     pub fn close(&mut self) {
-        self.close = true;
+        if self.after == After::KeepAlive {
+            self.after = After::Close;
+        }
     }
 
     /// Whether [`Response::close`] was called.
     #[inline]
     pub fn closes(&self) -> bool {
-        self.close
+        self.after != After::KeepAlive
+    }
+
+    /// Marks this as the answer of a handler that panicked: the connection is closed after it, and the server counts the
+    /// panic as it does those that nobody catches.
+    pub fn close_after_panic(&mut self) {
+        self.after = After::ClosePanicked;
+    }
+
+    pub(crate) fn is_after_panic(&self) -> bool {
+        self.after == After::ClosePanicked
     }
 
     /// Values attached by layers for each other.
@@ -195,7 +222,7 @@ impl From<http::Response<Body>> for Response {
         let plain = parts.headers.is_empty() && parts.extensions.is_empty();
         let extra =
             (!plain).then(|| Box::new(Extra { headers: Some(parts.headers), extensions: parts.extensions }));
-        Self { status: parts.status, close: false, content_type: None, extra, body }
+        Self { status: parts.status, after: After::KeepAlive, content_type: None, extra, body }
     }
 }
 
@@ -210,7 +237,7 @@ impl From<Response> for http::Response<Body> {
         *converted.status_mut() = response.status;
         *converted.headers_mut() = extra.headers.unwrap_or_default();
         *converted.extensions_mut() = extra.extensions;
-        if response.close {
+        if response.after != After::KeepAlive {
             converted.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
         }
         converted

@@ -159,6 +159,7 @@ fn answer_ready<Fut: Future<Output = Response>>(
         let (encoded, waiting) = link.answer_whole(&response, exchange);
         if !encoded.keep_alive {
             // The connection ends once this is sent; what was pipelined behind it is not answered.
+            link.count_panic(&response);
             return Step::Closing;
         }
         if waiting >= PIECE {

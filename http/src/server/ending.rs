@@ -29,6 +29,7 @@ pub(super) async fn finish(link: &Rc<Link>, progress: &mut Progress) -> Option<E
     // What is pipelined behind this may lie for as long as the answer takes.
     link.input.borrow_mut().hold();
     let mut response = progress.response.take()?;
+    link.count_panic(&response);
     let incoming = progress.incoming.take();
     if incoming.is_some() {
         // What follows a body may have come with the last of it.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use covet_runtime::buf::PoolBuf;
 use covet_runtime::time::{self, Sleep};
 
+use super::Event;
 use super::accept::Shared;
 use super::arrivals::Arrivals;
 use super::incoming::BodyState;
@@ -204,6 +205,14 @@ impl Link {
         let output = output.get_or_insert_with(PoolBuf::take);
         let encoded = self.shared.encoder.borrow().encode_whole(response, exchange, output);
         (encoded, output.len())
+    }
+
+    /// Counts a panic that the service caught itself.
+    #[inline]
+    pub(super) fn count_panic(&self, response: &Response) {
+        if response.is_after_panic() {
+            self.shared.config.counts.add(Event::Panic);
+        }
     }
 
     #[inline]

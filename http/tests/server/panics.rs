@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use covet_http::server::{Config, Counts, Event};
-use covet_http::{Body, BoxError, Request, Response};
+use covet_http::{Body, BoxError, Request, Response, StatusCode};
 use futures_core::Stream;
 
 use super::harness::{Client, Server, config};
@@ -84,11 +84,21 @@ fn service(request: Request) -> Call {
         "/answers" => return Call::Bomb(Bomb { answers: true }),
         "/waits" => return Call::Bomb(Bomb { answers: false }),
         "/call" => panic!("in the call itself, on purpose"),
+        "/caught" => caught(Response::new("of a panic")),
+        "/caught/stream" => caught(stream(1, false)),
         "/stream/0" => stream(0, false),
         "/stream/2" => stream(2, false),
         "/whole" => stream(2, true),
         _ => Response::new("here"),
     }))
+}
+
+/// What a service that catches its panics itself answers.
+fn caught(mut response: Response) -> Response {
+    response.set_status(StatusCode::INTERNAL_SERVER_ERROR);
+    response.close_after_panic();
+    response.close();
+    response
 }
 
 fn server() -> (Server, Counts) {
@@ -118,6 +128,24 @@ fn a_handler_whose_destructor_panics_is_answered_500_and_counted() {
         assert_eq!(counts.get(Event::Panic), number as u64 + 1);
     }
     assert_eq!(Client::connect(&server).get("/").text(), "here");
+}
+
+#[test]
+fn a_panic_that_the_service_caught_itself_is_counted_and_ends_the_connection() {
+    let (server, counts) = server();
+    let mut client = Client::connect(&server);
+    client.send(b"GET /caught HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    let answer = client.answer();
+    assert_eq!(
+        (answer.status, answer.field("connection"), answer.text()),
+        (500, Some("close"), "of a panic".to_owned())
+    );
+    assert!(client.is_at_end(), "what is behind it is not answered");
+    assert_eq!(counts.get(Event::Panic), 1);
+    let mut client = Client::connect(&server);
+    assert_eq!(client.get("/caught/stream").status, 500);
+    assert!(client.is_at_end());
+    assert_eq!(counts.get(Event::Panic), 2);
 }
 
 #[test]

@@ -19,7 +19,7 @@
 //! # Errors
 //! What [`Next::run`] gives is always a response: an error of the handler has passed the error hook
 //! by then, so that a middleware which adds a field adds it to error answers too. An `Err` that the
-//! middleware itself returns passes the same hook.
+//! middleware itself returns passes the same hook, and so does a panic further in.
 //!
 //! ```
 //! use covet_http::{HeaderValue, Request, Response, StatusCode};
@@ -50,9 +50,11 @@
 //! }
 //! ```
 
-mod catch_panic;
+mod catching;
 mod decompress;
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 
 use covet_http::{Body, Request, Response};
@@ -62,21 +64,49 @@ use crate::error::{ErrorHook, Result};
 use crate::extract::without_body;
 use crate::state::Settings;
 
-pub use catch_panic::catch_panic;
 pub use decompress::decompress;
 
 /// The rest of the way to the handler: the inner layers and the handler itself.
 #[derive(Clone)]
 pub struct Next {
-    inner: Rc<Endpoint>,
+    inner: Rc<Inner>,
+}
+
+/// What a layer lies around, and the hook for what fails there.
+struct Inner {
+    endpoint: Endpoint,
+    on_error: Option<ErrorHook>,
 }
 
 impl Next {
     /// Hands the request on, and gives the response that comes back.
     ///
+    /// A panic further in is an internal [`Error`](crate::Error) like any other: what comes back is the response that the
+    /// hook makes of it. Its text goes to the log and not to the client, and the connection is closed after the answer.
+    ///
     /// Dropping the future cancels what lies further in.
     pub async fn run(self, request: Request) -> Response {
-        self.inner.call(request).await
+        let seen = self.inner.seen(&request);
+        let mut answering = pin!(self.inner.endpoint.call(request));
+        match poll_fn(|cx| catching::poll(answering.as_mut(), cx)).await {
+            Ok(response) => response,
+            Err(error) => {
+                let mut response = error.answer(self.inner.on_error.as_ref(), &seen);
+                response.close_after_panic();
+                response
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// What the hook and the log are to see of a request that goes on.
+    #[inline]
+    fn seen(&self, request: &Request) -> Request {
+        match &self.on_error {
+            Some(_) => without_body(request),
+            None => Request::new(request.head().clone(), Body::taken()),
+        }
     }
 }
 
@@ -88,8 +118,7 @@ type Wrap = dyn Fn(Endpoint, &Settings) -> Endpoint;
 
 struct Layered<M> {
     middleware: Rc<M>,
-    inner: Rc<Endpoint>,
-    on_error: Option<ErrorHook>,
+    inner: Rc<Inner>,
 }
 
 impl Layer {
@@ -101,8 +130,7 @@ impl Layer {
         Self(Rc::new(move |inner, settings| {
             let layered = Rc::new(Layered {
                 middleware: middleware.clone(),
-                inner: Rc::new(inner),
-                on_error: settings.on_error.clone(),
+                inner: Rc::new(Inner { endpoint: inner, on_error: settings.on_error.clone() }),
             });
             Endpoint::new(move |request| answer(layered.clone(), request))
         }))
@@ -117,14 +145,11 @@ async fn answer<M>(layered: Rc<Layered<M>>, request: Request) -> Response
 where
     M: AsyncFn(Request, Next) -> Result<Response>,
 {
-    // The hook and the log want to see a request, and the middleware takes this one.
-    let seen = match &layered.on_error {
-        Some(_) => without_body(&request),
-        None => Request::new(request.head().clone(), Body::taken()),
-    };
+    // The middleware takes this one.
+    let seen = layered.inner.seen(&request);
     let next = Next { inner: layered.inner.clone() };
     match (layered.middleware)(request, next).await {
         Ok(response) => response,
-        Err(error) => error.answer(layered.on_error.as_ref(), &seen),
+        Err(error) => error.answer(layered.inner.on_error.as_ref(), &seen),
     }
 }

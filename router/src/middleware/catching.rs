@@ -1,0 +1,28 @@
+//! Panics as errors.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use covet_http::Response;
+
+use crate::error::{Error, Result};
+
+/// Polls a future that is not polled again once it has panicked: what was broken half-way is dropped with it.
+#[inline]
+pub(super) fn poll(
+    answering: Pin<&mut impl Future<Output = Response>>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Response>> {
+    match catch_unwind(AssertUnwindSafe(|| answering.poll(cx))) {
+        Ok(polled) => polled.map(Ok),
+        Err(payload) => Poll::Ready(Err(Error::internal(format!("a panic: {}", text(&*payload))))),
+    }
+}
+
+fn text(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("of an unknown kind")
+}
