@@ -21,7 +21,7 @@ use crate::h1::{Head, ResponseEncoder};
 
 /// How long accepting rests when the process is out of descriptors or memory.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
-/// How often at most the log tells of the same trouble.
+/// How often at most the log tells of the same trouble, each kind for itself: a flood of one does not hide another.
 const COMPLAINT_EVERY: Duration = Duration::from_secs(1);
 /// [`Shared::attention`]: the shutdown has begun.
 const CLOSING: u8 = 1;
@@ -42,7 +42,7 @@ pub(super) struct Shared {
     pub(super) load: Option<Rc<Load>>,
     pub(super) refusals: Refusals,
     pub(super) tide: Tide,
-    last_complaint: Cell<Option<Instant>>,
+    last_complaints: [Cell<Option<Instant>>; Event::ALL.len()],
     /// A waker for each connection, to tell it about the shutdown.
     connections: RefCell<slab::Slab<Option<Waker>>>,
     /// Wakes the accept loop when a connection has ended and it waits for that.
@@ -100,13 +100,16 @@ impl Shared {
         self.attention.get() & LOAD != 0
     }
 
-    /// Whether the log has not heard of trouble for a while.
-    pub(super) fn may_complain(&self) -> bool {
-        let may = self.last_complaint.get().is_none_or(|last| last.elapsed() > COMPLAINT_EVERY);
-        if may {
-            self.last_complaint.set(Some(Instant::now()));
+    /// Counts trouble. Returns how often there was any of this kind, if the log has not heard of it for a while.
+    #[cold]
+    pub(super) fn complaint(&self, event: Event) -> Option<u64> {
+        self.config.counts.add(event);
+        let last = &self.last_complaints[event as usize];
+        if last.get().is_some_and(|last| last.elapsed() <= COMPLAINT_EVERY) {
+            return None;
         }
-        may
+        last.set(Some(Instant::now()));
+        Some(self.config.counts.get(event))
     }
 
     /// Connections that are open.
@@ -200,7 +203,7 @@ pub async fn serve<S: Service>(
         load: config.overload.clone().map(Load::new),
         refusals: Refusals::default(),
         tide: Tide::default(),
-        last_complaint: Cell::default(),
+        last_complaints: Default::default(),
         config,
         next_second: Cell::new(time::now()),
         connections: RefCell::default(),
@@ -229,9 +232,8 @@ pub async fn serve<S: Service>(
             None => break,
             Some(Ok(accepted)) => begin(accepted, &service, &shared),
             Some(Err(error)) => {
-                shared.config.counts.add(Event::AcceptFailed);
-                if shared.may_complain() {
-                    complain(&error, shared.connections.borrow().len());
+                if let Some(times) = shared.complaint(Event::AcceptFailed) {
+                    complain(&error, shared.connections.borrow().len(), times);
                 }
                 time::sleep(ACCEPT_REST).await;
             }
@@ -273,17 +275,17 @@ fn begin<S: Service>(accepted: Accepted, service: &Rc<S>, shared: &Rc<Shared>) {
     spawn(connection::run(Place::take(link, ticket), service.clone())).detach();
 }
 
-fn complain(error: &io::Error, open: usize) {
+fn complain(error: &io::Error, open: usize, times: u64) {
     match error.raw_os_error() {
         Some(libc::EMFILE) => tracing::error!(
-            %error, open,
+            %error, open, times,
             "out of descriptors (RLIMIT_NOFILE): raise it with `ulimit -n` or LimitNOFILE; new connections wait"
         ),
         Some(libc::ENFILE) => tracing::error!(
-            %error, open,
+            %error, open, times,
             "the system is out of descriptors (fs.file-max); new connections wait"
         ),
-        _ => tracing::error!(%error, open, "accepting failed; trying again"),
+        _ => tracing::error!(%error, open, times, "accepting failed; trying again"),
     }
 }
 

@@ -32,8 +32,9 @@ pub(super) fn run<S: Service>(place: Place, service: Rc<S>) -> impl Future<Outpu
         #[cfg(feature = "tls")]
         if place.link.stream.may_leave_to_kernel().is_some()
             && !place.link.has_prelude()
-            && Box::pin(super::handover::hand_over(&place.link)).await.is_err()
+            && let Err(error) = Box::pin(super::handover::hand_over(&place.link)).await
         {
+            place.link.fails(&error);
             return Box::pin(linger(&place.link)).await;
         }
         match exchanges(&place.link, &*service).await {

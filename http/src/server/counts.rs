@@ -31,6 +31,9 @@ pub enum Event {
     WriteTimeout,
     /// A connection without the PROXY protocol header that it must have, or with a bad one.
     ProxyHeader,
+    /// A TLS handshake that failed: no version or cipher in common, no TLS at all, a client without a good certificate
+    /// where one is required, a client that does not accept ours. The log tells of those about certificates.
+    TlsHandshake,
     /// A handler that panicked, or a stream or a destructor of the application's.
     Panic,
     /// A handler, or the stream of an answer, that was dropped since its client had gone.
@@ -44,7 +47,7 @@ pub enum Event {
 
 impl Event {
     /// All of them.
-    pub const ALL: [Event; 15] = [
+    pub const ALL: [Event; 16] = [
         Event::OverTotal,
         Event::OverAddress,
         Event::AcceptPaused,
@@ -56,6 +59,7 @@ impl Event {
         Event::BodyTimeout,
         Event::WriteTimeout,
         Event::ProxyHeader,
+        Event::TlsHandshake,
         Event::Panic,
         Event::Cancelled,
         Event::BodyFailed,
@@ -76,6 +80,7 @@ impl Event {
             Event::BodyTimeout => "body_timeout",
             Event::WriteTimeout => "write_timeout",
             Event::ProxyHeader => "proxy_header",
+            Event::TlsHandshake => "tls_handshake",
             Event::Panic => "panic",
             Event::Cancelled => "cancelled",
             Event::BodyFailed => "body_failed",

@@ -149,6 +149,13 @@ impl Link {
         }
     }
 
+    /// Notes why the connection is over before a request came.
+    #[cold]
+    pub(super) fn fails(&self, #[cfg_attr(not(feature = "tls"), expect(unused))] error: &io::Error) {
+        #[cfg(feature = "tls")]
+        self.tell_of_handshake(error);
+    }
+
     #[inline]
     pub(super) fn poll_timer(&self, cx: &mut Context<'_>) -> Poll<()> {
         std::pin::Pin::new(&mut *self.timer.borrow_mut()).poll(cx)

@@ -27,6 +27,8 @@ mod counts;
 mod ending;
 #[cfg(feature = "tls")]
 mod handover;
+#[cfg(feature = "tls")]
+mod handshake;
 mod incoming;
 mod link;
 mod listener;

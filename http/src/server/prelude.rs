@@ -75,7 +75,10 @@ async fn receive(link: &Link, required: bool) -> Outcome {
         };
         return match link.stream.receive_again(&mut bytes[consumed..], &link.input) {
             Ok(()) => Outcome::GoOn,
-            Err(_) => Outcome::Gone,
+            Err(error) => {
+                link.fails(&error);
+                Outcome::Gone
+            }
         };
     }
 }
@@ -99,9 +102,8 @@ fn may_enter(place: &Place) -> bool {
 
 #[cold]
 fn complain(link: &Link, why: &str) {
-    link.shared.config.counts.add(Event::ProxyHeader);
-    if link.shared.may_complain() {
+    if let Some(times) = link.shared.complaint(Event::ProxyHeader) {
         let sender = link.stream.sender();
-        tracing::warn!(?sender, why, "a connection has no good PROXY protocol header, and is closed");
+        tracing::warn!(?sender, why, times, "a connection has no good PROXY protocol header, and is closed");
     }
 }

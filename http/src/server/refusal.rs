@@ -30,10 +30,13 @@ pub(super) struct Refusals(Cell<usize>);
 /// Ends a connection for which the process has no room, with a 503 answer if that is possible and cheap.
 #[cold]
 pub(super) fn turn_away(accepted: Accepted, shared: &Rc<Shared>) {
-    shared.config.counts.add(Event::OverTotal);
-    if shared.may_complain() {
+    if let Some(times) = shared.complaint(Event::OverTotal) {
         let total = shared.config.admission.as_ref().map(|admission| admission.limits().total);
-        tracing::warn!(total, "the process has as many connections as it may: new ones are turned away");
+        tracing::warn!(
+            total,
+            times,
+            "the process has as many connections as it may: new ones are turned away"
+        );
     }
     #[cfg(feature = "tls")]
     if shared.tls.is_some() {
@@ -77,9 +80,8 @@ impl Shared {
     /// Notes that an address has too many connections.
     #[cold]
     pub(super) fn refuse_address(&self, address: IpAddr) {
-        self.config.counts.add(Event::OverAddress);
-        if self.may_complain() {
-            tracing::warn!(%address, "an address has as many connections as it may: its new ones are reset");
+        if let Some(times) = self.complaint(Event::OverAddress) {
+            tracing::warn!(%address, times, "an address has as many connections as it may: its new ones are reset");
         }
     }
 }

@@ -80,6 +80,11 @@ impl Secure {
         }
     }
 
+    /// Whether the end of the handshake has not been seen, be it that it failed.
+    pub(super) fn has_no_handshake(&self) -> bool {
+        !self.established.get()
+    }
+
     /// What the handshake agreed on, made when it is first asked for.
     pub(super) fn info(&self) -> &Rc<ConnectionInfo> {
         self.info.get_or_init(|| match &*self.records.borrow() {

@@ -90,6 +90,12 @@ impl Transport {
         false
     }
 
+    /// Whether there is a TLS handshake, and it has not ended.
+    #[cfg(feature = "tls")]
+    pub(super) fn has_no_handshake(&self) -> bool {
+        self.secure.as_ref().is_some_and(|secure| secure.has_no_handshake())
+    }
+
     /// Adds what has been received to the input, or the end. Through TLS it may be one that the client has not
     /// announced: see [`Transport::check_end`].
     #[inline(always)]

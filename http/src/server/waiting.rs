@@ -49,7 +49,12 @@ pub(super) async fn wait_for_head<S>(link: &Rc<Link>, progress: &mut Progress) -
                 }
                 return None;
             }
-            Some(Received::Failed(_)) => return Some(End::Close),
+            Some(Received::Failed(error)) => {
+                if progress.served == 0 {
+                    link.fails(&error);
+                }
+                return Some(End::Close);
+            }
             Some(Received::TimedOut) if parting => return Some(end_after_answers(link).await),
             Some(Received::TimedOut) => match next_limit.take() {
                 Some(limit) => {

@@ -44,6 +44,10 @@ impl Pair {
 
 impl Authority {
     pub(crate) fn new() -> Authority {
+        Authority::called("a test's root")
+    }
+
+    pub(crate) fn called(common_name: &str) -> Authority {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("covet-tls-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let folder = Folder(std::env::temp_dir().join(name));
@@ -51,7 +55,7 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "a test's root");
+        params.distinguished_name.push(DnType::CommonName, common_name);
         let root = params.self_signed(&key).unwrap();
         let root_file = folder.0.join("root.pem");
         std::fs::write(&root_file, root.pem()).unwrap();

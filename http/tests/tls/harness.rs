@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use covet_http::server::{Config, Timeouts, serve};
+use covet_http::server::{Config, Counts, Timeouts, serve};
 use covet_http::{HeaderValue, Method, Request, Response, StatusCode, header, service_fn, tls};
 use covet_runtime::net::TcpListener;
 use covet_runtime::{CoreSet, Runtime};
@@ -14,6 +14,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, Support
 
 pub(crate) struct Server {
     pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) counts: Counts,
     _runtime: Runtime,
 }
 
@@ -76,6 +77,7 @@ impl Server {
         // Longer than a slow machine takes for handshakes while a connection is kept.
         let timeouts = Timeouts { idle: Duration::from_secs(5), ..Timeouts::default() };
         let config = Config { tls: Some(tls.clone()), timeouts, ..Config::default() };
+        let counts = config.counts.clone();
         let (send, receive) = mpsc::channel();
         let runtime = Runtime::builder()
             .cores(CoreSet::count(cores))
@@ -88,7 +90,8 @@ impl Server {
                 }
             })
             .unwrap();
-        Server { addresses: (0..cores).map(|_| receive.recv().unwrap()).collect(), _runtime: runtime }
+        let addresses = (0..cores).map(|_| receive.recv().unwrap()).collect();
+        Server { addresses, counts, _runtime: runtime }
     }
 
     pub(crate) fn port(&self) -> u16 {

@@ -8,8 +8,11 @@ mod clients;
 mod harness;
 mod hostile;
 mod kernel;
+#[path = "../server/log.rs"]
+mod log;
 #[path = "../programs/mod.rs"]
 mod programs;
+mod refusals;
 mod tools;
 
 use std::io::{Read, Write};
