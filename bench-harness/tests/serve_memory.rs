@@ -97,3 +97,25 @@ fn a_server_that_ran_out_of_descriptors_goes_on_when_some_are_free_again() {
         assert!(count > 0);
     }
 }
+
+#[test]
+fn nine_tenths_of_the_open_files_are_for_connections() {
+    let mut command = std::process::Command::new("sh");
+    command.arg("-c").arg("ulimit -n 400; exec \"$0\" \"$@\"").arg(env!("CARGO_BIN_EXE_covet-bench"));
+    command.args(["serve", "--listen", "127.0.0.1:0", "--cores", "0"]);
+    command.stdin(std::process::Stdio::null());
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let mut server = Server::started(command);
+    let mut served = open(server.address, 360);
+    let mut next = TcpStream::connect(server.address).expect("the backlog has room");
+    next.write_all(b"GET /user/1 HTTP/1.1\r\nHost: h\r\n\r\n").expect("it is connected");
+    next.set_read_timeout(Some(Duration::from_millis(500))).expect("an option");
+    assert!(next.read(&mut [0; 512]).is_err(), "it waits in the backlog");
+    drop(served.pop());
+    next.set_read_timeout(Some(Duration::from_secs(30))).expect("an option");
+    read_answer(&mut next);
+    drop((served, next));
+    server.terminate();
+    assert!(server.wait().success());
+    assert_eq!(server.errors(), "", "it has run out of nothing");
+}

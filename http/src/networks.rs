@@ -101,6 +101,24 @@ mod tests {
     }
 
     #[test]
+    fn networks_of_mapped_addresses_are_those_of_ipv4() {
+        let contains = |networks: &str, address: &str| {
+            let networks: Networks = networks.parse().expect("networks");
+            networks.contains(address.parse().expect("an address"))
+        };
+        // All of IPv4, and nothing else.
+        assert!(contains("::ffff:0:0/96", "192.0.2.1") && contains("::ffff:0:0/96", "::ffff:198.51.100.7"));
+        assert!(!contains("::ffff:0:0/96", "::1") && !contains("::ffff:0:0/96", "::fffe:c000:201"));
+        // One bit less is more than IPv4, and stays IPv6.
+        assert!(contains("::ffff:0:0/95", "::fffe:c000:201") && !contains("::ffff:0:0/95", "192.0.2.1"));
+        assert!(
+            contains("::ffff:192.0.2.1/128", "192.0.2.1") && !contains("::ffff:192.0.2.1/128", "192.0.2.2")
+        );
+        // Its last bits look like an IPv4 address, and are none.
+        assert!(!contains("2001:db8::c000:200/120", "192.0.2.1"));
+    }
+
+    #[test]
     fn what_is_no_network_is_named() {
         for text in ["10.0.0.0/33", "example.com", "10.0.0", "::1/129"] {
             let error = format!("10.0.0.1, {text}").parse::<Networks>().expect_err(text);

@@ -62,6 +62,17 @@ fn the_nearest_untrusted_hop_is_the_client() {
 }
 
 #[test]
+fn so_many_proxies_are_looked_through_and_no_more() {
+    let chain = |proxies: usize| {
+        let proxies = (0..proxies).map(|number| format!(", for=10.0.1.{number}"));
+        rfc("10.0.0.1", &[&format!("for=192.0.2.1{}", proxies.collect::<String>())]).0
+    };
+    // With the one that the request comes from.
+    assert_eq!(chain(MAX_HOPS - 1), "192.0.2.1");
+    assert_eq!(chain(MAX_HOPS), "10.0.1.0", "the last that was looked through");
+}
+
+#[test]
 fn quotation_marks_that_a_client_leaves_open_hide_nothing() {
     // The proxy adds its element to a line of the client's; the client would have it taken for text.
     for forged in ["for=198.51.100.1;x=\"", "for=198.51.100.1;x=\"\\", "for=\"", "for=198.51.100.1;host=\"a"]

@@ -104,6 +104,31 @@ fn binary_headers_that_are_taken() {
 }
 
 #[test]
+fn addresses_of_no_protocol_are_skipped_and_mean_nothing() {
+    for (family, block) in [(0x10, 12), (0x20, 36), (0x30, 216)] {
+        let (header, _) = complete(&binary(1, family, &[&vec![9; block][..], &tlv(2, b"a.test")].concat()));
+        assert_eq!((header.client(), header.destination()), (Client::Sender, None), "{family:#x}");
+        assert_eq!(header.authority(), Some("a.test"), "{family:#x}");
+        assert_eq!(
+            decode(&binary(1, family, &vec![9; block - 1])),
+            Err(HeaderError::TooShort),
+            "{family:#x}"
+        );
+    }
+}
+
+#[test]
+fn a_binary_header_has_the_longest_length_and_no_byte_more() {
+    // What is left when its fixed part, the addresses and the head of a TLV are taken off.
+    let room = MAX_LEN - 16 - V4.len() - 3;
+    let longest = binary(1, 0x11, &[&V4[..], &tlv(4, &vec![0; room])].concat());
+    assert_eq!((longest.len(), complete(&longest).1), (MAX_LEN, MAX_LEN));
+    assert_eq!(decode(&longest[..16]), Ok(Decoded::Partial));
+    let longer = binary(1, 0x11, &[&V4[..], &tlv(4, &vec![0; room + 1])].concat());
+    assert_eq!(decode(&longer), Err(HeaderError::TooLong(MAX_LEN + 1)));
+}
+
+#[test]
 fn binary_headers_that_are_refused() {
     let mut third = binary(1, 0x11, &V4);
     third[12] = 0x31;

@@ -167,6 +167,8 @@ impl Drop for Ticket {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     fn address(text: &str) -> IpAddr {
@@ -210,6 +212,45 @@ mod tests {
         let ticket = admission.enter().expect("there is room");
         assert!(ticket.claim(address("10.1.2.3")) && !ticket.claim(address("192.0.2.1")));
         assert_eq!(admission.open(), 1);
+    }
+
+    #[test]
+    fn the_table_is_as_large_as_it_must_be_and_shrinks_when_it_is_empty() {
+        let admission = Admission::new(AdmissionLimits { per_address: 1, ..AdmissionLimits::default() });
+        let capacity = || {
+            let parts = admission.shared.addresses.iter();
+            parts.map(|part| part.lock().expect("whole").capacity()).sum::<usize>()
+        };
+        let mut tickets: Vec<Ticket> = (0..10_000)
+            .map(|number| {
+                let ticket = admission.enter().expect("there is no total");
+                assert!(ticket.claim(Ipv4Addr::from_bits(number).into()));
+                ticket
+            })
+            .collect();
+        let full = capacity();
+        assert!(full >= 10_000);
+        // While there are any, leaving costs no move of the others.
+        tickets.truncate(1_000);
+        assert!(capacity() > full / 2, "{} of {full}", capacity());
+        // Who is not let in leaves nothing behind.
+        for _ in 0..10 {
+            assert!(!admission.enter().expect("there is no total").claim(Ipv4Addr::from_bits(1).into()));
+        }
+        assert_eq!(admission.open_from(Ipv4Addr::from_bits(1).into()), 1);
+        drop(tickets);
+        assert!(admission.shared.addresses.iter().all(|part| part.lock().expect("whole").is_empty()));
+        assert!(capacity() <= PARTS * 4 * KEEP, "{} of {full}", capacity());
+    }
+
+    #[test]
+    fn nobody_is_in_the_table_where_nobody_is_let_in() {
+        let admission = Admission::new(AdmissionLimits { per_address: 0, ..AdmissionLimits::default() });
+        for number in 0..1_000 {
+            let ticket = admission.enter().expect("there is no total");
+            assert!(!ticket.claim(Ipv4Addr::from_bits(number).into()));
+        }
+        assert!(admission.shared.addresses.iter().all(|part| part.lock().expect("whole").is_empty()));
     }
 
     #[test]

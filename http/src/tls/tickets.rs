@@ -96,6 +96,8 @@ impl fmt::Debug for Tickets {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+
     use super::*;
 
     const HOUR: Duration = Duration::from_secs(3600);
@@ -125,6 +127,40 @@ mod tests {
             let later = begun + HOUR * idle + HOUR / 2;
             let newer = tickets.encrypt_at(later, b"a session").unwrap();
             assert!(tickets.decrypt_at(later + HOUR, &newer).is_some());
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_changed_late_has_no_longer_time_for_it() {
+        let begun = Instant::now();
+        let tickets = Tickets::new(HOUR, begun).unwrap();
+        let first = tickets.encrypt_at(begun, b"a session").unwrap();
+        // Nobody came in the half hour before.
+        let second = tickets.encrypt_at(begun + HOUR * 3 / 2, b"another").unwrap();
+        assert!(tickets.decrypt_at(begun + HOUR * 2 - Duration::from_secs(1), &first).is_some());
+        assert!(tickets.decrypt_at(begun + HOUR * 2, &first).is_none(), "two hours old");
+        assert!(tickets.decrypt_at(begun + HOUR * 3 - Duration::from_secs(1), &second).is_some());
+        assert!(tickets.decrypt_at(begun + HOUR * 3, &second).is_none());
+    }
+
+    #[test]
+    fn cores_that_find_a_key_too_old_at_once_change_it_once() {
+        for _ in 0..200 {
+            let begun = Instant::now();
+            let tickets = Tickets::new(HOUR, begun).unwrap();
+            let before = tickets.encrypt_at(begun, b"a session").unwrap();
+            let start = Barrier::new(4);
+            let made: Vec<Vec<u8>> = std::thread::scope(|scope| {
+                let make = || {
+                    start.wait();
+                    tickets.encrypt_at(begun + HOUR, b"another").unwrap()
+                };
+                let cores: Vec<_> = (0..4).map(|_| scope.spawn(make)).collect();
+                cores.into_iter().map(|core| core.join().unwrap()).collect()
+            });
+            for ticket in made.iter().chain([&before]) {
+                assert!(tickets.decrypt_at(begun + HOUR, ticket).is_some());
+            }
         }
     }
 

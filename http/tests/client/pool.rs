@@ -132,6 +132,23 @@ fn idle_connections_are_bounded_in_number_and_time() {
 }
 
 #[test]
+fn a_connection_that_was_idle_for_too_long_is_not_used_though_nobody_has_closed_it_yet() {
+    let server = Script::answering(OK, false);
+    run(async {
+        // It is looked at after 1 s, when it is still good, and after 2 s.
+        let pool = PoolSettings { idle_time: Duration::from_millis(1300), ..PoolSettings::default() };
+        let client = Client::builder().pool(pool).build();
+        for (pause, reused) in [(0, false), (100, true), (1600, false)] {
+            sleep(Duration::from_millis(pause)).await;
+            let response = client.get(server.url("/")).send().await.unwrap();
+            assert!(!response.is_on_reused_connection() || reused, "after {pause} ms");
+            response.text().await.unwrap();
+        }
+    });
+    assert!(server.accepted() >= 2);
+}
+
+#[test]
 fn connection_close_is_heeded_on_both_sides() {
     let closing =
         Script::answering("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok", false);

@@ -2,11 +2,15 @@
 
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpStream};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use covet_http::proxy_protocol::ProxyProtocol;
-use covet_http::server::{Admission, AdmissionLimits, Config, Event, Timeouts};
-use covet_http::{Networks, Response};
+use covet_http::server::{Admission, AdmissionLimits, Config, Event, Timeouts, serve};
+use covet_http::{Networks, Response, service_fn};
+use covet_runtime::net::TcpListener;
+use covet_runtime::time::timeout;
+use covet_runtime::{CoreSet, Runtime};
 
 use super::harness::{Client, Server, config};
 use super::service;
@@ -129,4 +133,32 @@ fn at_the_limit_of_a_core_new_connections_wait_and_that_is_counted() {
     second.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
     drop(first);
     assert_eq!(Client::over(second).answer().status, 200);
+}
+
+#[test]
+fn a_pause_is_counted_once_however_often_the_server_is_polled_in_it() {
+    let config = Config { connections: Some(1), ..config() };
+    let config = Config { timeouts: Timeouts { idle: Duration::from_secs(60), ..config.timeouts }, ..config };
+    let counts = config.counts.clone();
+    let (send, receive) = std::sync::mpsc::channel();
+    let serving = move |_core| {
+        let (send, config) = (send.clone(), config.clone());
+        async move {
+            let listener = TcpListener::bind(([127, 0, 0, 1], 0).into()).unwrap();
+            send.send(listener.local_addr().unwrap()).unwrap();
+            let service = service_fn(|_request| async { Response::new("ok") });
+            // As it is beside other futures of one task, each of which has all of them polled.
+            let mut serving = std::pin::pin!(serve(listener, Rc::new(service), config));
+            while timeout(Duration::from_millis(2), serving.as_mut()).await.is_err() {}
+        }
+    };
+    let _runtime = Runtime::builder().cores(CoreSet::count(1)).start(serving).unwrap();
+    let address = receive.recv().unwrap();
+    for pauses in 1..=3 {
+        let mut client = Client::over(TcpStream::connect(address).unwrap());
+        assert_eq!(client.get("/").status, 200);
+        eventually("accepting pauses", || counts.get(Event::AcceptPaused) == pauses);
+        std::thread::sleep(Duration::from_millis(100));
+        assert_eq!(counts.get(Event::AcceptPaused), pauses);
+    }
 }

@@ -12,6 +12,9 @@ async fn slow(request: Request) -> Response {
     let path = request.path();
     if let Some(millis) = path.strip_prefix("/block/") {
         std::thread::sleep(Duration::from_millis(millis.parse().unwrap()));
+    } else if path == "/block-and-wait" {
+        std::thread::sleep(Duration::from_millis(2500));
+        covet_runtime::time::sleep(Duration::from_secs(8)).await;
     } else if let Some(millis) = path.strip_prefix("/wait/") {
         covet_runtime::time::sleep(Duration::from_millis(millis.parse().unwrap())).await;
     }
@@ -90,6 +93,25 @@ fn requests_that_a_busy_core_left_lying_are_shed_by_their_age() {
     assert!((1..8).contains(&shed), "{statuses:?}");
     assert_eq!(counts.get(Event::TooOld), shed as u64);
     assert!(clients.iter_mut().all(|client| client.get("/").status == 200));
+}
+
+#[test]
+fn what_a_request_has_waited_before_it_queues_counts() {
+    let (server, counts) =
+        server(Overload { in_flight: 1, age: Duration::from_secs(3), ..Overload::default() });
+    let mut clients: Vec<Client> = (0..3).map(|_| Client::connect(&server)).collect();
+    clients.iter_mut().for_each(|client| assert_eq!(client.get("/").status, 200));
+    // While the first keeps the core busy two more come, of which one keeps the other waiting twice: for the core, then
+    // for its turn.
+    let started = Instant::now();
+    for (client, path) in clients.iter_mut().zip(["/block/300", "/block-and-wait", "/late"]) {
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n").as_bytes());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(clients[2].answer().status, 503);
+    let waited = started.elapsed();
+    assert!(waited > Duration::from_millis(2900) && waited < Duration::from_secs(5), "after {waited:?}");
+    assert_eq!(counts.get(Event::TooOld), 1);
 }
 
 #[test]
