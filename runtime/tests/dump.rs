@@ -177,12 +177,15 @@ async fn a_task_asks_about_all_cores(core: Core) {
     let here = spawn_named("here", pending::<()>());
     yield_now().await;
     let dump = core.dump_runtime().await;
+    here.cancel();
     assert_eq!(dump.silent, []);
     assert!(dump.cores.iter().map(|core| core.core).eq(0..core.count()));
     let own = &dump.cores[core.index()];
     assert_eq!(own.cpu, core.cpu());
     named(own, "here");
-    here.cancel();
+    let asking =
+        dump.cores.iter().flat_map(|core| &core.tasks).filter(|task| task.state == TaskState::Running);
+    assert_eq!(asking.count(), 0, "{dump}");
 }
 
 #[test]

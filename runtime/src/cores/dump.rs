@@ -233,6 +233,13 @@ pub fn dump_tasks() -> CoreDump {
     CoreDump { core: this.index(), cpu: this.cpu(), tasks: tasks.collect() }
 }
 
+/// As [`dump_tasks`], without the task that asks, which is there for nothing else.
+fn dump_others() -> CoreDump {
+    let mut dump = dump_tasks();
+    dump.tasks.retain(|task| task.state != TaskState::Running);
+    dump
+}
+
 /// What each of the tasks waits for, in their order.
 fn waits(core: &CoreState, views: &[TaskView]) -> Vec<Vec<WaitsFor>> {
     let places: HashMap<*const (), usize> =
@@ -275,7 +282,7 @@ impl Core {
     /// the answer until they are not.
     pub async fn dump_runtime(&self) -> RuntimeDump {
         let mut dump = RuntimeDump { cores: Vec::new(), silent: Vec::new() };
-        for (index, answer) in self.broadcast(|_| async { dump_tasks() }).await.into_iter().enumerate() {
+        for (index, answer) in self.broadcast(|_| async { dump_others() }).await.into_iter().enumerate() {
             match answer {
                 Ok(core) => dump.cores.push(core),
                 Err(_) => dump.silent.push(index),
@@ -289,7 +296,7 @@ impl Core {
     pub fn dump_runtime_blocking(&self, patience: Duration) -> RuntimeDump {
         let end = Instant::now() + patience;
         let answers: Vec<_> =
-            (0..self.count()).map(|index| self.spawn_on(index, || async { dump_tasks() })).collect();
+            (0..self.count()).map(|index| self.spawn_on(index, || async { dump_others() })).collect();
         let mut dump = RuntimeDump { cores: Vec::new(), silent: Vec::new() };
         for (index, answer) in answers.into_iter().enumerate() {
             while !answer.is_finished() && Instant::now() < end {
