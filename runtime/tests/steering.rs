@@ -237,6 +237,7 @@ fn what_was_handed_over_and_not_taken_comes_back_when_its_core_retires() {
             async move {
                 if core.index() == 1 {
                     // It takes part, and takes nothing.
+                    send.send((1, 0)).unwrap();
                     while !RETIRE.load(Ordering::Acquire) && !shutdown::is_requested() {
                         time::sleep(Duration::from_millis(1)).await;
                     }
@@ -252,6 +253,7 @@ fn what_was_handed_over_and_not_taken_comes_back_when_its_core_retires() {
             }
         })
         .unwrap();
+    assert_eq!(counts.recv_timeout(Duration::from_secs(20)).expect("it starts"), (1, 0));
     let clients: Vec<_> = (0..CLIENTS).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
     let mut arrived = [0; 2];
     while arrived.iter().sum::<usize>() < CLIENTS {
