@@ -128,7 +128,7 @@ def series():
     for name, values in shapes:
         x = rounded(values, 4)
         var_dec = by_r('suppressMessages(library(mcmc)); s <- initseq(x); cat(s$var.dec / s$gamma0)', x)[0]
-        batches = np.array(x[: n // 5 * 5]).reshape(-1, 5).mean(axis=1)
+        batches = np.array(x[: len(x) // 5 * 5]).reshape(-1, 5).mean(axis=1)
         m = len(batches)
         # The squared standard error of what remains, with the population variance: var(kept) / kept.
         statistic = [batches[d:].var() / (m - d) for d in range(0, m - 4)]
