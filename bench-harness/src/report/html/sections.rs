@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::parts::{checks, conditions, figure, number, tag};
 use super::plots::percentiles;
+use crate::report::Curve;
 use crate::report::model::{Condition, LayerResult, Report};
 use crate::report::quantity::{grouped, percent, short, three_digits};
 use crate::report::svg::latency::{Series, chart};
@@ -56,7 +57,8 @@ pub(super) fn layers(report: &Report) -> String {
         let verdict = layer.judgement.verdict;
         let _ = writeln!(
             out,
-            "<tr><td class=\"lead\">{}</td>{}{}{}{}{}<td data-name=\"Verdict\">{}</td></tr>",
+            "<tr{}><td class=\"lead\">{}</td>{}{}{}{}{}<td data-name=\"Verdict\">{}</td></tr>",
+            if verdict == Verdict::Invalid { " class=\"proves-nothing\"" } else { "" },
             escape(&layer.reading.to_string()),
             number(&heading, &layer.figure.map_or("-".to_owned(), |figure| quantity.show(figure.estimate))),
             number("95 % interval", &layer.figure.map_or("-".to_owned(), |figure| bounds(quantity, &figure))),
@@ -98,7 +100,7 @@ fn bounds(quantity: Quantity, interval: &Interval) -> String {
     format!("{} – {}", show(interval.lower), show(interval.upper))
 }
 
-/// Latency at constant arrivals, and of the closed loops.
+/// Latency at constant arrivals, and of the layers.
 pub(super) fn latency(report: &Report) -> String {
     let mut out = String::new();
     if let Some(latency) = &report.latency {
@@ -110,6 +112,7 @@ pub(super) fn latency(report: &Report) -> String {
             .iter()
             .map(|clock| Series { name: clock.name, merged: &clock.merged, runs: &clock.runs, within: &[] })
             .collect();
+        out.push_str(shade(!latency.is_valid()));
         let label = "Latency by percentile at constant arrivals";
         figure(&mut out, chart(label, &series, WIDE), chart(label, &series, NARROW));
         out.push_str("<p class=\"soft small\">Thick: all runs together. Thin: each run. ");
@@ -118,35 +121,80 @@ pub(super) fn latency(report: &Report) -> String {
         }
         out.push_str("</p>\n");
         percentiles(&mut out, &latency.clocks);
+        out.push_str("</div>\n");
         checks(&mut out, &latency.checks);
     }
-    let names: Vec<String> = report
-        .layers
-        .iter()
-        .map(|layer| layer.reading.depth.map_or(String::new(), |depth| format!("depth {depth}")))
-        .collect();
-    let series: Vec<Series<'_>> = report
-        .layers
-        .iter()
-        .zip(&names)
-        .filter_map(|(layer, name)| {
-            Some(Series {
-                name: name.as_str(),
-                merged: layer.merged.as_ref()?,
-                runs: &layer.curves,
-                within: &[],
-            })
-        })
-        .collect();
-    if !series.is_empty() {
-        out.push_str(
-            "<h2>Latency at full load</h2>\n<p class=\"soft\">Closed loop: every connection always waits for an \
-             answer, so this is a property of the load as much as of the server.</p>\n",
-        );
-        let label = "Latency by percentile in a closed loop";
-        figure(&mut out, chart(label, &series, WIDE), chart(label, &series, NARROW));
+    for loop_of_them in [Loop::Closed, Loop::Open] {
+        of_layers(&mut out, report, loop_of_them);
     }
     out
+}
+
+/// How the requests of a layer follow each other.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Loop {
+    Closed,
+    Open,
+}
+
+impl Loop {
+    fn of(layer: &LayerResult) -> Loop {
+        let open = |condition: &Condition| condition.name == "loop" && condition.value.starts_with("open");
+        if layer.conditions.iter().any(open) { Loop::Open } else { Loop::Closed }
+    }
+}
+
+/// The latency of the layers that were measured in this loop.
+fn of_layers(out: &mut String, report: &Report, which: Loop) {
+    let mut layers: Vec<(&LayerResult, &Curve)> = report
+        .layers
+        .iter()
+        .filter(|layer| Loop::of(layer) == which)
+        .filter_map(|layer| Some((layer, layer.merged.as_ref()?)))
+        .collect();
+    // Readings of one measurement, such as the median and the 99th percentile, have one curve.
+    layers.dedup_by(|(one, curve), (other, its)| curve == its && one.reading.depth == other.reading.depth);
+    if layers.is_empty() {
+        return;
+    }
+    let (heading, meaning, label) = match which {
+        Loop::Closed => (
+            "Latency at full load",
+            "Closed loop: every connection always waits for an answer, so this is a property of the load as much as \
+             of the server.",
+            "Latency by percentile in a closed loop",
+        ),
+        Loop::Open => (
+            "Latency at a given rate",
+            "Open loop: times count from when each request was due, whether the server was ready for it or not.",
+            "Latency by percentile in an open loop",
+        ),
+    };
+    let invalid = |layer: &LayerResult| layer.judgement.verdict == Verdict::Invalid;
+    let names: Vec<String> = layers
+        .iter()
+        .map(|(layer, _)| layer.reading.depth.map_or(String::new(), |depth| format!("depth {depth}")))
+        .collect();
+    let series: Vec<Series<'_>> = layers
+        .iter()
+        .zip(&names)
+        .map(|((layer, merged), name)| Series { name, merged, runs: &layer.curves, within: &[] })
+        .collect();
+    let void = layers.iter().all(|(layer, _)| invalid(layer));
+    let _ = writeln!(out, "{}<h2>{heading}</h2>\n<p class=\"soft\">{meaning}</p>", shade(void));
+    if !void {
+        for ((layer, _), name) in layers.iter().zip(&names).filter(|((layer, _), _)| invalid(layer)) {
+            let word = tag(tone(Verdict::Invalid), layer.judgement.verdict.label());
+            let _ = writeln!(out, "<p>{} {word}</p>", escape(name));
+        }
+    }
+    figure(out, chart(label, &series, WIDE), chart(label, &series, NARROW));
+    out.push_str("</div>\n");
+}
+
+/// The beginning of a part, which is grey where it proves nothing.
+fn shade(void: bool) -> &'static str {
+    if void { "<div class=\"void\">" } else { "<div>" }
 }
 
 /// Each layer: reason, conditions, runs and checks.
@@ -172,7 +220,9 @@ pub(super) fn details(report: &Report) -> String {
                 let _ = writeln!(out, "<p class=\"soft small\">Arithmetic: {}.</p>", escape(&sentence));
             }
         }
+        out.push_str(shade(layer.judgement.verdict == Verdict::Invalid));
         runs(&mut out, report.claim.quantity, layer);
+        out.push_str("</div>\n");
         checks(&mut out, &layer.checks);
         out.push_str("</div>\n");
     }

@@ -4,7 +4,9 @@ use super::*;
 use crate::bundle::sample::{hist, of, with_errors};
 use crate::bundle::{Manifest, RunDocument, Series};
 use crate::report::heat::HeatMap;
+use crate::report::model::Condition;
 use crate::report::sample;
+use crate::verdict::Verdict;
 use crate::verdict::threshold::Threshold;
 
 /// Every element of a page is closed, in its order.
@@ -181,6 +183,41 @@ fn an_invalid_run_is_grey_and_another_tools_run_has_what_it_has() {
 
 fn sample_page() -> String {
     page(&sample::report())
+}
+
+/// How often a page has a part in both widths, and the part itself.
+fn charts<'a>(page: &'a str, heading: &str) -> (usize, &'a str) {
+    let start = page.find(heading).unwrap_or_else(|| panic!("{heading} is missing"));
+    let part = &page[start..start + page[start..].find("</div></div>").unwrap()];
+    (part.matches("class=\"name ").count() / 2, part)
+}
+
+#[test]
+fn latency_is_shown_by_the_loop_that_it_was_measured_in() {
+    let mut report = sample::report();
+    let page = super::page(&report);
+    assert_eq!(charts(&page, "<h2>Latency at full load</h2>").0, 2, "depths 1 and 16");
+    assert!(!page.contains("Latency at a given rate"));
+    // Two readings of one measurement at a rate, as those of the median and of the 99th percentile.
+    report.layers[2] = report.layers[1].clone();
+    for layer in &mut report.layers[1..] {
+        layer.conditions[0] = Condition::new("loop", "open, 4,300/s at constant intervals");
+        layer.judgement.verdict = Verdict::Invalid;
+    }
+    let page = super::page(&report);
+    assert!(!page.contains("Latency at full load") && !page.contains("Closed loop:"));
+    assert!(page.contains("<div class=\"void\"><h2>Latency at a given rate</h2>"));
+    assert!(page.contains("Open loop: times count from when each request was due"));
+    assert_eq!(charts(&page, "<h2>Latency at a given rate</h2>").0, 1, "one curve");
+    assert_eq!(page.matches("<tr class=\"proves-nothing\">").count(), 2);
+    check_nesting(&page);
+    // Where one of two proves nothing it is named, and the other one is not grey.
+    let mut report = sample::report();
+    report.layers[2].judgement.verdict = Verdict::Invalid;
+    let page = super::page(&report);
+    let (curves, part) = charts(&page, "<div><h2>Latency at full load</h2>");
+    assert!(curves == 2 && part.contains("depth 16 <span class=\"tag bad\">INVALID"), "{curves}");
+    check_nesting(&page);
 }
 
 #[test]
