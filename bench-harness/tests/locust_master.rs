@@ -366,6 +366,44 @@ fn a_host_that_no_worker_can_load_is_told_on_the_page_and_the_next_one_is_loaded
 }
 
 #[test]
+fn a_worker_that_vanishes_is_missed_and_one_that_ends_leaves_its_users_to_the_others() {
+    let (folder, server) = (Desk::new("vanishing"), Server::start());
+    let (port, web) = free_ports();
+    let web_port = web.to_string();
+    let (page, master) =
+        (Page(web), master(&folder, port, &["--web-host", "127.0.0.1", "--web-port", &web_port]));
+    let mut workers =
+        workers(&folder, port, |_| ["/plaintext", "--think", "20ms"].map(str::to_owned).to_vec());
+    let mut next = || workers.pop().expect("there are three");
+    page.wait_for_workers();
+    page.swarm(9, &server);
+    page.wait_for_users(9, 0);
+
+    let vanishes = next();
+    vanishes.signal(Signal::KILL);
+    let _ = vanishes.end();
+    let stats = page.wait("it is missed", |stats| {
+        let workers = stats["workers"].as_array().unwrap();
+        workers.iter().filter(|worker| worker["state"] == "missing").count() == 1
+    });
+    page.wait_for_users(6, total(&stats, "num_requests"));
+
+    let (ends, stays) = (next(), next());
+    ends.signal(Signal::TERM);
+    let (status, out, err) = ends.end();
+    expect_told(Some(status), 0, &out, &err);
+    assert!(completed(&records(&out)[0]) > 0, "{out}");
+    page.wait_for_users(9, 0);
+    page.stop();
+    page.wait("the test stops", |stats| stats["state"] == "stopped");
+    master.signal(Signal::TERM);
+    let (status, out, err) = stays.end();
+    expect_told(Some(status), 0, &out, &err);
+    let [record] = &records(&out)[..] else { panic!("one test: {out}") };
+    assert_eq!(record["conditions"]["connections"], 9, "those of the others as well");
+}
+
+#[test]
 fn what_is_no_master_is_told_in_one_line() {
     let server = Server::start();
     let address = server.address.to_string();
