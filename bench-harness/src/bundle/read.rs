@@ -7,8 +7,9 @@ use std::time::SystemTime;
 use aws_lc_rs::digest::{SHA256, digest};
 
 use super::hlog::{self, LogInterval};
-use super::write::{MANIFEST_SCHEMA, Manifest, hex};
+use super::write::{MANIFEST_SCHEMA, Manifest};
 use super::{BundleError, RESULT_SCHEMA, ResultDocument, RunDocument};
+use crate::digest::hex;
 
 /// A bundle that was read and found whole.
 #[derive(Debug, Clone)]

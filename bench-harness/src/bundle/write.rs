@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{BundleError, ResultDocument, RunDocument, hlog};
+use crate::digest::hex;
 use crate::record::Hist;
 use crate::report::Environment;
 use crate::report::write::{part_of, utc};
@@ -271,10 +272,6 @@ impl Drop for Hashed {
             let _ = fs::remove_file(part);
         }
     }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn json(value: &impl Serialize) -> Vec<u8> {

@@ -5,6 +5,7 @@ use std::fs;
 use aws_lc_rs::digest::{Context, SHA256};
 
 use super::{Body, LoadPlan, RequestOptions, Target};
+use crate::digest::hex;
 
 /// How many bytes of the digest tell two loads apart.
 const DIGEST: usize = 6;
@@ -39,9 +40,8 @@ pub(super) fn asked(plan: &LoadPlan) -> Option<String> {
     } else {
         plan.mix.iter().for_each(|target| digest.target(target));
     }
-    let digest: String =
-        digest.0.finish().as_ref()[..DIGEST].iter().map(|byte| format!("{byte:02x}")).collect();
-    Some(format!("{} ({digest})", words.join(", ")))
+    let digest = digest.0.finish();
+    Some(format!("{} ({})", words.join(", "), hex(&digest.as_ref()[..DIGEST])))
 }
 
 /// A digest of parts, each of which is told from the next.

@@ -9,7 +9,6 @@ pub mod export;
 pub mod heat;
 pub mod html;
 pub mod model;
-pub mod quantity;
 pub mod ribbon;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -17,6 +16,7 @@ pub mod svg;
 pub mod text;
 pub mod write;
 
+pub use crate::quantity;
 pub use curve::Curve;
 pub use environment::Environment;
 pub use model::{Check, Clock, Condition, Latency, LayerResult, Outcome, Percentile, Report, RunResult};
