@@ -65,6 +65,11 @@ impl Tool {
             };
             words.extend(["-c", connections]);
         }
+        if matches!(self, Self::Oha | Self::Hey) && !has("-X") {
+            // They send what they were given with GET, unless they are told otherwise.
+            let with_body = has("--body") || has("--body-file") || has("--body-lines");
+            words.extend(with_body.then_some(["-X", "GET"]).into_iter().flatten());
+        }
         match (self, has("-n"), has("-d")) {
             (Self::Oha | Self::Hey, false, false) => words.extend(["-n", "200"]),
             (Self::Ab, false, false) => words.extend(["-n", "1"]),

@@ -75,9 +75,9 @@ pub struct LoadArgs {
     /// A request without an answer for this long counts as timed out
     #[arg(short = 'T', long, default_value = "2s", value_parser = values::duration)]
     pub timeout: Duration,
-    /// Request method
-    #[arg(short = 'X', long, default_value = "GET")]
-    pub method: String,
+    /// Request method [default: GET, or POST where there is a body]
+    #[arg(short = 'X', long)]
+    pub method: Option<String>,
     /// Request field, as 'Name: value'; may be repeated
     #[arg(short = 'H', long = "header", value_name = "FIELD", value_parser = parse_field)]
     pub headers: Vec<(String, String)>,
@@ -181,7 +181,7 @@ impl LoadArgs {
     /// With the exit status of a usage error, when an argument makes no sense or a file cannot be read.
     pub fn plan(&self, url: &str) -> anyhow::Result<LoadPlan> {
         let url = TargetUrl::parse(url).map_err(usage)?;
-        let request = self.request()?;
+        let request = self.request(url.is_web_socket())?;
         let arrivals = Arrivals::parse(&self.arrivals);
         let arrivals = arrivals.advise_usage("--arrivals cannot be used", "See --help")?;
         let stages = match &self.stages {
@@ -233,11 +233,7 @@ impl LoadArgs {
         })
     }
 
-    fn request(&self) -> anyhow::Result<RequestOptions> {
-        let method = Method::from_bytes(self.method.as_bytes()).advise_usage(
-            format!("`{}` is not a method", self.method),
-            "Write a token such as GET or POST",
-        )?;
+    fn request(&self, web_socket: bool) -> anyhow::Result<RequestOptions> {
         let body = match (&self.body_file, &self.body_lines) {
             (Some(path), _) => fs::read(path)
                 .advise_usage(
@@ -247,6 +243,13 @@ impl LoadArgs {
                 .into(),
             (None, Some(path)) => Body::Lines(path.clone()),
             (None, None) => self.body.clone().into_bytes().into(),
+        };
+        let method = match &self.method {
+            Some(name) => Method::from_bytes(name.as_bytes())
+                .advise_usage(format!("`{name}` is not a method"), "Write a token such as GET or POST")?,
+            // The body of a WebSocket is its message, after a GET.
+            None if web_socket => Method::GET,
+            None => body.usual_method(),
         };
         Ok(RequestOptions { method, fields: self.headers.clone(), body, template: self.template })
     }
@@ -365,6 +368,25 @@ mod tests {
         assert_eq!(of("--warmup auto"), (seconds(0), Some(seconds(30))));
         assert_eq!(of("--warmup auto:2m"), (seconds(0), Some(seconds(120))));
         assert!(plan("--warmup automatic").is_err() && plan("--warmup auto:x").is_err());
+    }
+
+    #[test]
+    fn a_body_is_posted_unless_a_method_is_given() {
+        let of = |line: &str| plan(line).unwrap().request.method;
+        assert_eq!(of(""), Method::GET);
+        assert_eq!(of("--body x"), Method::POST);
+        assert_eq!(of("--body-file /proc/self/status"), Method::POST);
+        assert_eq!(of("--body-lines /proc/self/status"), Method::POST);
+        assert_eq!(of("--body-file /dev/null"), Method::GET);
+        assert_eq!(of("--body x -X GET"), Method::GET);
+        assert_eq!(of("--body x -X PUT"), Method::PUT);
+        assert_eq!(of("-X DELETE"), Method::DELETE);
+        let line = Line::try_parse_from(["load", "--body", "x"]).unwrap();
+        assert_eq!(
+            line.load.plan("ws://127.0.0.1:1/").unwrap().request.method,
+            Method::GET,
+            "it is a message"
+        );
     }
 
     #[test]

@@ -23,8 +23,7 @@ struct Scenario {
 struct Step {
     /// The path and query; on the server of the command line's URL.
     path: String,
-    #[serde(default = "get")]
-    method: String,
+    method: Option<String>,
     #[serde(default)]
     headers: BTreeMap<String, String>,
     #[serde(default)]
@@ -32,10 +31,6 @@ struct Step {
     /// Names of values, and where they are in the answer.
     #[serde(default)]
     extract: BTreeMap<String, String>,
-}
-
-fn get() -> String {
-    "GET".to_owned()
 }
 
 /// Reads the steps of a scenario, with what the command line says of every request.
@@ -76,16 +71,16 @@ impl Step {
             .iter()
             .map(|(name, place)| Ok(Extraction::parse(name, place)?))
             .collect::<anyhow::Result<_>>()?;
+        let body = Body::from(self.body.into_bytes());
+        let method = match &self.method {
+            Some(name) => Method::from_bytes(name.as_bytes())?,
+            None => body.usual_method(),
+        };
         let fields = request.fields.iter().cloned().chain(self.headers).collect();
         Ok(Target {
             weight: 1.0,
             url: url.at(&self.path)?,
-            request: RequestOptions {
-                method: Method::from_bytes(self.method.as_bytes())?,
-                fields,
-                body: Body::from(self.body.into_bytes()),
-                template: true,
-            },
+            request: RequestOptions { method, fields, body, template: true },
             extract,
         })
     }
@@ -102,12 +97,13 @@ mod tests {
     #[test]
     fn steps_are_requests_in_order() {
         let steps = read(
-            "[[step]]\nmethod = \"POST\"\npath = \"/login\"\nbody = \"u={{seq}}\"\nextract = { token = \"json:/t\" }\n\
+            "[[step]]\npath = \"/login\"\nbody = \"u={{seq}}\"\nextract = { token = \"json:/t\" }\n\
              [[step]]\npath = \"/me\"\nheaders = { Authorization = \"Bearer {{value:token}}\" }\n",
         )
         .unwrap();
         assert_eq!(steps[0].url.to_string(), "http://h:81/login");
         assert_eq!(steps[0].extract[0].name, "token");
+        assert_eq!((&steps[0].request.method, &steps[1].request.method), (&Method::POST, &Method::GET));
         assert_eq!(steps[1].request.fields[0].1, "Bearer {{value:token}}");
     }
 
@@ -121,5 +117,6 @@ mod tests {
                 .contains("step 2")
         );
         assert!(error("[[step]]\npath = \"no slash\"").contains("step 1"));
+        assert!(error("[[step]]\npath = \"/\"\nmethod = \"A B\"").contains("step 1"));
     }
 }

@@ -33,6 +33,18 @@ pub enum Body {
     Lines(PathBuf),
 }
 
+impl Body {
+    /// The method of a request that is given none: POST with a body, GET without.
+    ///
+    /// What a GET with content means is nobody's to say (RFC 9110, section 9.3.1), and most servers refuse it.
+    pub fn usual_method(&self) -> Method {
+        match self {
+            Self::Bytes(bytes) if bytes.is_empty() => Method::GET,
+            Self::Bytes(_) | Self::Lines(_) => Method::POST,
+        }
+    }
+}
+
 impl From<Vec<u8>> for Body {
     fn from(bytes: Vec<u8>) -> Self {
         Self::Bytes(bytes.into())

@@ -65,6 +65,15 @@ fn an_option_does_what_it_does_in_its_tool() {
         format!("http://h/ -H Authorization: Basic YWRhOnNlY3JldA== -H Cookie: a=1 -T 7s -c 1 -n 1 {tail}")
     );
     assert_eq!(line(Tool::Hey, "-n 9 -z 2s -t 0 http://h/"), format!("http://h/ -d 2s -T 1h -c 50 {tail}"));
+    assert_eq!(
+        line(Tool::Oha, "-d x http://h/"),
+        format!("http://h/ --body x -c 50 -X GET -n 200 -T 1h {tail}"),
+        "oha and hey send what they were given with GET"
+    );
+    assert_eq!(
+        line(Tool::Hey, "-m POST -d x http://h/"),
+        format!("http://h/ -X POST --body x -c 50 -n 200 -T 20s {tail}")
+    );
     assert_eq!(line(Tool::Oha, "http://h/ -p 4 -r 0"), format!("http://h/ -c 50 -n 200 -T 1h {tail}"));
     assert!(line(Tool::Oha, "-r 5 http://h/").contains("`-r 5` of Oha: redirections are not followed"));
 }
