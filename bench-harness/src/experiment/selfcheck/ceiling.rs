@@ -5,6 +5,7 @@ use covet_runtime::CoreSet;
 use super::{Bench, Finding};
 use crate::clock::Delay;
 use crate::load::{self, Extent, LoadPlan, NoProgress, TargetUrl};
+use crate::quantity::time;
 use crate::record::{LoopModel, RunRecord};
 use crate::target::null::{self, NullOptions};
 
@@ -31,8 +32,8 @@ pub(super) fn check(bench: &Bench) -> anyhow::Result<Vec<Finding>> {
             let tolerance = truth.mul_f64(0.02) + SLACK + Duration::from_secs_f64(chance);
             let finding = Finding::new(
                 format!("{delay}: service {name}"),
-                format!("{truth:.1?} ± {tolerance:.1?}"),
-                format!("{seen:.2?}"),
+                format!("{} ± {}", time(truth), time(tolerance)),
+                time(seen),
                 seen.abs_diff(truth) <= tolerance,
             );
             // What the machine does to a time only makes it longer.
@@ -57,12 +58,13 @@ pub(super) fn check(bench: &Bench) -> anyhow::Result<Vec<Finding>> {
 ///
 /// A sleep of a millisecond that ends late tells of a machine that is busy elsewhere, and so does a generator that waits for
 /// its CPU; either happens to the responder as well, which nobody watches.
-fn noise(record: &RunRecord) -> Option<String> {
+pub(super) fn noise(record: &RunRecord) -> Option<String> {
     let hiccups = record.platform.as_ref().map_or(Duration::ZERO, |platform| platform.hiccups.quantile(0.98));
     let waited = record.waited.iter().copied().fold(0.0, f64::max);
     (hiccups > SLACK || waited > WAITED).then(|| {
         format!(
-            "one sleep in fifty ended {hiccups:.1?} late or more, and the generator waited for its CPU {:.0} % of the time",
+            "one sleep in fifty ended {} late or more, and the generator waited for its CPU {:.0} % of the time",
+            time(hiccups),
             waited * 100.0
         )
     })

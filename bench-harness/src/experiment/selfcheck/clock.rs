@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::Finding;
+use crate::quantity::time;
 
 const READINGS: usize = 200_000;
 const WATCHED: Duration = Duration::from_millis(300);
@@ -31,8 +32,8 @@ pub(super) fn check() -> Vec<Finding> {
     let drift = (passed.as_secs_f64() / raw_passed.as_secs_f64() - 1.0) * 1e6;
     vec![
         Finding::new("steps backwards", "0", backwards.to_string(), backwards == 0),
-        Finding::new("one reading", "below 2 us", format!("{cost:.0} ns"), cost < 2000.0),
-        Finding::new("smallest step", "below 2 us", format!("{finest:?}"), finest < Duration::from_micros(2)),
+        Finding::new("one reading", "below 2 µs", format!("{cost:.0} ns"), cost < 2000.0),
+        Finding::new("smallest step", "below 2 µs", time(finest), finest < Duration::from_micros(2)),
         // NTP steers by 500 ppm at most (adjtimex(2)); reading two clocks costs time between them.
         Finding::new(
             "against CLOCK_MONOTONIC_RAW",

@@ -5,8 +5,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::ceiling::noise;
 use super::{Bench, Finding};
 use crate::load::{self, Extent, LoadPlan, Progress, TargetUrl, format_cpus};
+use crate::quantity::time;
 use crate::record::LoopModel;
 use crate::target::child::Child;
 
@@ -55,20 +57,18 @@ fn stall(bench: &Bench, server: &Child) -> anyhow::Result<Vec<Finding>> {
             let seen = record.quantile(q).as_secs_f64();
             let expected = format!("{:.0} ms ± {:.0} %", truth * 1e3, tolerance * 100.0);
             let found = format!("{:.1} ms", seen * 1e3);
-            Finding::new(
-                format!("stall: response {name}"),
-                expected,
-                found,
-                (seen / truth - 1.0).abs() < tolerance,
-            )
+            let agrees = (seen / truth - 1.0).abs() < tolerance;
+            let finding = Finding::new(format!("stall: response {name}"), expected, found, agrees);
+            // What the machine does to a time only makes it longer.
+            finding.unless(noise(&record).filter(|_| seen > truth))
         })
         .collect();
     let median = record.quantile(0.5);
     let unharmed = median < Duration::from_millis(1);
-    findings.push(Finding::new("stall: response p50", "below 1 ms", format!("{median:.1?}"), unharmed));
+    findings.push(Finding::new("stall: response p50", "below 1 ms", time(median), unharmed));
     let service = record.service.quantile(0.99);
     let hidden = service < stall / 4;
-    findings.push(Finding::new("stall: service p99", "does not see it", format!("{service:.1?}"), hidden));
+    findings.push(Finding::new("stall: service p99", "does not see it", time(service), hidden));
     let due = RATE * record.elapsed.as_secs_f64();
     let counted = (record.sent + record.queued_at_end) as f64;
     let all = (counted - due).abs() < 0.01 * due;

@@ -5,6 +5,7 @@ use covet_runtime::CoreSet;
 use super::{Bench, Finding};
 use crate::clock::Arrivals;
 use crate::load::{self, Extent, LoadPlan, NoProgress, TargetUrl};
+use crate::quantity::time;
 use crate::record::{LoopModel, RunRecord};
 use crate::target::null::{self, NullOptions};
 
@@ -43,14 +44,19 @@ pub(super) fn check(bench: &Bench) -> anyhow::Result<Vec<Finding>> {
             format!("{sent:.0}"),
             (sent - due).abs() < tolerance,
         ));
-        let Some(late) = &record.generator_lateness else { continue };
-        let (median, tail) = (late.quantile(0.5), late.quantile(0.99));
         let noise = disturbed(&record);
+        let Some(late) = record.generator_lateness.as_ref().filter(|late| !late.is_empty()) else {
+            let what = format!("{name}: lateness at 50,000/s");
+            let finding = Finding::new(what, "connections free when requests are due", "none was", false);
+            findings.push(finding.unless(noise));
+            continue;
+        };
+        let (median, tail) = (late.quantile(0.5), late.quantile(0.99));
         findings.push(
             Finding::new(
                 format!("{name}: lateness p50 at 50,000/s"),
-                "at most 2 us on a free core",
-                format!("{median:.1?}"),
+                "at most 2 µs on a free core",
+                time(median),
                 median <= MEDIAN,
             )
             .unless(noise.clone()),
@@ -58,8 +64,8 @@ pub(super) fn check(bench: &Bench) -> anyhow::Result<Vec<Finding>> {
         findings.push(
             Finding::new(
                 format!("{name}: lateness p99 at 50,000/s"),
-                "at most 100 us on a free core",
-                format!("{tail:.1?}"),
+                "at most 100 µs on a free core",
+                time(tail),
                 tail <= TAIL,
             )
             .unless(noise),
