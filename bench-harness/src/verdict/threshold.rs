@@ -116,8 +116,8 @@ fn parse_limit(metric: &Metric, text: &str) -> Result<f64, &'static str> {
             "100k",
             match unit {
                 "" => Some(1.0),
-                "k" => Some(1e3),
-                "m" => Some(1e6),
+                "k" | "K" => Some(1e3),
+                "m" | "M" => Some(1e6),
                 _ => None,
             },
         ),
@@ -209,6 +209,19 @@ mod tests {
         assert_eq!(threshold("rps>=100k").limit, 1e5);
         assert_eq!(threshold("failed<=0").relation, Relation::AtMost);
         assert_eq!(threshold("rate > 1.5m").relation, Relation::Above);
+        assert_eq!((threshold("rate>1.5M").limit, threshold("rate>2K").limit), (1.5e6, 2e3));
+        assert_eq!((threshold("p50<70ns").limit, threshold("max<2s").limit), (70.0, 2e9));
+        assert_eq!((threshold("p50<7µs").limit, threshold("errors<0.01").limit), (7e3, 0.01));
+    }
+
+    #[test]
+    fn at_the_limit_itself_the_relation_decides() {
+        let runs = [run(4000, 1_000_000)];
+        let rate = runs[0].rate.unwrap();
+        for (relation, holds) in [("<", false), ("<=", true), (">", false), (">=", true)] {
+            let limit = threshold(&format!("rate{relation}{rate}"));
+            assert_eq!(limit.judge(&runs).passed, holds, "{}: {}", limit.text, limit.judge(&runs).detail);
+        }
     }
 
     #[test]
