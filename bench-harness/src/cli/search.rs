@@ -15,6 +15,7 @@ use crate::experiment::search::{Found, Search};
 use crate::experiment::slo::Slo;
 use crate::experiment::sweep::{self, Sweep};
 use crate::load::NoProgress;
+use crate::quantity::{seconds, time};
 
 /// Options of `covet-bench max`.
 #[derive(Debug, Clone, Args)]
@@ -115,7 +116,7 @@ fn max_text(found: &Found, slo: &Slo) -> String {
             "  {:>10.0}/s asked, {:>10.0}/s came, p99 {:<9} {}{}{}",
             attempt.rate,
             attempt.achieved,
-            format!("{:.1?}", Duration::from_secs_f64(attempt.p99)),
+            seconds(attempt.p99),
             if attempt.held { "holds" } else { "fails" },
             if attempt.valid { "" } else { "  INVALID: " },
             attempt.failed.join(", ")
@@ -170,14 +171,13 @@ pub fn rate(args: RateArgs) -> anyhow::Result<Exit> {
 fn rate_text(sweep: &Sweep) -> String {
     let mut text = String::from("        asked         came      p50        p99    in flight\n");
     for step in &sweep.steps {
-        let time = |q: f64| format!("{:.1?}", step.record.quantile(q));
         let _ = writeln!(
             text,
             "{:>11.0}/s {:>10.0}/s {:>8} {:>10} {:>9.2}  {}",
             step.rate,
             step.record.rate(),
-            time(0.5),
-            time(0.99),
+            time(step.record.quantile(0.5)),
+            time(step.record.quantile(0.99)),
             step.in_flight(),
             match (step.record.is_valid(), step.kept_up()) {
                 (false, _) => format!("INVALID: {}", step.record.failed_guards().join(", ")),
@@ -186,16 +186,20 @@ fn rate_text(sweep: &Sweep) -> String {
             }
         );
     }
+    let validity = if sweep.is_valid() { "" } else { "INVALID  " };
     let _ = match sweep.knee() {
         Some(rate) => {
-            writeln!(text, "knee near {rate:.0} requests/s: from there on latency buys no more rate")
+            writeln!(
+                text,
+                "{validity}knee near {rate:.0} requests/s: from there on latency buys no more rate"
+            )
         }
-        None => writeln!(text, "no knee between these rates"),
+        None => writeln!(text, "{validity}no knee between these rates"),
     };
     if let Some(law) = sweep.scalability() {
         let _ = write!(
             text,
-            "Universal Scalability Law over requests in flight: {:.0}/s with one, contention {:.4}, coherency {:.6}",
+            "{validity}Universal Scalability Law over requests in flight: {:.0}/s with one, contention {:.4}, coherency {:.6}",
             law.single, law.contention, law.coherency
         );
         let _ = match law.peak() {
@@ -204,4 +208,39 @@ fn rate_text(sweep: &Sweep) -> String {
         };
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::sweep::Step;
+    use crate::record::LoopModel;
+    use crate::record::tests::record;
+
+    #[test]
+    fn a_step_that_proves_nothing_makes_what_is_read_from_the_sweep_invalid() {
+        let step = |rate: f64| Step {
+            rate,
+            record: record(LoopModel::Closed, rate as u64, Duration::from_micros(1000)),
+        };
+        let mut sweep = Sweep { steps: [1500.0, 2000.0, 4000.0].map(step).into() };
+        for step in &mut sweep.steps {
+            step.record.conditions.connections = 4;
+            step.record.little_closure = 1.0;
+            step.record.slots_in_use = step.rate / 4000.0;
+        }
+        let text = rate_text(&sweep);
+        assert!(
+            !text.contains("INVALID") && text.contains("\nno knee") && text.contains("\nUniversal"),
+            "{text}"
+        );
+        // Two threads of the generator on one CPU.
+        sweep.steps[1].record.conditions.generator_cpus = vec![1, 1];
+        let text = rate_text(&sweep);
+        for line in
+            ["INVALID: oversubscription", "\nINVALID  no knee", "\nINVALID  Universal Scalability Law"]
+        {
+            assert!(text.contains(line), "{line} in\n{text}");
+        }
+    }
 }
