@@ -53,5 +53,5 @@ for path in sorted(glob.glob(os.path.join(folder, "*.hlog"))):
         count = sum(java_count(jar, path, tag) for tag in {line[4:].split(",")[0] for line in open(path) if line.startswith("Tag=")})
         assert count == want["count"], (path, count, want["count"])
     checked += 1
-    print(f"{path}: {intervals} intervals, {total.get_total_count()} values")
+    print(f"{path}: {intervals} intervals, {total.get_total_count()} values" + (", as Java reads it" if jar else ""))
 assert checked, "no log"
