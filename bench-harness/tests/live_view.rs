@@ -56,7 +56,9 @@ fn signals_end_the_run_and_give_the_terminal_back() {
     let null = Null::start(&["--cores", "0"]);
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let mut live = OnTerminal::start(run(&null.url, "50s", &[]));
-        live.expect("of 50 s");
+        live.expect("warming up");
+        live.enlarge();
+        live.expect("1 of 50 s");
         kill_process(Pid::from_child(&live.process), signal).unwrap();
         let (status, seen) = live.end();
         assert_eq!(status.signal(), Some(signal.as_raw()), "{seen}");

@@ -1,5 +1,6 @@
 //! A program on a pseudo-terminal.
 
+#![allow(dead_code, reason = "each test program uses a part of this")]
 #![allow(clippy::unwrap_used, reason = "the helpers of a test fail as loudly as it does")]
 
 use std::fs::File;
@@ -62,6 +63,18 @@ impl OnTerminal {
             }
         }
         self.seen.find(text).map_or(0, |at| at + text.len())
+    }
+
+    /// Reads until `text` was written; returns all of it.
+    pub(crate) fn until(&mut self, text: &str) -> String {
+        self.expect(text);
+        self.seen.clone()
+    }
+
+    /// Makes the terminal larger, so that the next frame is written whole and not only where it differs from the last.
+    pub(crate) fn enlarge(&self) {
+        tcsetwinsize(&self.terminal, Winsize { ws_row: 30, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 })
+            .unwrap();
     }
 
     /// The modes of the terminal.
