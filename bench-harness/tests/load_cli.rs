@@ -56,7 +56,48 @@ fn text_names_the_conditions_and_the_proof() {
     ] {
         assert!(text.contains(part), "{part:?} is missing in\n{text}");
     }
-    assert!(text.contains("20000 valid responses"), "{text}");
+    assert!(text.contains(": 20000 valid responses, 0 failed; "), "{text}");
+}
+
+/// The numbers of the line of requests before the bytes: sent, before, valid, failed, after.
+fn told_requests(text: &str) -> [u64; 5] {
+    let line = text.lines().find(|line| line.starts_with("  requests ")).expect("it tells the requests");
+    let counts = line.split(';').next().expect("something comes first");
+    let of = |word: &str| {
+        let before = counts.split(word).next().filter(|before| before.len() < counts.len())?;
+        before.split_whitespace().last()?.parse().ok()
+    };
+    [" sent", " in flight before", " valid response", " failed", " in flight after"]
+        .map(|word| of(word).unwrap_or(0))
+}
+
+#[test]
+fn requests_in_flight_at_both_edges_of_the_window_are_part_of_its_sum() {
+    let null = Null::start(&["--delay", "300ms"]);
+    // One request before the window, whose answer comes within it, and none is due in it.
+    let slow = ["-R", "1", "-c", "1", "--warmup", "1100ms", "-d", "500ms", "--probes", "off"];
+    let closed = ["-c", "3", "--warmup", "200ms", "-d", "1", "--probes", "off"];
+    for (more, before) in [(&slow[..], 1), (&closed[..], 3)] {
+        let output = bench(&[&["run", &null.url], more].concat());
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let [sent, early, valid, failed, after] = told_requests(&text);
+        assert!(early == before && valid >= 1, "{text}");
+        assert_eq!(sent + early, valid + failed + after, "{text}");
+    }
+}
+
+#[test]
+fn a_body_is_posted_unless_another_method_is_asked_for() {
+    let null = Null::start(&[]);
+    for (more, method) in
+        [(&["--body", "hello"][..], "POST"), (&["--body", "hello", "-X", "GET"], "GET"), (&[], "GET")]
+    {
+        let line = ["run", &null.url, "-c", "1", "-n", "20", "--warmup", "0", "--output-format", "json"];
+        let output = bench(&[&line, more].concat());
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it prints JSON");
+        assert_eq!(json["conditions"]["method"], method, "{more:?}");
+        assert_eq!(json["requests"]["completed"], 20, "{more:?}");
+    }
 }
 
 #[test]

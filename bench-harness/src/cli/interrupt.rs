@@ -15,6 +15,7 @@ use signal_hook::low_level::emulate_default_handler;
 
 use super::exit::Advise;
 use crate::load::{Beside, LoadPlan, Progress};
+use crate::quantity::time;
 use crate::record::Interval;
 use crate::target::accounting;
 
@@ -138,7 +139,9 @@ impl Progress for Interrupt {
     fn ends(&self) -> Option<String> {
         match CAME.load(Ordering::Acquire) {
             0 => None,
-            signal => Some(format!("{} came, after {:.1?} of the window", name(signal), self.measured.get())),
+            signal => {
+                Some(format!("{} came, after {} of the window", name(signal), time(self.measured.get())))
+            }
         }
     }
 }

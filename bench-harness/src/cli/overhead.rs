@@ -16,7 +16,7 @@ use super::values;
 use crate::experiment::{Subject, ab};
 use crate::load::TlsOptions;
 use crate::record::RunRecord;
-use crate::report::quantity::{percent, three_digits};
+use crate::report::quantity::{percent, three_digits, time};
 use crate::report::{Check, Outcome};
 use crate::stats::ratio::LogRatio;
 use crate::stats::spread::median;
@@ -223,13 +223,13 @@ impl Overhead<'_> {
             .requests_per_connection
             .map_or(String::new(), |count| format!(" opened anew after {count} request(s)"));
         let mut text = format!(
-            "{validity}{} on the reference service, GET /plaintext, {} connections{each}, depth {}, {} pairs of {:?}, \
+            "{validity}{} on the reference service, GET /plaintext, {} connections{each}, depth {}, {} pairs of {}, \
              interleaved\n",
             self.what(),
             self.connections,
             self.args.pipeline,
             self.args.pairs,
-            self.args.duration
+            time(self.args.duration)
         );
         let _ = writeln!(
             text,

@@ -11,6 +11,7 @@ use super::exit::{Advice, Exit};
 use super::output::OutputFormat;
 use super::values;
 use crate::load::{allowed_cpus, format_cpus};
+use crate::quantity::time;
 use crate::record::{cpu_model, kernel_release};
 use crate::target::peers::build::build;
 use crate::target::peers::contest::{Contest, Contestant};
@@ -198,14 +199,14 @@ fn conditions(args: &PeersArgs, pace: &Pace) -> serde_json::Value {
 
 fn conditions_text(args: &PeersArgs, pace: &Pace) -> String {
     format!(
-        "GET {} over HTTP/1.1 keep-alive on loopback, closed loop; {} round(s) of {:?} after {:?} of warm-up, order \
+        "GET {} over HTTP/1.1 keep-alive on loopback, closed loop; {} round(s) of {} after {} of warm-up, order \
          shuffled (seed {}).\nServer on core {}, generator on core {}; Linux {}, {}.\nMedians over the rounds; ratios \
          within each round, then their median. CPU is the server's own, from the scheduler's books;\nwhere the load's \
          CPU is near 100 %, the generator was the limit of the rate, and CPU per request is the figure to compare.",
         args.path,
         args.rounds,
-        args.duration,
-        args.warmup,
+        time(args.duration),
+        time(args.warmup),
         args.seed,
         format_cpus(&pace.server_cpus),
         format_cpus(&pace.cpus),

@@ -19,6 +19,7 @@ use super::pages;
 use crate::bundle::{Bundle, Manifest, RunDocument};
 use crate::experiment::{Series, ServerCommand, Watch, repeat};
 use crate::load::{LoadError, LoadPlan, NoProgress, Progress};
+use crate::quantity::{grouped, time};
 use crate::record::Interval;
 use crate::report::export::{Exported, junit, markdown};
 use crate::report::html::run::{Measured, page};
@@ -220,6 +221,14 @@ fn json(series: &Series, judged: &[ThresholdResult]) -> String {
     format!("{value:#}\n")
 }
 
+/// What a run does before its window.
+pub(super) fn warming_up(plan: &LoadPlan) -> String {
+    match plan.steady_within {
+        Some(longest) => format!("warming up until steady, {} at most", time(longest)),
+        None => format!("warming up for {}", time(plan.warmup)),
+    }
+}
+
 /// A line on the terminal that follows the run.
 struct Bar(ProgressBar);
 
@@ -238,17 +247,14 @@ impl Progress for Bar {
     fn started(&self, plan: &LoadPlan) {
         // A series has the line anew for each of its runs.
         self.0.reset();
-        self.0.set_message(match plan.steady_within {
-            Some(longest) => format!("warming up until steady, {longest:?} at most"),
-            None => format!("warming up for {:?}", plan.warmup),
-        });
+        self.0.set_message(warming_up(plan));
     }
 
     fn interval(&self, interval: &Interval) {
         let rate = interval.completed as f64 / interval.length.as_secs_f64().max(1e-9);
         self.0.set_position((interval.start + interval.length).as_secs_f64().round() as u64);
-        self.0
-            .set_message(format!("{rate:.0} requests/s  p50 {:.1?}  p99 {:.1?}", interval.p50, interval.p99));
+        let (p50, p99) = (time(interval.p50), time(interval.p99));
+        self.0.set_message(format!("{} requests/s  p50 {p50}  p99 {p99}", grouped(rate)));
     }
 
     fn finished(&self) {

@@ -16,6 +16,7 @@ use crate::experiment::standstill::Standstill;
 use crate::load::{
     self, Extent, LoadPlan, NoProgress, TargetUrl, allow_open_files, allowed_cpus, format_cpus,
 };
+use crate::quantity::time;
 use crate::record::LoopModel;
 use crate::stats::{Interval, StatsError};
 use crate::target::child::Child;
@@ -234,8 +235,8 @@ fn verdict(
 fn left_out(args: &SlowClientsArgs, sides: &Sides) -> String {
     let side = |side: &Side| format!("{} of {}", side.kept, side.slices);
     format!(
-        "slices in which the machine did not stand still for {:?} or more, which are those that count: {} with, {} without",
-        args.standstill,
+        "slices in which the machine did not stand still for {} or more, which are those that count: {} with, {} without",
+        time(args.standstill),
         side(&sides.with),
         side(&sides.without)
     )

@@ -8,6 +8,7 @@ use serde_json::Map;
 
 use crate::bundle::{RunDocument, Series};
 use crate::load::{Beside, LoadPlan, Progress};
+use crate::quantity::time;
 use crate::record::{CoreInterval, Hist, Interval, SCHEMA};
 use crate::verdict::threshold::Threshold;
 
@@ -75,7 +76,7 @@ impl SoFar {
             .map(|threshold| threshold.judge(&document))
             .find(|result| !result.passed && result.value.is_some());
         self.broken = missed.map(|result| {
-            format!("{} after {:.1?} of the window: {}", result.threshold, self.elapsed, result.detail)
+            format!("{} after {} of the window: {}", result.threshold, time(self.elapsed), result.detail)
         });
     }
 }
@@ -141,13 +142,13 @@ mod tests {
         assert_eq!(watch.ends(), None);
         second(&watch, 2000, 100, Duration::from_millis(1));
         let said = watch.ends().unwrap();
-        assert!(said.starts_with("errors<1% after 2.0s of the window: errors is 2.4"), "{said}");
+        assert!(said.starts_with("errors<1% after 2.00 s of the window: errors is 2.4"), "{said}");
         // The next run begins with nothing against it.
         let url = crate::load::TargetUrl::parse("http://h:1/").unwrap();
         watch.started(&LoadPlan::closed(url, vec![0]));
         assert_eq!(watch.ends(), None);
         second(&watch, 2000, 0, Duration::from_millis(9));
-        assert!(watch.ends().unwrap().starts_with("p99<5ms after 1.0s"));
+        assert!(watch.ends().unwrap().starts_with("p99<5ms after 1.00 s"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::reader::{Answer, ReadError};
 use super::tally::Tally;
 use super::transport::is_of_session;
 use super::worker::Worker;
+use crate::quantity::time;
 use crate::record::ErrorClass;
 
 impl<P: Protocol> Worker<P> {
@@ -202,7 +203,7 @@ impl<P: Protocol> Worker<P> {
                 tally.errors.add(ErrorClass::Malformed, lost.max(1), || error.to_string());
             }
             Ended::TimedOut => {
-                let detail = || format!("no answer within {:?}", self.job.timeout);
+                let detail = || format!("no answer within {}", time(self.job.timeout));
                 tally.errors.add(ErrorClass::Timeout, lost, detail);
                 tally.time_out(&mut in_flight, now);
             }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{LoopModel, REPORTED_QUANTILES, RunRecord};
+use crate::quantity::time;
 
 /// Above this the generator may have been the bottleneck.
 const BUSY_LIMIT: f64 = 0.85;
@@ -112,7 +113,7 @@ impl RunRecord {
             _ if longest > PAUSE_NOTICE => GuardOutcome::Warning,
             _ => GuardOutcome::Passed,
         };
-        let detail = format!("the generator's longest pause was {longest:.1?}");
+        let detail = format!("the generator's longest pause was {}", time(longest));
         Guard { name: "pauses", outcome, detail }
     }
 
@@ -167,7 +168,8 @@ impl RunRecord {
             }
             _ => (GuardOutcome::Passed, ""),
         };
-        let detail = format!("generator late by {name} {late_borne:.1?}, p99.9 {late_tail:.1?}{note}");
+        let detail =
+            format!("generator late by {name} {}, p99.9 {}{note}", time(late_borne), time(late_tail));
         Guard { name: "punctuality", outcome, detail }
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Guard, GuardOutcome, RunRecord};
+use crate::quantity::{seconds, time};
 
 /// The null responder must be this much faster than the server for the generator to be out of the question.
 const CEILING_CLEAR: f64 = 1.5;
@@ -97,7 +98,9 @@ impl RunRecord {
             GuardOutcome::Passed | GuardOutcome::NotMeasured => "",
         };
         let detail = format!(
-            "one connection apart saw p50 {alone:.1?}, the load {bulk:.1?} ({} requests){note}",
+            "one connection apart saw p50 {}, the load {} ({} requests){note}",
+            time(alone),
+            time(bulk),
             canary.len()
         );
         Guard { name, outcome, detail }
@@ -114,8 +117,10 @@ impl RunRecord {
         };
         let longest = Duration::from_nanos(platform.hiccups.max());
         let detail = format!(
-            "sleeps of 1 ms were too long by p50 {:.1?}, p99.9 {tail:.1?}, max {longest:.1?}{note}",
-            platform.hiccups.quantile(0.5)
+            "sleeps of 1 ms were too long by p50 {}, p99.9 {}, max {}{note}",
+            time(platform.hiccups.quantile(0.5)),
+            time(tail),
+            time(longest)
         );
         Guard { name, outcome, detail }
     }
@@ -134,19 +139,19 @@ impl RunRecord {
     fn throttling(&self) -> Guard {
         let name = "throttling";
         let kernel = self.platform.as_ref().map(|platform| platform.kernel).unwrap_or_default();
-        let Some((periods, time)) = kernel.throttled_periods.zip(kernel.throttled) else {
+        let Some((periods, stopped)) = kernel.throttled_periods.zip(kernel.throttled) else {
             return Guard {
                 name,
                 outcome: GuardOutcome::Passed,
                 detail: "no control group to limit the CPU".to_owned(),
             };
         };
-        let outcome = match time {
+        let outcome = match stopped {
             _ if periods == 0 => GuardOutcome::Passed,
-            time if time > self.elapsed.mul_f64(0.01) => GuardOutcome::Failed,
+            _ if stopped > self.elapsed.mul_f64(0.01) => GuardOutcome::Failed,
             _ => GuardOutcome::Warning,
         };
-        let detail = format!("the control group was stopped {periods} times for {time:.1?}");
+        let detail = format!("the control group was stopped {periods} times for {}", time(stopped));
         Guard { name, outcome, detail }
     }
 
@@ -186,7 +191,7 @@ impl RunRecord {
         let strays: Vec<String> = counted
             .iter()
             .filter(|(_, p99)| off(*p99) > WORKER_TOLERANCE)
-            .map(|(core, p99)| format!("core {core} p99 {:.1?}", Duration::from_secs_f64(*p99)))
+            .map(|(core, p99)| format!("core {core} p99 {}", seconds(*p99)))
             .collect();
         match strays.is_empty() {
             true => Guard {
@@ -197,7 +202,7 @@ impl RunRecord {
             false => Guard {
                 name,
                 outcome: GuardOutcome::Warning,
-                detail: format!("{}, all together {:.1?}", strays.join(", "), Duration::from_secs_f64(all)),
+                detail: format!("{}, all together {}", strays.join(", "), seconds(all)),
             },
         }
     }

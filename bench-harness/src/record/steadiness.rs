@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Guard, GuardOutcome, Interval, LoopModel, RunRecord};
+use crate::quantity::time;
 use crate::stats::trend::drift;
 use crate::stats::warmup::{WarmUp, mser5};
 
@@ -23,15 +24,16 @@ impl RunRecord {
     /// What came of a warm-up until the load is steady; `None` where its length was given.
     pub(super) fn warm_up(&self) -> Option<Guard> {
         let WarmedUp { took, steady, known, transient } = self.warmed_up?;
+        let took = time(took);
         let (outcome, detail) = if steady {
-            let detail =
-                format!("steady after {took:.2?}, the first {transient:.2?} of which were transient");
+            let transient = time(transient);
+            let detail = format!("steady after {took}, the first {transient} of which were transient");
             (GuardOutcome::Passed, detail)
         } else if known {
-            let detail = format!("never steady within {took:.2?}: the window may be like no other");
+            let detail = format!("never steady within {took}: the window may be like no other");
             (GuardOutcome::Warning, detail)
         } else {
-            let detail = format!("{took:.2?} are too short to tell whether this load was steady: allow more");
+            let detail = format!("{took} are too short to tell whether this load was steady: allow more");
             (GuardOutcome::Warning, detail)
         };
         Some(Guard { name: "warm-up", outcome, detail })

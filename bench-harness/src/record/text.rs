@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{ErrorClass, GuardOutcome, Hist, LoopModel, REPORTED_QUANTILES, RunRecord};
 use crate::load::format_cpus;
+use crate::quantity::{short, time};
 
 impl RunRecord {
     /// The result as lines of text: the headline with its conditions, what failed first, latencies as far as the
@@ -41,15 +42,15 @@ impl RunRecord {
         let verdict = if self.is_valid() { "" } else { "INVALID  " };
         let model = match conditions.loop_model {
             LoopModel::Closed => "closed loop".to_owned(),
-            LoopModel::Open { rate } => format!("open loop at {}/s", si(rate)),
+            LoopModel::Open { rate } => format!("open loop at {}/s", short(rate)),
             LoopModel::PartlyOpen { rate, requests } => {
-                format!("partly open loop of {} sessions/s with {requests} requests", si(rate))
+                format!("partly open loop of {} sessions/s with {requests} requests", short(rate))
             }
         };
         format!(
-            "{verdict}{} requests/s  {model}, {} connections, depth {}, {}, {} {}",
-            si(self.rate()),
-            conditions.connections,
+            "{verdict}{} requests/s  {model}, {}, depth {}, {}, {} {}",
+            short(self.rate()),
+            counted(conditions.connections as u64, "connection"),
             conditions.pipeline,
             conditions.protocol,
             conditions.method,
@@ -63,10 +64,7 @@ impl RunRecord {
             Some(cpus) => format!("CPU {}", format_cpus(cpus)),
             None => "not known".to_owned(),
         };
-        let threads = match conditions.threads {
-            1 => "1 thread".to_owned(),
-            count => format!("{count} threads"),
-        };
+        let threads = counted(conditions.threads as u64, "thread");
         let warm_up = match &self.warmed_up {
             Some(end) if end.steady => format!("{} until steady", time(end.took)),
             Some(end) if end.known => format!("{} and never steady", time(end.took)),
@@ -117,13 +115,22 @@ impl RunRecord {
 
     fn rate_line(&self) -> String {
         let seconds = self.elapsed.as_secs_f64().max(f64::MIN_POSITIVE);
+        // The window begins and ends with requests in flight: both belong to the sum.
+        let before = match self.in_flight_at_start {
+            0 => String::new(),
+            count => format!(" and {count} in flight before"),
+        };
+        let after = match self.in_flight_at_end {
+            0 => String::new(),
+            count => format!(", {count} in flight after"),
+        };
         let mut line = format!(
-            "  requests    {} valid responses, {} sent, {} failed; {}B/s in, {}B/s out",
-            self.completed,
+            "  requests    {} sent{before}: {}, {} failed{after}; {}/s in, {}/s out",
             self.sent,
+            counted(self.completed, "valid response"),
             self.failed,
-            si(self.bytes_in as f64 / seconds),
-            si(self.bytes_out as f64 / seconds)
+            bytes(self.bytes_in as f64 / seconds),
+            bytes(self.bytes_out as f64 / seconds)
         );
         if self.conditions.requests_per_connection.is_some() {
             let _ = write!(line, "; {} connections opened", self.opened);
@@ -201,7 +208,7 @@ impl RunRecord {
                 // Without the dispersion there is nothing to say of any.
                 None if self.dispersion(q).is_none() => {}
                 None => {
-                    parts.push(format!("{name} not borne by {} effective requests", si(self.effective(q))))
+                    parts.push(format!("{name} not borne by {} effective requests", short(self.effective(q))))
                 }
             }
         }
@@ -237,8 +244,8 @@ impl RunRecord {
             }
         };
         format!(
-            "  generator   {:.2} us CPU per request, busy {}, {closure}",
-            self.cpu_per_request().as_secs_f64() * 1e6,
+            "  generator   {} of CPU per request, busy {}, {closure}",
+            time(self.cpu_per_request()),
             busy.join(" + ")
         )
     }
@@ -269,6 +276,17 @@ impl RunRecord {
     }
 }
 
+/// A number of bytes: `755 B`, `7.18 kB`.
+fn bytes(value: f64) -> String {
+    let text = short(value);
+    if text.contains(' ') { text + "B" } else { text + " B" }
+}
+
+/// How many of something: `1 connection`, `64 connections`.
+fn counted(count: u64, one: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
+}
+
 fn quantiles(hist: &Hist, borne: impl Fn(f64) -> bool) -> String {
     let enough = |q: f64| hist.len() as f64 * (1.0 - q) >= 10.0 - 1e-6;
     let mut parts: Vec<String> = REPORTED_QUANTILES
@@ -280,51 +298,17 @@ fn quantiles(hist: &Hist, borne: impl Fn(f64) -> bool) -> String {
     parts.join("  ")
 }
 
-/// A length of time with three digits: `1.23 ms`.
-fn time(value: Duration) -> String {
-    let nanos = value.as_nanos() as f64;
-    let (number, unit) = match nanos {
-        n if n < 999.5 => (n, "ns"),
-        n if n < 999.5e3 => (n / 1e3, "us"),
-        n if n < 999.5e6 => (n / 1e6, "ms"),
-        n => (n / 1e9, "s"),
-    };
-    format!("{} {unit}", three_digits(number))
-}
-
-/// A number with three digits and a decimal prefix: `152 k`, `1.20 M`.
-fn si(value: f64) -> String {
-    let (number, prefix) = match value {
-        v if v < 999.5 => (v, ""),
-        v if v < 999.5e3 => (v / 1e3, " k"),
-        v if v < 999.5e6 => (v / 1e6, " M"),
-        v => (v / 1e9, " G"),
-    };
-    three_digits(number) + prefix
-}
-
-fn three_digits(number: f64) -> String {
-    let decimals = match number {
-        n if n < 9.995 => 2,
-        n if n < 99.95 => 1,
-        _ => 0,
-    };
-    format!("{number:.decimals$}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_three_digits() {
-        assert_eq!(si(152_340.0), "152 k");
-        assert_eq!(si(1_204_000.0), "1.20 M");
-        assert_eq!(si(12.0), "12.0");
-        assert_eq!(time(Duration::from_micros(1234)), "1.23 ms");
-        assert_eq!(time(Duration::from_nanos(999)), "999 ns");
-        assert_eq!(time(Duration::from_secs(61)), "61.0 s");
-        assert_eq!(time(Duration::from_micros(999_990)), "1.00 s");
-        assert_eq!((si(9.999), si(99.99), si(999_700.0)), ("10.0".into(), "100".into(), "1.00 M".into()));
+    fn bytes_and_counts_have_their_words() {
+        assert_eq!((bytes(755.2), bytes(7180.0)), ("755 B".to_owned(), "7.18 kB".to_owned()));
+        let connections = |count| counted(count, "connection");
+        assert_eq!(
+            (connections(1), connections(64)),
+            ("1 connection".to_owned(), "64 connections".to_owned())
+        );
     }
 }

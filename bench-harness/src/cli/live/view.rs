@@ -9,6 +9,7 @@ use ratatui::style::{Color, Style, Stylize};
 use ratatui::text::Line;
 use ratatui::widgets::{Block, Gauge, Paragraph, Sparkline};
 
+use crate::cli::run::warming_up;
 use crate::load::LoadPlan;
 use crate::record::{CoreInterval, Hist, Interval, REPORTED_QUANTILES};
 use crate::report::quantity::{grouped, short, time};
@@ -21,7 +22,7 @@ const KEPT: usize = 400;
 pub(super) struct View {
     url: String,
     load: String,
-    warmup: Duration,
+    before: String,
     duration: Option<Duration>,
     repeats: usize,
     /// Which run it is, from 1; 0 before the first.
@@ -45,7 +46,7 @@ impl View {
                 plan.pipeline,
                 plan.cpus.len()
             ),
-            warmup: plan.warmup,
+            before: warming_up(plan),
             duration: plan.extent.duration,
             repeats,
             run: 0,
@@ -59,7 +60,7 @@ impl View {
     /// A run begins, and forgets the one before.
     pub(super) fn started(&mut self, plan: &LoadPlan) {
         self.run += 1;
-        self.warmup = plan.warmup;
+        self.before = warming_up(plan);
         self.response.clear();
         self.seconds.clear();
         (self.completed, self.measured) = (0, Duration::ZERO);
@@ -113,7 +114,7 @@ impl View {
         let number =
             if self.repeats > 1 { format!("run {} of {}: ", self.run, self.repeats) } else { String::new() };
         let (share, text) = match (self.seconds.back(), self.duration) {
-            (None, _) => (0.0, format!("{number}warming up for {}", time(self.warmup))),
+            (None, _) => (0.0, format!("{number}{}", self.before)),
             (Some(_), Some(duration)) => {
                 let share = self.measured.as_secs_f64() / duration.as_secs_f64().max(1e-9);
                 let (past, whole) = (self.measured.as_secs_f64(), duration.as_secs_f64());
@@ -205,7 +206,7 @@ mod tests {
     fn it_shows_the_warm_up_the_last_second_and_the_whole_run() {
         let (mut view, plan) = view(3);
         view.started(&plan);
-        assert!(shown(&view, 80, 24).contains("run 1 of 3: warming up"));
+        assert!(shown(&view, 80, 24).contains("run 1 of 3: warming up for 1.00 s"));
         view.response.record(Duration::from_micros(400), 3_000);
         view.interval(&second(0, 1_000, 0));
         view.interval(&second(1, 2_000, 70));
@@ -226,6 +227,8 @@ mod tests {
         view.started(&plan);
         let text = shown(&view, 80, 24);
         assert!(text.contains("run 2 of 3") && !text.contains("3,000"), "{text}");
+        view.started(&LoadPlan { steady_within: Some(Duration::from_secs(30)), ..plan });
+        assert!(shown(&view, 80, 24).contains("run 3 of 3: warming up until steady, 30.0 s at most"));
     }
 
     #[test]

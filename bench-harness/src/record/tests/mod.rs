@@ -88,6 +88,27 @@ fn a_sound_closed_run_passes_every_guard() {
 }
 
 #[test]
+fn the_requests_of_a_window_add_up_as_they_are_told() {
+    let mut merger = Merger::new(1);
+    merger.add(CoreInterval { length: Duration::from_secs(1), ..CoreInterval::default() });
+    let core = CoreRecord {
+        elapsed: Duration::from_secs(1),
+        in_flight_at_start: 1,
+        completed: 1,
+        ..CoreRecord::default()
+    };
+    let text = merger.finish(conditions(LoopModel::Open { rate: 0.5 }), &[core]).to_text();
+    let told = "requests    0 sent and 1 in flight before: 1 valid response, 0 failed; ";
+    assert!(text.contains(told), "{text}");
+    let mut record = record(LoopModel::Closed, 4000, Duration::from_millis(1));
+    let text = record.to_text();
+    assert!(text.contains("requests    8000 sent: 8000 valid responses, 0 failed; "), "{text}");
+    (record.sent, record.failed, record.in_flight_at_end) = (8009, 2, 7);
+    let text = record.to_text();
+    assert!(text.contains("8009 sent: 8000 valid responses, 2 failed, 7 in flight after; "), "{text}");
+}
+
+#[test]
 fn time_that_escapes_the_measurement_makes_a_run_invalid() {
     let record = record(LoopModel::Closed, 4000, Duration::from_micros(900));
     assert_eq!(outcome(&record, "closure"), GuardOutcome::Failed);
@@ -114,6 +135,16 @@ fn more_threads_than_cpus_make_a_run_invalid() {
     let mut record = record(LoopModel::Closed, 4000, Duration::from_millis(1));
     record.conditions.generator_cpus = vec![1, 1];
     assert_eq!(outcome(&record, "oversubscription"), GuardOutcome::Failed);
+}
+
+#[test]
+fn a_generator_without_time_to_spare_is_told() {
+    let mut record = record(LoopModel::Closed, 4000, Duration::from_millis(1));
+    record.busy = vec![0.2, 0.84];
+    assert_eq!(outcome(&record, "saturation"), GuardOutcome::Passed);
+    record.busy[1] = 0.86;
+    assert_eq!(outcome(&record, "saturation"), GuardOutcome::Warning);
+    assert!(record.to_text().contains("saturation: the generator was 86 % busy"), "{}", record.to_text());
 }
 
 #[test]
@@ -249,7 +280,10 @@ fn a_generator_core_that_sees_other_latencies_is_named() {
     record.workers[1].clear();
     record.workers[1].record(Duration::from_millis(3), 4000);
     let guard = record.guards().into_iter().find(|guard| guard.name == "workers").unwrap();
-    assert!(guard.outcome == GuardOutcome::Warning && guard.detail.contains("core 1 p99 3.0ms"), "{guard:?}");
+    assert!(
+        guard.outcome == GuardOutcome::Warning && guard.detail.contains("core 1 p99 3.00 ms"),
+        "{guard:?}"
+    );
 }
 
 #[test]
@@ -346,7 +380,7 @@ fn text_of_a_bad_run_says_invalid_first_and_names_the_errors() {
     let mut bad = record(LoopModel::Closed, 0, Duration::ZERO);
     bad.errors.add(ErrorClass::Malformed, 3, || "not an HTTP/1 status line".to_owned());
     let text = bad.to_text();
-    assert!(text.starts_with("INVALID  0.00 requests/s"), "{text}");
+    assert!(text.starts_with("INVALID  0 requests/s"), "{text}");
     assert!(
         text.contains("ERRORS      3: 3 malformed\n              first: malformed: not an HTTP/1"),
         "{text}"
