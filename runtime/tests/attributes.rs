@@ -50,6 +50,25 @@ async fn a_panic_on_a_core_fails_the_test(core: Core) {
     assert_ne!(core.index(), 0, "index zero, on purpose");
 }
 
+#[covet_runtime::test(cores = "all")]
+#[should_panic(expected = "while others wait")]
+async fn a_failure_on_a_core_ends_the_test_on_all(core: Core) {
+    spawn(std::future::pending::<()>()).detach();
+    yield_now().await;
+    if core.index() > 0 {
+        std::future::pending::<()>().await;
+    }
+    panic!("while others wait");
+}
+
+#[covet_runtime::test(cores = "all")]
+#[should_panic(expected = "on one of its cores")]
+async fn an_error_on_a_core_ends_the_test_on_all(core: Core) -> Result<(), String> {
+    spawn(std::future::pending::<()>()).detach();
+    yield_now().await;
+    if core.index() == 0 { Err("on purpose".into()) } else { std::future::pending().await }
+}
+
 /// Programs of which a test starts this binary again to see them end; chosen by an environment variable.
 mod programs {
     use super::*;

@@ -45,7 +45,7 @@ pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
 /// | Option | Meaning | Default |
 /// |---|---|---|
 /// | `clock = "test"` | the clock of the core stands still until the test moves it: see `time::TestClock` | `"real"` |
-/// | `cores = 2` | the test runs once on each of so many cores, and fails if it fails on one; it may then take the `Core` as an argument. Also `"all"`, `"physical"` or a list such as `"0,1"` | once, on the test's own thread |
+/// | `cores = 2` | the test runs once on each of so many cores, and fails if it fails on one, which ends it on all; it may then take the `Core` as an argument. Also `"all"`, `"physical"` or a list such as `"0,1"` | once, on the test's own thread |
 /// | `crate = path` | where `covet_runtime` is, for a crate that re-exports it | `::covet_runtime` |
 ///
 /// The test may return `Result<(), E>`; `#[should_panic]` and `#[ignore]` go below this attribute or above it.

@@ -3,8 +3,9 @@
 use std::future::Future;
 use std::process::{ExitCode, Termination};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use super::{Builder, Core, CoreSet, Runtime};
+use super::{Builder, Core, CoreSet, Runtime, ShutdownHandle, shutdown};
 use crate::StartError;
 use crate::sync_types::Arc;
 use crate::time::TestClock;
@@ -100,6 +101,18 @@ pub fn test_here<F: Future>(test_clock: bool, future: F) -> F::Output {
     }
 }
 
+/// Ends the runtime when it is dropped: a test that has failed does not wait for the tasks that it has left, which may
+/// have no end.
+struct EndOfAll(Option<ShutdownHandle>);
+
+impl Drop for EndOfAll {
+    fn drop(&mut self) {
+        if let Some(runtime) = &self.0 {
+            runtime.shutdown(Duration::ZERO);
+        }
+    }
+}
+
 /// Runs a test's future on each of several cores.
 ///
 /// # Panics
@@ -115,7 +128,15 @@ where
         if test_clock {
             TestClock::stop();
         }
-        factory(core)
+        let test = factory(core);
+        async move {
+            let mut end = EndOfAll(Some(shutdown::handle()));
+            let code = test.await.report();
+            if code == ExitCode::SUCCESS {
+                end.0 = None;
+            }
+            code
+        }
     };
     let runtime = cores
         .set()
