@@ -50,6 +50,7 @@ const RANDOM_URLS: &str =
     "patterns are not known: write --template with fields such as {{hex:16}} in the URL";
 const REDIRECT: &str = "redirections are not followed: load what they lead to";
 const SIGNED: &str = "requests are not signed";
+const ASIDE: &str = "nothing is loaded by it: ask the tool itself";
 const ADDRESS: &str = "write the address into the URL, or --connect-to HOST:PORT";
 
 impl Tool {
@@ -73,6 +74,7 @@ fn of_wrk(option: &str) -> Option<Meaning> {
         "-R" | "--rate" => Same("-R"),
         "-T" | "--timeout" => Timeout,
         "-s" | "--script" => Refused(LUA),
+        "-v" | "--version" | "-h" | "--help" => Refused(ASIDE),
         "-L" | "--latency" | "-U" | "--u_latency" | "-B" | "--batch_latency" => Nothing,
         _ => return None,
     })
@@ -118,6 +120,7 @@ fn of_oha(option: &str) -> Option<Meaning> {
         "--ipv4" | "--ipv6" => Refused(ADDRESS),
         "--db-url" => Refused("there is no database: --out DIR keeps the run as a bundle"),
         "-o" | "--output" => Refused("standard output has the result: lead it into a file"),
+        "-h" | "--help" | "-V" | "--version" => Refused(ASIDE),
         "--debug" => Refused("single requests are for curl -v"),
         _ => return None,
     })
@@ -142,6 +145,7 @@ fn of_hey(option: &str) -> Option<Meaning> {
         "-o" => NothingWithValue,
         "-x" => Refused(PROXY),
         "-h2" => Refused(HTTP1),
+        "-h" | "-help" => Refused(ASIDE),
         _ => return None,
     })
 }
@@ -166,6 +170,7 @@ fn of_ab(option: &str) -> Option<Meaning> {
         "-I" => Refused("TLS always names the server: --sni NAME names another"),
         "-Z" => Refused("TLS negotiates its ciphers: --tls-max 1.2 and --tls-min 1.3 narrow them down"),
         "-f" => Refused("write --tls-min and --tls-max, each 1.2 or 1.3"),
+        "-h" | "-V" => Refused(ASIDE),
         "-E" => Refused("write --cert FILE --key FILE"),
         _ => return None,
     })

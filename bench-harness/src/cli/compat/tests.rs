@@ -82,6 +82,10 @@ fn an_option_does_what_it_does_in_its_tool() {
 fn what_is_not_understood_is_named() {
     assert!(line(Tool::Wrk, "-s x.lua http://h/").contains("Lua"));
     assert!(line(Tool::Hey, "-x proxy http://h/").contains("`-x` of Hey: proxies"));
+    for (tool, option) in [(Tool::Wrk, "-v"), (Tool::Oha, "--help"), (Tool::Hey, "-h"), (Tool::Ab, "-V")] {
+        let said = line(tool, option);
+        assert!(said.contains(&format!("`{option}` of {tool:?}: nothing is loaded by it")), "{said}");
+    }
     assert!(line(Tool::Hey, "-Y http://h/").contains("`-Y` of Hey is not understood"));
     assert!(line(Tool::Ab, "-c many http://h/").contains("`many` is not a whole number"));
     assert!(line(Tool::Wrk, "-c").contains("`-c` has no value"));
