@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Side;
+use crate::report::html::facts::text;
 
 /// Conditions that may differ between repeats of one measurement.
 const FREE: [&str; 2] = ["seed", "generators"];
@@ -88,7 +89,6 @@ fn path(url: &Value) -> Value {
 fn show(value: &Value) -> String {
     match value {
         Value::Null => "not known".to_owned(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+        known => text(known),
     }
 }

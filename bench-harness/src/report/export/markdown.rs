@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 
 use super::Exported;
 use crate::bundle::Metric;
+use crate::report::html::facts::text;
 
 /// A table of the runs, one of the thresholds, and what speaks against the numbers.
 pub fn markdown(exported: &Exported<'_>) -> String {
     let runs = &exported.bundle.runs;
     let verdict = if runs.iter().all(|run| run.valid) { "VALID" } else { "**INVALID**" };
     let mut out = format!("### {}: {verdict}\n\n", cell(&exported.name));
-    let condition = |name: &str| exported.bundle.manifest.conditions.get(name).map(ToString::to_string);
+    let condition = |name: &str| exported.bundle.manifest.conditions.get(name).map(text);
     let conditions: Vec<String> = ["url", "loop", "connections", "pipeline", "protocol"]
         .into_iter()
         .filter_map(|name| Some(format!("{name} {}", cell(&condition(name)?))))
@@ -36,7 +37,7 @@ pub fn markdown(exported: &Exported<'_>) -> String {
         for threshold in &exported.thresholds {
             let mark = if threshold.passed { "✅ passed" } else { "❌ failed" };
             let _ =
-                writeln!(out, "| `{}` | {mark} | {} |", cell(&threshold.threshold), cell(&threshold.detail));
+                writeln!(out, "| `{}` | {mark} | {} |", code(&threshold.threshold), cell(&threshold.detail));
         }
     }
     for (index, run) in runs.iter().enumerate() {
@@ -48,5 +49,10 @@ pub fn markdown(exported: &Exported<'_>) -> String {
 }
 
 fn cell(text: &str) -> String {
-    text.replace('|', "\\|").replace(['\n', '\r'], " ").replace('<', "&lt;")
+    code(text).replace('<', "&lt;")
+}
+
+/// The same between backticks, where nothing but the cell's own border has a meaning.
+fn code(text: &str) -> String {
+    text.replace('|', "\\|").replace(['\n', '\r'], " ")
 }

@@ -33,8 +33,12 @@ fn markdown_says_invalid_first() {
     with_exported(|exported| {
         let text = markdown(exported);
         assert!(text.starts_with("### nightly: **INVALID**"), "{text}");
-        assert!(text.contains("| `p99&lt;5ms` | ✅ passed |") && text.contains("❌ failed"), "{text}");
+        assert!(text.contains("| `p99<5ms` | ✅ passed |") && text.contains("❌ failed"), "{text}");
         assert!(text.contains("| 1 | 4,000/s |"), "{text}");
+        assert!(
+            text.contains("url http://127.0.0.1:8080/plaintext, loop closed, connections 8, pipeline 1, protocol HTTP/1.1\n"),
+            "{text}"
+        );
         assert!(text.contains("a &lt;b> & \"c\" \\| d"), "{text}");
     });
 }

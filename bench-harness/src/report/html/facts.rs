@@ -13,7 +13,7 @@ use crate::report::quantity::{grouped, percent};
 use crate::report::svg::escape;
 
 /// A value as people read it.
-pub(super) fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Array(all) => all.iter().map(text).collect::<Vec<_>>().join(", "),
