@@ -43,6 +43,24 @@ fn the_null_server_and_the_generator_agree() {
 }
 
 #[test]
+fn a_server_that_vanishes_makes_the_run_invalid_and_is_said_to_have_gone() {
+    let null = Null::start(&[]);
+    let runs = [&["-R", "200"][..], &[]].map(|more| {
+        let run = ["run", &null.url, "-c", "4", "-d", "8s", "--warmup", "0", "--probes", "off"];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_covet-bench"));
+        command.args(run).args(more).stdout(Stdio::piped()).spawn().expect("the binary runs")
+    });
+    thread::sleep(Duration::from_millis(2500));
+    drop(null);
+    for run in runs {
+        let output = run.wait_with_output().expect("it ends");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(97), "{text}");
+        assert!(text.contains("FAILED      responses: the server has gone: the last "), "{text}");
+    }
+}
+
+#[test]
 fn text_names_the_conditions_and_the_proof() {
     let null = Null::start(&[]);
     let output = bench(&["run", &null.url, "-n", "20k", "--pipeline", "16", "--warmup", "0"]);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{LoopModel, REPORTED_QUANTILES, RunRecord};
+use super::{ErrorClass, LoopModel, REPORTED_QUANTILES, RunRecord};
 use crate::quantity::time;
 
 /// Above this the generator may have been the bottleneck.
@@ -14,6 +14,8 @@ const WAIT_LIMIT: f64 = 0.05;
 const PAUSE_LIMIT: Duration = Duration::from_millis(100);
 /// A pause longer than this colours the tail.
 const PAUSE_NOTICE: Duration = Duration::from_millis(10);
+/// A silence at the end of the window that is longer than this, where nobody takes connections, is a server that has gone.
+const GONE: Duration = Duration::from_millis(900);
 /// How far λ·W/c may be from 1.
 const CLOSURE_TOLERANCE: f64 = 0.03;
 
@@ -70,6 +72,15 @@ impl RunRecord {
 
     fn responses(&self) -> Guard {
         let errors = self.errors.total();
+        if let Some(silence) = self.gone() {
+            let detail = format!(
+                "the server has gone: the last {} of the window had no valid response, and connections are refused \
+                 ({} valid responses, {errors} errors)",
+                time(silence),
+                self.completed
+            );
+            return Guard { name: "responses", outcome: GuardOutcome::Failed, detail };
+        }
         let outcome = match (self.completed, errors) {
             (0, _) => GuardOutcome::Failed,
             (_, 0) => GuardOutcome::Passed,
@@ -84,6 +95,23 @@ impl RunRecord {
             format!("{} valid responses, {errors} errors", self.completed)
         };
         Guard { name: "responses", outcome, detail }
+    }
+
+    /// How long the end of the window had no valid response, where the server has gone: nothing is in flight, and
+    /// connections could not be opened.
+    ///
+    /// A silence of at most twice the longest one before it is how this load goes.
+    fn gone(&self) -> Option<Duration> {
+        let refused = self.errors.count(ErrorClass::Connect) > 0 && self.in_flight_at_end == 0;
+        let (mut longest, mut silence) = (Duration::ZERO, Duration::ZERO);
+        for second in &self.intervals {
+            silence += second.length;
+            if second.completed > 0 {
+                longest = longest.max(silence - second.length);
+                silence = Duration::ZERO;
+            }
+        }
+        (refused && self.completed > 0 && silence > GONE.max(2 * longest)).then_some(silence)
     }
 
     fn oversubscription(&self) -> Guard {

@@ -172,6 +172,33 @@ fn a_run_without_a_valid_response_is_invalid() {
 }
 
 #[test]
+fn a_server_that_has_gone_makes_no_rate() {
+    let with = |completed: &[u64]| {
+        let mut record = record(LoopModel::Closed, 4000, Duration::from_millis(1));
+        record.errors.add(ErrorClass::Connect, 3, || "refused".to_owned());
+        let second = record.intervals[0].clone();
+        record.intervals =
+            completed.iter().map(|&completed| Interval { completed, ..second.clone() }).collect();
+        record
+    };
+    assert_eq!(outcome(&with(&[500, 500, 0, 0]), "responses"), GuardOutcome::Failed);
+    assert_eq!(with(&[500, 500, 0, 0]).failed_guards(), ["responses"]);
+    for (completed, why) in [
+        (&[500, 0, 0, 500][..], "it came back"),
+        (&[500, 500], "errors alone are a warning"),
+        (&[5, 0, 0, 5, 0, 0, 5, 0, 0], "answers are as rare as that"),
+    ] {
+        assert_eq!(outcome(&with(completed), "responses"), GuardOutcome::Warning, "{why}");
+    }
+    let mut slow = with(&[500, 500, 0, 0]);
+    slow.in_flight_at_end = 4;
+    assert_eq!(outcome(&slow, "responses"), GuardOutcome::Warning, "it has requests to answer");
+    let mut silent = with(&[500, 500, 0, 0]);
+    silent.errors = Errors::default();
+    assert_eq!(outcome(&silent, "responses"), GuardOutcome::Passed, "nobody was refused");
+}
+
+#[test]
 fn a_late_generator_makes_an_open_run_invalid() {
     let mut record = record(LoopModel::Open { rate: 4000.0 }, 4000, Duration::from_millis(30));
     let mut late = Hist::new();
