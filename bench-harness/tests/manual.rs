@@ -1,7 +1,8 @@
-//! `covet-bench man` and `covet-bench completions`: the pages say what `--help` says, and bash completes.
+//! `covet-bench man` and `covet-bench completions`: the pages say what `--help` says, man shows them, and shells complete.
 
 mod folder;
 
+use std::path::Path;
 use std::process::{Command, Output};
 
 use folder::Folder;
@@ -67,6 +68,30 @@ fn every_subcommand_has_a_page_with_its_options() {
 }
 
 #[test]
+fn man_shows_every_page_without_a_warning() {
+    let folder = Folder::new("man-shows");
+    let written = run(COVET_BENCH, &["man", folder.as_str()]);
+    let pages = text(written.stdout);
+    assert_eq!(pages.lines().count(), SUBCOMMANDS.len() + 1, "{pages}");
+    for page in pages.lines() {
+        let man = Command::new("man")
+            .args(["--warnings", "-l", page])
+            .envs([("LC_ALL", "C.UTF-8"), ("MANPAGER", "cat")])
+            .output()
+            .expect("man is there: run scripts/install-test-tools");
+        let (shown, said) = (text(man.stdout), text(man.stderr));
+        let name = Path::new(page).file_stem().and_then(|name| name.to_str()).expect("it has a name");
+        assert!(man.status.success() && said.is_empty(), "{page}: {said}");
+        // Lines are filled up with spaces.
+        let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(
+            words.contains(&format!(" NAME {name} - ")) && words.contains(" SYNOPSIS "),
+            "{page}: {shown}"
+        );
+    }
+}
+
+#[test]
 fn a_directory_that_cannot_be_made_is_one_line() {
     let output = run(COVET_BENCH, &["man", "/proc/nowhere"]);
     let complaint = text(output.stderr);
@@ -97,6 +122,47 @@ fn bash_completes_subcommands_and_options() {
     assert_eq!(complete("ser"), "serve");
     assert_eq!(complete("run --pip"), "--pipeline");
     assert_eq!(complete("run --output-format js"), "json");
+}
+
+#[test]
+fn fish_completes_subcommands_and_options() {
+    let folder = Folder::new("fish");
+    let script = folder.path("covet-bench.fish");
+    std::fs::write(&script, run(COVET_BENCH, &["completions", "fish"]).stdout).expect("it is written");
+    for (words, completed) in
+        [("ser", "serve\t"), ("run --pip", "--pipeline\t"), ("run --output-format js", "json\t")]
+    {
+        let ask = format!("source {script}; complete -C 'covet-bench {words}'");
+        let output = run("fish", &["--no-config", "-c", &ask]);
+        let (found, said) = (text(output.stdout), text(output.stderr));
+        assert!(output.status.success() && said.is_empty(), "{said}");
+        assert!(found.lines().any(|line| line.starts_with(completed)), "{words}: {found}");
+    }
+}
+
+/// A shell of its own on a terminal of its own, in which words are typed and the tabulator after them.
+const ZSH: &str = r#"
+zmodload zsh/zpty
+zpty shell zsh -f -i
+zpty -w shell "fpath=($1 \$fpath); autoload -Uz compinit; compinit -u -D"
+zpty -w -n shell "covet-bench $2"$'\t'
+zpty -r -m shell out "*$3*" && print -r -- completed
+zpty -d shell
+"#;
+
+#[test]
+fn zsh_completes_subcommands_and_options() {
+    let folder = Folder::new("zsh");
+    let script = run(COVET_BENCH, &["completions", "zsh"]).stdout;
+    std::fs::write(folder.0.join("_covet-bench"), script).expect("it is written");
+    for (words, completed) in
+        [("ser", "serve"), ("run --pip", "--pipeline"), ("run --output-format js", "json")]
+    {
+        let ask = ["60", "zsh", "-fc", ZSH, "zsh", folder.as_str(), words, completed];
+        let output = run("timeout", &ask);
+        let (found, said) = (text(output.stdout), text(output.stderr));
+        assert_eq!(found, "completed\n", "{words}: {:?} {said}", output.status);
+    }
 }
 
 #[test]
