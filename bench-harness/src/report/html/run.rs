@@ -205,7 +205,7 @@ fn rates(out: &mut String, runs: &[RunDocument]) {
     };
     // The runs of a long series are in its bundle; its page has its first ones, and the means of all.
     for (index, run) in runs.iter().take(MOST).enumerate() {
-        let _ = write!(out, "<tr><td class=\"lead\">{}</td>", index + 1);
+        let _ = write!(out, "<tr><td class=\"lead\" data-name=\"run\">{}</td>", index + 1);
         for metric in &columns {
             out.push_str(&number(&metric.to_string(), &value(run, metric)));
         }

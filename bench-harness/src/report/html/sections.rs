@@ -252,7 +252,7 @@ fn runs(out: &mut String, quantity: Quantity, layer: &LayerResult) {
     for (i, run) in layer.runs.iter().enumerate() {
         let _ = writeln!(
             out,
-            "<tr><td class=\"lead\">{}</td>{}{}{}{}{}{}</tr>",
+            "<tr><td class=\"lead\" data-name=\"run\">{}</td>{}{}{}{}{}{}</tr>",
             i + 1,
             number("Rate/s", &grouped(run.rate)),
             number("Subject µs/op", &digits(run.server_cpu_us)),

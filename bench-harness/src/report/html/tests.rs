@@ -152,6 +152,7 @@ fn the_page_of_a_day_and_of_many_repeats_stays_small() {
     let page = run_page(&many, &heat);
     assert!(page.len() < 300_000, "{}", page.len());
     assert!(page.contains("class=\"ribbon s0\"") && page.contains("The first 40 of 200 runs"));
+    assert!(page.contains("data-name=\"run\">40</td>"), "on a phone the number stands alone otherwise");
     check_nesting(&page);
 }
 
