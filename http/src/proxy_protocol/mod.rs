@@ -176,6 +176,11 @@ pub fn decode(bytes: &[u8]) -> Result<Decoded, HeaderError> {
     }
 }
 
+/// Whether the bytes can be nothing else than the start of a header.
+pub(crate) fn is_begun(bytes: &[u8]) -> bool {
+    bytes.starts_with(&v2::SIGNATURE) || bytes.starts_with(v1::SIGNATURE)
+}
+
 /// Whether the bytes begin with the signature, or are the beginning of it.
 fn is_start_of(bytes: &[u8], signature: &[u8]) -> bool {
     let common = bytes.len().min(signature.len());

@@ -29,7 +29,7 @@ pub enum Event {
     BodyTimeout,
     /// A client that did not read an answer within [`Timeouts::write`](super::Timeouts::write).
     WriteTimeout,
-    /// A connection without the PROXY protocol header that it must have, or with a bad one.
+    /// A connection without the PROXY protocol header that it must have, with a bad one, or with one where none is taken.
     ProxyHeader,
     /// A TLS handshake that failed: no version or cipher in common, no TLS at all, a client without a good certificate
     /// where one is required, a client that does not accept ours. The log tells of those about certificates.

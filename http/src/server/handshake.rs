@@ -6,6 +6,7 @@ use rustls::{AlertDescription, Error};
 
 use super::Event;
 use super::link::Link;
+use super::prelude;
 
 /// Why a handshake failed over a certificate, of which an operator has to know: it is the client's, or the server's own.
 /// What else fails is scanners and clients of other ages as a rule, and is counted.
@@ -40,12 +41,15 @@ impl Link {
             return self.shared.config.counts.add(Event::HeadTimeout);
         }
         let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else { return };
+        if self.stream.is_proxied_below_tls() {
+            prelude::tell_of_unexpected(self);
+        }
         let Some(trouble) = trouble_with_certificates(error) else {
             return self.shared.config.counts.add(Event::TlsHandshake);
         };
         if let Some(times) = self.shared.complaint(Event::TlsHandshake) {
-            let client = self.stream.peer_addr();
-            tracing::warn!(?client, %error, times, "{trouble}");
+            let client = self.stream.peer_addr().map(tracing::field::display);
+            tracing::warn!(client, %error, times, "{trouble}");
         }
     }
 }

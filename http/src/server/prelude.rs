@@ -100,10 +100,17 @@ fn may_enter(place: &Place) -> bool {
     }
 }
 
+/// Notes that a header came where none is taken, which is refused as no HTTP, or no TLS: whoever has set up the proxy has
+/// to know.
+#[cold]
+pub(super) fn tell_of_unexpected(link: &Link) {
+    complain(link, "there is one where none is taken: its sender is not trusted, or the protocol is off");
+}
+
 #[cold]
 fn complain(link: &Link, why: &str) {
     if let Some(times) = link.shared.complaint(Event::ProxyHeader) {
-        let sender = link.stream.sender();
-        tracing::warn!(?sender, why, times, "a connection has no good PROXY protocol header, and is closed");
+        let sender = link.stream.sender().map(tracing::field::display);
+        tracing::warn!(sender, why, times, "a connection has no good PROXY protocol header, and is closed");
     }
 }

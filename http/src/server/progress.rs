@@ -8,11 +8,12 @@ use super::Event;
 use super::incoming::IncomingBody;
 use super::link::Link;
 use super::overload::InFlight;
+use super::prelude;
 use super::problem::problem;
 use crate::h1::{Decoded, Exchange, Framing, Head, HeadError, decode_request};
 use crate::request::Peer;
 use crate::upgrade::Offer;
-use crate::{Body, Response, Upgrade};
+use crate::{Body, Response, Upgrade, proxy_protocol};
 
 /// How a connection is to end.
 pub(super) enum End {
@@ -145,6 +146,9 @@ pub(super) fn begin_exchange(
 #[cold]
 pub(super) fn refuse_head(link: &Link, progress: &mut Progress, error: &HeadError) -> Step {
     link.shared.config.counts.add(Event::Refused);
+    if progress.served == 0 && proxy_protocol::is_begun(link.input.borrow().bytes()) {
+        prelude::tell_of_unexpected(link);
+    }
     progress.refuse(error.status(), &error.to_string())
 }
 

@@ -9,6 +9,7 @@ use covet_runtime::buf::{PoolBuf, SendBuf};
 use covet_runtime::net::StreamSocket;
 
 use crate::input::Input;
+use crate::proxy_protocol;
 use crate::tls::{
     Alert, ConnectionInfo, Control, ForCore, MOST_RECORDS, Session, Support, Version, attach,
     receive_control, send_alert,
@@ -30,6 +31,8 @@ pub(super) struct Secure {
     established: Cell<bool>,
     /// The end came without the alert that announces it.
     is_cut: Cell<bool>,
+    /// The handshake has failed over a header of the PROXY protocol.
+    is_proxied: Cell<bool>,
     kernel: Support,
 }
 
@@ -51,6 +54,7 @@ impl Secure {
             info: OnceCell::new(),
             established: Cell::new(false),
             is_cut: Cell::new(false),
+            is_proxied: Cell::new(false),
             kernel: if is_tcp { config.kernel } else { Support::default() },
         }
     }
@@ -83,6 +87,11 @@ impl Secure {
     /// Whether the end of the handshake has not been seen, be it that it failed.
     pub(super) fn has_no_handshake(&self) -> bool {
         !self.established.get()
+    }
+
+    /// Whether there was a header of the PROXY protocol in the place of a handshake.
+    pub(super) fn is_proxied(&self) -> bool {
+        self.is_proxied.get()
     }
 
     /// What the handshake agreed on, made when it is first asked for.
@@ -194,6 +203,7 @@ impl Secure {
         let Records::Process(session) = &mut *records else { return Ok(()) };
         let handshaking = session.is_handshaking();
         let is_plain_http = handshaking && is_plain_http(received);
+        let header_begun = handshaking && proxy_protocol::is_begun(received);
         // Most of the time nothing is to be sent in turn.
         let (mut waiting, mut fresh) = (self.wire.take(), Vec::new());
         let wire = waiting.as_deref_mut().unwrap_or(&mut fresh);
@@ -203,6 +213,7 @@ impl Secure {
                 wire.clear();
                 wire.extend_from_slice(PLAIN_HTTP);
             }
+            self.is_proxied.set(handshaking && header_begun);
             tracing::debug!(%error, handshaking, "a client's TLS failed; its connection is closed");
         }
         if !fresh.is_empty() {

@@ -96,6 +96,12 @@ impl Transport {
         self.secure.as_ref().is_some_and(|secure| secure.has_no_handshake())
     }
 
+    /// Whether there was a header of the PROXY protocol in the place of a TLS handshake.
+    #[cfg(feature = "tls")]
+    pub(super) fn is_proxied_below_tls(&self) -> bool {
+        self.secure.as_ref().is_some_and(|secure| secure.is_proxied())
+    }
+
     /// Adds what has been received to the input, or the end. Through TLS it may be one that the client has not
     /// announced: see [`Transport::check_end`].
     #[inline(always)]

@@ -9,6 +9,7 @@ use covet_http::server::{Config, Counts, Event};
 use covet_http::{Networks, Request, Response};
 
 use super::harness::{Client, Server, config};
+use super::log;
 
 /// Says who has sent the request.
 async fn who(request: Request) -> Response {
@@ -118,18 +119,27 @@ fn from_strangers_a_header_is_refused_or_is_no_http() {
     assert!(client.rest().is_empty());
     assert_eq!(counts.get(Event::ProxyHeader), 1);
 
-    let (optional, _) = server(ProxyProtocol::Optional(strangers));
+    log::listen();
+    let (optional, counts) = server(ProxyProtocol::Optional(strangers));
     let mut client = Client::connect(&optional);
     client.send(&[&b"PROXY TCP4 192.0.2.9 198.51.100.7 4711 80\r\n"[..], GET].concat());
     assert_eq!(client.answer().status, 400, "a forged header is not believed");
+    let told = ["where none is taken", &client.local_addr().to_string(), "times=1 "];
+    assert_eq!((counts.get(Event::ProxyHeader), log::warnings_with(&told)), (1, 1));
     let mut client = Client::connect(&optional);
     client.send(GET);
     assert!(client.answer().text().starts_with("127.0.0.1:"));
 
-    let (off, _) = server(ProxyProtocol::Off);
+    let (off, counts) = server(ProxyProtocol::Off);
+    for (number, header) in (1..).zip([&b"PROXY TCP4 192.0.2.9 198.51.100.7 4711 80\r\n"[..], &binary()]) {
+        let mut client = Client::connect(&off);
+        client.send(&[header, GET].concat());
+        assert_eq!((client.answer().status, counts.get(Event::ProxyHeader)), (400, number));
+    }
     let mut client = Client::connect(&off);
-    client.send(&[&b"PROXY TCP4 192.0.2.9 198.51.100.7 4711 80\r\n"[..], GET].concat());
-    assert_eq!(client.answer().status, 400);
+    client.send(b"PROXYX / HTTP/1.1\r\nHost: h\r\n\r\nPROXY x\r\n");
+    assert_eq!((client.answer().status, client.answer().status), (200, 400));
+    assert_eq!((counts.get(Event::ProxyHeader), counts.get(Event::Refused)), (2, 3));
 }
 
 #[test]

@@ -97,6 +97,7 @@ fn handshakes_that_fail_otherwise_are_counted_only() {
     let address = plain.local_addr().unwrap().to_string();
     plain.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
     eventually("no TLS at all", || counted() == (1, 0));
+    assert_eq!(server.counts.get(Event::ProxyHeader), 0);
     // Those that look whether somebody is there have done nothing wrong.
     drop(server.connect());
     let silent = server.connect();
@@ -106,6 +107,30 @@ fn handshakes_that_fail_otherwise_are_counted_only() {
     assert_eq!(client.get("/later"), "later");
     client.tls.sock.write_all(b"\x17\x03\x03\x00\x20aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa").unwrap();
     let _ = client.tls.read(&mut [0; 16]);
+    // Also where no request has come yet.
+    let mut client = Client::of(&server, client_config_of(authority.roots(), BOTH), "localhost");
+    client.certificate();
+    std::thread::sleep(Duration::from_millis(200));
+    client.tls.sock.write_all(b"\x17\x03\x03\x00\x20aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa").unwrap();
+    while client.tls.sock.read(&mut [0; 1024]).is_ok_and(|count| count > 0) {}
     assert_eq!(counted(), (1, 1), "what comes after a handshake is none");
     assert_eq!(log::warnings_with(&[&address]), 0);
+}
+
+#[test]
+fn a_proxy_that_speaks_first_where_it_should_not_is_told() {
+    log::listen();
+    let authority = Authority::new();
+    let local = authority.issue("local", &["localhost"]);
+    let server = Server::start(&tls::Config::builder().certificate(local.files()).build().unwrap());
+    for (number, header) in
+        (1..).zip([&b"PROXY TCP4 192.0.2.9 198.51.100.7 4711 80\r\n"[..], b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"])
+    {
+        let mut proxy = server.connect();
+        proxy.write_all(header).unwrap();
+        let _ = proxy.read_to_end(&mut Vec::new());
+        assert_eq!(server.counts.get(Event::ProxyHeader), number);
+        let told = ["where none is taken", &proxy.local_addr().unwrap().to_string()];
+        assert_eq!(log::warnings_with(&told), usize::from(number == 1));
+    }
 }
