@@ -70,6 +70,25 @@ fn a_small_fixed_answer() {
 }
 
 #[test]
+fn what_is_kept_ready_is_that_of_the_same_length_type_and_second() {
+    let mut encoder = encoder();
+    let mut check = |body: &'static str, kind: &'static str, second: u64, date: &str| {
+        let mut out = Vec::new();
+        encoder.set_unix_second(second);
+        encoder.encode(&Response::new(body).with_content_type(kind), GET, &mut out);
+        let length = body.len();
+        let rest = format!("Content-Type: {kind}\r\nContent-Length: {length}\r\n\r\n");
+        let expected =
+            format!("HTTP/1.1 200 OK\r\nServer: covet\r\nDate: Sun, 06 Nov 1994 {date} GMT\r\n{rest}");
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    };
+    check("abc", "text/plain", 784_111_777, "08:49:37");
+    check("abc", "application/json", 784_111_777, "08:49:37");
+    check("abcd", "application/json", 784_111_777, "08:49:37");
+    check("abcd", "application/json", 784_111_778, "08:49:38");
+}
+
+#[test]
 fn the_date_and_the_server_name_are_the_encoders() {
     let response = Response::ok();
     let mut encoder = ResponseEncoder::new(None);
@@ -124,6 +143,13 @@ fn the_answer_to_head_tells_the_length_where_it_is_known() {
     let length = (HeaderName::from_static("content-length"), HeaderValue::from_static("1234"));
     let response = Response::ok().with_header(length.0.clone(), length.1.clone());
     assert!(text(&response, HEAD).ends_with("Content-Length: 1234\r\n\r\n"));
+    for none in ["+5", "-5", "5, 5", " 5", "", "18446744073709551616"] {
+        let Ok(value) = HeaderValue::from_str(none) else { continue };
+        assert!(
+            !text(&Response::ok().with_header(length.0.clone(), value), HEAD).contains("Length"),
+            "{none:?}"
+        );
+    }
     let response = Response::new("abc").with_header(length.0, length.1);
     assert!(text(&response, HEAD).ends_with("Content-Length: 3\r\n\r\n"));
     let (head, encoded) = encode(&Response::new(Body::stream(Silent)), HEAD);
@@ -208,7 +234,9 @@ fn rfc_9110_section_7_8_a_switch_of_protocols() {
     }
     let mut response = Response::with_status(StatusCode::UPGRADE_REQUIRED);
     response.headers_mut().insert("upgrade", HeaderValue::from_static("websocket"));
-    assert!(text(&response, GET).contains("Connection: upgrade\r\n"));
+    for exchange in [GET, CONNECT] {
+        assert!(text(&response, exchange).contains("Connection: upgrade\r\n"));
+    }
 }
 
 #[test]
@@ -217,6 +245,13 @@ fn rfc_9110_section_9_3_6_a_tunnel_begins_behind_the_head() {
         let response = Response::new("body").with_header(http_name("content-length"), "4".parse().unwrap());
         let (head, encoded) = encode(&response, exchange);
         assert_eq!((head, encoded), (format!("{START}\r\n"), SWITCHED));
+        for status in [201, 204, 205, 206, 299] {
+            let mut response = Response::new("body");
+            response.set_status(StatusCode::from_u16(status).unwrap());
+            let (head, encoded) = encode(&response, exchange);
+            assert_eq!(encoded, SWITCHED, "{status}");
+            assert!(!head.contains("Length") && !head.contains("Transfer"), "{head}");
+        }
     }
 }
 
@@ -229,6 +264,7 @@ fn fields_of_the_encoder_are_never_doubled() {
         ("transfer-encoding", "chunked"),
         ("connection", "keep-alive"),
         ("keep-alive", "timeout=5"),
+        ("proxy-connection", "keep-alive"),
         ("date", "yesterday"),
         ("server", "mine"),
         ("x", "y"),
@@ -243,6 +279,14 @@ fn fields_of_the_encoder_are_never_doubled() {
         assert_eq!(head.matches(name).count(), 1, "{name} in {head}");
     }
     assert!(!head.contains("chunked") && !head.contains("keep-alive") && !head.contains("covet"), "{head}");
+    // One of the two by itself.
+    for (name, other) in [("date", "server"), ("server", "date")] {
+        let head = text(&Response::ok().with_header(http_name(name), HeaderValue::from_static("own")), GET);
+        let head = head.to_lowercase();
+        assert_eq!(head.matches(&format!("\r\n{name}: ")).count(), 1, "{head}");
+        assert_eq!(head.matches(&format!("\r\n{other}: ")).count(), 1, "{head}");
+        assert!(head.contains(&format!("\r\n{name}: own\r\n")), "{head}");
+    }
 }
 
 fn http_name(name: &'static str) -> HeaderName {

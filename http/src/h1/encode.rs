@@ -197,10 +197,9 @@ impl ResponseEncoder {
             out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
             out.extend_from_slice(b"\r\n");
         }
-        let upgrade = wishes.upgrade && !exchange.connect;
         let tells_persistence = !keep_alive || (exchange.version == Version::HTTP_10 && !plan.switches);
-        if upgrade || tells_persistence {
-            write_connection(upgrade, keep_alive, exchange.version, out);
+        if wishes.upgrade || tells_persistence {
+            write_connection(wishes.upgrade, keep_alive, exchange.version, out);
         }
         out.extend_from_slice(b"\r\n");
         Encoded { framing: plan.framing, keep_alive, switches: plan.switches }
@@ -296,6 +295,7 @@ fn is_managed(name: &HeaderName) -> bool {
 struct Plan {
     status: StatusCode,
     framing: ResponseFraming,
+    /// What Content-Length says, unless it is chunked.
     length: Option<u64>,
     chunked: bool,
     switches: bool,
@@ -321,8 +321,7 @@ fn plan(response: &Response, exchange: Exchange, wishes: &Wishes) -> Plan {
     let chunked = length.is_none() && exchange.version != Version::HTTP_10;
     if exchange.head {
         // An empty body in the answer to HEAD says nothing about the content that GET would give.
-        let length = length.filter(|&length| length > 0);
-        let length = if chunked { None } else { length.or(wishes.length) };
+        let length = length.filter(|&length| length > 0).or(wishes.length);
         return Plan { length, chunked, ..bare };
     }
     let framing = match length {
