@@ -67,8 +67,17 @@ fn the_way_to_plain_text_is_closed_unless_opened() {
 #[test]
 fn what_belongs_to_another_origin_is_dropped() {
     let mut fields = HeaderMap::new();
-    for name in ["authorization", "cookie", "host", "proxy-authorization", "accept", "content-type", "expect"]
-    {
+    for name in [
+        "authorization",
+        "cookie",
+        "host",
+        "proxy-authorization",
+        "accept",
+        "content-type",
+        "expect",
+        "digest",
+        "content-digest",
+    ] {
         fields.insert(HeaderName::from_static(name), HeaderValue::from_static("x"));
     }
     drop_credentials(&mut fields);

@@ -162,6 +162,11 @@ fn everything_is_bounded() {
     let content = |length: usize| format!("--XbX\r\n{A}\r\n{}\r\n--XbX--", "x".repeat(length));
     assert!(check(content(10)).is_ok());
     assert!(check(content(11)).unwrap_err().contains("part `a` is longer than the limit of 10"));
+    // The limit is that of each part.
+    let full = |content: &str| format!("--XbX\r\n{A}\r\n{content}\r\n");
+    assert!(check(full("0123456789") + &full("0123456789") + "--XbX--").is_ok());
+    let padded = |length: usize| format!("--XbX{}\r\n{A}\r\n\r\n--XbX--", " ".repeat(length));
+    assert!(check(padded(64)).is_ok() && check(padded(65)).is_err());
     let head =
         |length: usize| format!("--XbX\r\n{A}X: {}\r\n\r\n\r\n--XbX--", "y".repeat(length - A.len() - 7));
     assert!(check(head(80)).is_ok());
@@ -177,6 +182,20 @@ fn everything_is_bounded() {
     assert!(check(format!("--XbX--{}", "x".repeat(393))).is_ok());
     let form = format!("--XbX--{}", "x".repeat(394));
     assert!(decode(form.as_bytes().chunks(100), &limits).unwrap_err().contains("limit of 400"));
+}
+
+#[test]
+fn a_form_that_says_how_long_it_is_may_have_the_limit_in_all() {
+    let limits = Limits { total: 10, ..Limits::default() };
+    let form = |length: usize| {
+        Multipart::new(
+            b"multipart/form-data; boundary=X",
+            crate::Body::from(vec![b'x'; length]),
+            limits.clone(),
+        )
+    };
+    assert!(form(10).is_ok());
+    assert!(matches!(form(11), Err(MultipartError::TooLarge { limit: 10 })));
 }
 
 #[test]

@@ -110,6 +110,13 @@ fn if_range_holds_only_for_strong_validators_that_are_equal() {
         !strong.allow_at(b"Sun, 06 Nov 1994 08:49:37 GMT", fresh),
         "a second version may be of the same second"
     );
+    // Just a second later it is a strong one.
+    assert!(strong.allow_at(b"Sun, 06 Nov 1994 08:49:37 GMT", modified + Duration::from_secs(1)));
+    // Two quotation marks make an entity tag, and one does not.
+    let torn = Validators { etag: Some(b"\""), ..Validators::default() };
+    assert!(!torn.allow_at(b"\"", now));
+    let twice = request(&[("Range", "bytes=0-0"), ("If-Range", "\"v1\""), ("If-Range", "\"v1\"")]);
+    assert_eq!(select(&twice, 10, &strong, &Limits::default()), Selection::Whole);
     let ask = |tag| {
         let fields = [("Range", "bytes=0-0"), ("If-Range", tag)];
         select(&request(&fields), 10, &strong, &Limits::default())
@@ -143,6 +150,11 @@ fn answers_have_the_parts_that_were_asked_for() {
     assert_eq!((response.status().as_u16(), text(&response).as_str()), (416, ""));
     assert_eq!(response.header("content-range"), Some(&b"bytes */10"[..]));
     assert_eq!((response.header("etag"), response.header("content-type")), (Some(&b"\"v1\""[..]), None));
+
+    let modified = HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT");
+    let dated = whole().with_header(header::LAST_MODIFIED, modified);
+    let response = respond(&request(&[("Range", "bytes=10-")]), dated, &limits);
+    assert_eq!(response.header("last-modified"), Some(&b"Sun, 06 Nov 1994 08:49:37 GMT"[..]));
 
     let response = ask(&[("Range", "bytes=8-,0-1")]);
     assert_eq!((response.status().as_u16(), response.header("content-range")), (206, None));

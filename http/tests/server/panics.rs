@@ -10,7 +10,7 @@ use covet_http::server::{Config, Counts, Event};
 use covet_http::{Body, BoxError, Request, Response, StatusCode};
 use futures_core::Stream;
 
-use super::harness::{Client, Server, config};
+use super::harness::{Client, Server, config, counting_stream};
 
 /// Panics when it is dropped, not when it is polled.
 struct Bomb {
@@ -85,7 +85,7 @@ fn service(request: Request) -> Call {
         "/waits" => return Call::Bomb(Bomb { answers: false }),
         "/call" => panic!("in the call itself, on purpose"),
         "/caught" => caught(Response::new("of a panic")),
-        "/caught/stream" => caught(stream(1, false)),
+        "/caught/stream" => caught(Response::new(Body::stream(counting_stream(1)))),
         "/stream/0" => stream(0, false),
         "/stream/2" => stream(2, false),
         "/whole" => stream(2, true),
