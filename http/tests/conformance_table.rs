@@ -13,7 +13,7 @@ fn place(name: &str) -> (PathBuf, &str) {
         "decode" | "chunked" | "encode" | "compress" => format!("http/tests/{modules}.rs"),
         "date" => "http/src/h1/date.rs".to_owned(),
         "ranges" | "multipart" => format!("http/src/{modules}/tests.rs"),
-        "forms" => "router/tests/forms.rs".to_owned(),
+        "forms" | "routing" => format!("router/tests/{modules}.rs"),
         _ => match modules.split_once("::") {
             Some(("conformance", module)) => format!("http/tests/server/conformance/{module}.rs"),
             Some(("tls", module)) => format!("http/tests/tls/{module}.rs"),

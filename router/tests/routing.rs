@@ -32,6 +32,7 @@ fn a_method_without_a_handler_is_not_allowed() {
     for (method, path, allow) in [
         (Method::POST, "/a", "DELETE, GET, HEAD"),
         (Method::OPTIONS, "/a", "DELETE, GET, HEAD"),
+        (Method::TRACE, "/a", "DELETE, GET, HEAD"),
         (Method::HEAD, "/b", "OPTIONS, PUT"),
         (Method::from_bytes(b"PURGE").unwrap(), "/b", "OPTIONS, PUT"),
     ] {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use covet_http::server::Config;
-use covet_http::{Body, BodyError, HeaderMap, HeaderName, HeaderValue, Request, Response};
+use covet_http::{Body, BodyError, HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full, Limited, StreamBody};
 
@@ -53,7 +53,9 @@ async fn service(mut request: Request) -> Response {
                 ("keep-alive", "x"),
             ]);
             let frames = StreamBody::new(counting_frames()).with_trailers(async { Some(Ok(trailers)) });
-            Response::new(Body::from_http_body(frames))
+            // Which there may be, only the application knows (RFC 9110 section 6.6.2).
+            let may_come = HeaderValue::from_static("x-sum, x-more");
+            Response::new(Body::from_http_body(frames)).with_header(header::TRAILER, may_come)
         }
         "/full" => Response::new(Body::from_http_body(Full::new(Bytes::from_static(b"whole")))),
         "/empty" => Response::new(Body::from_http_body(http_body_util::Empty::<Bytes>::new())),
@@ -139,6 +141,9 @@ fn trailers_are_sent_to_clients_that_keep_them() {
         let answer = raw(&server, target, "TE: trailers\r\n", TRAILED);
         assert_eq!(answer, "2\r\nab\r\n0\r\nx-sum: 7\r\nx-sum: 8\r\n\r\n", "{target}");
     }
+    let mut client = Client::connect(&server);
+    client.send(b"GET /trailers HTTP/1.1\r\nHost: h\r\nTE: trailers\r\nConnection: close\r\n\r\n");
+    assert_eq!(client.head().field("trailer"), Some("x-sum, x-more"), "as the application says");
     let mut client = Client::connect(&server);
     client.send(b"GET /trailers HTTP/1.0\r\nTE: trailers\r\n\r\n");
     assert_eq!(client.head().field("transfer-encoding"), None);
