@@ -1,4 +1,4 @@
-//! `docs/http-conformance.md` names tests: each must be there, and be one.
+//! `docs/http-conformance.md` and `docs/http-defence.md` name tests: each must be there, and be one.
 
 use std::collections::HashMap;
 use std::fs;
@@ -13,6 +13,7 @@ fn place(name: &str) -> (PathBuf, &str) {
         "decode" | "chunked" | "encode" | "compress" => format!("http/tests/{modules}.rs"),
         "date" => "http/src/h1/date.rs".to_owned(),
         "ranges" | "multipart" => format!("http/src/{modules}/tests.rs"),
+        "hostile" | "refusals" => format!("http/tests/tls/{modules}.rs"),
         "forms" | "routing" => format!("router/tests/{modules}.rs"),
         _ => match modules.split_once("::") {
             Some(("conformance", module)) => format!("http/tests/server/conformance/{module}.rs"),
@@ -65,6 +66,40 @@ fn every_test_that_the_table_names_is_there() {
         }
     }
     assert!(checked > 100, "only {checked} names were found: has the table another form?");
+}
+
+#[test]
+fn every_test_that_the_limits_name_is_there() {
+    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/http-defence.md");
+    let document = fs::read_to_string(document).unwrap();
+    let modules = ["slow", "limits", "floods", "overload", "proxies", "bodies", "panics", "vanishing"];
+    let others = ["hostile", "refusals", "conformance", "tls"];
+    let words: Vec<&str> = quoted(&document).collect();
+    let mut checked = 0;
+    for (at, name) in words.iter().enumerate() {
+        let (path, test) = match name.split_once("::") {
+            // Not a module as a whole, and no type.
+            Some((module, test))
+                if test.starts_with(char::is_lowercase)
+                    && modules.iter().chain(&others).any(|known| *known == module) =>
+            {
+                if *name == "conformance::connection" {
+                    continue;
+                }
+                place(name)
+            }
+            None if name.matches('_').count() > 3 && !name.contains([' ', '/', '.']) => {
+                let file = words[at + 1];
+                assert!(file.ends_with(".rs"), "where is {name}? Behind it stands {file}");
+                (Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file), *name)
+            }
+            _ => continue,
+        };
+        let source = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {path:?}: {error}"));
+        assert!(has_test(&source, test), "{name} is not in {}", path.display());
+        checked += 1;
+    }
+    assert!(checked > 40, "only {checked} names were found: has the document another form?");
 }
 
 #[test]
