@@ -47,7 +47,7 @@ fn timers_and_messages_allocate_nothing_once_warm() {
             }
         })
         .detach();
-        let mut timer = time::sleep(Duration::from_secs(60));
+        let timer = time::sleep(Duration::from_secs(60));
         let mut warm = 0;
         for round in 0..1200 {
             if round == 200 {

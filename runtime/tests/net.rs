@@ -260,7 +260,7 @@ fn many_connections_at_once() {
 
 #[test]
 fn streams_outlive_their_core_harmlessly() {
-    let (stream, bytes, mut sleep) = block_on(async {
+    let (stream, bytes, sleep) = block_on(async {
         let (client, server) = pair().await;
         client.write_all("kept").await.0.unwrap();
         (client, server.recv().await.unwrap(), time::sleep(Duration::from_secs(60)))

@@ -30,7 +30,7 @@ pub(super) struct Link {
     pub(super) body: RefCell<Option<Box<BodyState>>>,
     /// Counts bodies, so that a body kept beyond its exchange can't read the next one's bytes.
     pub(super) exchange: Cell<u32>,
-    timer: RefCell<Sleep>,
+    timer: Sleep,
     timer_is_for_rest: Cell<bool>,
     /// The last send is longer than usual.
     pub(super) sends_large_piece: Cell<bool>,
@@ -73,7 +73,7 @@ impl Link {
             output: RefCell::default(),
             body: RefCell::default(),
             exchange: Cell::new(0),
-            timer: RefCell::new(timer),
+            timer,
             timer_is_for_rest: Cell::new(false),
             sends_large_piece: Cell::new(false),
             arrivals: Cell::default(),
@@ -86,7 +86,7 @@ impl Link {
     #[inline]
     pub(super) fn set_rest_timer(&self, length: Duration) {
         let earliest = time::now() + length - length / 8;
-        if !self.timer_is_for_rest.get() || self.timer.borrow().deadline() < earliest {
+        if !self.timer_is_for_rest.get() || self.timer.deadline() < earliest {
             self.set_timer(length);
             self.timer_is_for_rest.set(true);
         }
@@ -97,7 +97,7 @@ impl Link {
     pub(super) fn set_timer(&self, length: Duration) {
         let now = time::now();
         self.timer_is_for_rest.set(false);
-        self.timer.borrow_mut().reset(now.checked_add(length).unwrap_or(now + FAR));
+        self.timer.reset(now.checked_add(length).unwrap_or(now + FAR));
     }
 
     /// Takes what has been received, or waits for it until the timer fires.
@@ -158,7 +158,7 @@ impl Link {
 
     #[inline]
     pub(super) fn poll_timer(&self, cx: &mut Context<'_>) -> Poll<()> {
-        std::pin::Pin::new(&mut *self.timer.borrow_mut()).poll(cx)
+        self.timer.poll_elapsed(cx)
     }
 
     /// Whether a header of the PROXY protocol comes, or may come, before anything else.

@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -36,27 +37,27 @@ pub(super) fn after(from: Instant, length: Duration) -> Instant {
 
 fn start(core: Rc<CoreState>, deadline: Instant) -> Sleep {
     let key = core.wheel.borrow_mut().insert(deadline);
-    Sleep { core, key, deadline }
+    Sleep { core, key, deadline: Cell::new(deadline) }
 }
 
 /// The future of [`sleep`] and [`sleep_until`]. It can be set anew as often as one likes.
 pub struct Sleep {
     core: Rc<CoreState>,
     key: TimerKey,
-    deadline: Instant,
+    deadline: Cell<Instant>,
 }
 
 impl Sleep {
     /// When it ends.
     pub fn deadline(&self) -> Instant {
-        self.deadline
+        self.deadline.get()
     }
 
     /// Sets a new end. To move the end further away costs one store, so that a time limit may be renewed for
     /// every request.
     #[inline]
-    pub fn reset(&mut self, deadline: Instant) {
-        self.deadline = deadline;
+    pub fn reset(&self, deadline: Instant) {
+        self.deadline.set(deadline);
         self.core.wheel.borrow_mut().reset(self.key, deadline);
     }
 
@@ -72,6 +73,28 @@ impl Sleep {
         if fired { Poll::Ready(()) } else { Poll::Pending }
     }
 
+    /// Ready when it is over: its poll, for one that is shared, or set anew while somebody waits for it.
+    ///
+    /// ```
+    /// use std::{future::poll_fn, time::Duration};
+    /// use covet_runtime::{block_on, time};
+    ///
+    /// # fn main() -> Result<(), covet_runtime::StartError> {
+    /// block_on(async {
+    ///     let limit = time::sleep(Duration::from_secs(3600));
+    ///     limit.reset(time::now());
+    ///     poll_fn(|cx| limit.poll_elapsed(cx)).await;
+    /// })
+    /// # }
+    /// ```
+    #[inline(always)]
+    pub fn poll_elapsed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.core.wheel.borrow().is_waited_for(self.key, cx.waker()) {
+            return Poll::Pending;
+        }
+        self.poll_or_park(cx)
+    }
+
     /// Whether it is over.
     pub fn is_elapsed(&self) -> bool {
         self.core.wheel.borrow().has_fired(self.key)
@@ -83,10 +106,7 @@ impl Future for Sleep {
 
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.core.wheel.borrow().is_waited_for(self.key, cx.waker()) {
-            return Poll::Pending;
-        }
-        self.poll_or_park(cx)
+        self.poll_elapsed(cx)
     }
 }
 
@@ -99,6 +119,6 @@ impl Drop for Sleep {
 
 impl std::fmt::Debug for Sleep {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sleep").field("deadline", &self.deadline).finish()
+        f.debug_struct("Sleep").field("deadline", &self.deadline()).finish()
     }
 }
