@@ -87,7 +87,7 @@ fn stuff(stream: &mut dyn Connection, start: &[u8], piece: &[u8], most: usize) {
 
 /// What the documentation states (docs/http-defence.md): the most that any client can pin, and an idle one.
 const ANY: isize = 512 * 1024;
-const IDLE: isize = 2048;
+const IDLE: isize = 1280;
 
 /// What any open connection holds, and one whose client has sent much that waits: less would mean that nothing is counted.
 const SOME: isize = 256;
@@ -97,7 +97,7 @@ type Attack = (&'static str, isize, usize, fn(&mut dyn Connection));
 
 /// What a count with this bound must reach at least.
 fn least(bound: isize) -> isize {
-    if bound <= IDLE * 3 { SOME } else { MUCH }
+    if bound < MUCH { SOME } else { MUCH }
 }
 
 /// What is wrong with a measured number of bytes.
@@ -198,7 +198,7 @@ mod tls {
 
     /// As stated for TLS. What AWS-LC allocates for keys is C's, and not counted here.
     const ANY_TLS: isize = ANY + 128 * 1024;
-    const IDLE_TLS: isize = 6 * 1024;
+    const IDLE_TLS: isize = 4 * 1024;
 
     /// Writes without ever waiting for something to read, unlike a stream of rustls.
     struct Client {

@@ -20,7 +20,8 @@ use crate::{Request, Response, Service, Upgraded};
 
 /// Serves one connection until it ends.
 ///
-/// The future is kept small, as every idle connection has one: what only some exchanges need is boxed.
+/// The future is kept small, as every idle connection has one: what only some exchanges need is boxed, and nothing is
+/// kept across a wait that is not needed behind it, a result that is matched on above all.
 #[expect(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
 pub(super) fn run<S: Service>(place: Place, service: Rc<S>) -> impl Future<Output = ()> {
     async move {
@@ -32,18 +33,25 @@ pub(super) fn run<S: Service>(place: Place, service: Rc<S>) -> impl Future<Outpu
         #[cfg(feature = "tls")]
         if place.link.stream.may_leave_to_kernel().is_some()
             && !place.link.has_prelude()
-            && let Err(error) = Box::pin(super::handover::hand_over(&place.link)).await
+            && Box::pin(super::handover::hand_over(&place.link))
+                .await
+                .inspect_err(|error| place.link.fails(error))
+                .is_err()
         {
-            place.link.fails(&error);
             return Box::pin(linger(&place.link)).await;
         }
-        match exchanges(&place.link, &*service).await {
+        let lingers = match exchanges(&place.link, &*service).await {
             // Without the announcement, an end looks as if somebody had cut the connection.
-            End::Close if place.link.is_secure() => Box::pin(linger(&place.link)).await,
-            End::Close => {}
-            End::Linger => Box::pin(linger(&place.link)).await,
-            End::Reset => place.link.stream.reset_on_close(),
-            End::Switch(offer) => offer.hand_over(Upgraded::new(Tunnel::new(place))),
+            End::Close => place.link.is_secure(),
+            End::Linger => true,
+            End::Reset => {
+                place.link.stream.reset_on_close();
+                false
+            }
+            End::Switch(offer) => return offer.hand_over(Upgraded::new(Tunnel::new(place))),
+        };
+        if lingers {
+            Box::pin(linger(&place.link)).await;
         }
     }
 }
@@ -80,13 +88,11 @@ fn exchanges<S: Service>(link: &Rc<Link>, service: &S) -> impl Future<Output = E
                 Step::Answer => {}
                 Step::Waiting => {
                     link.input.borrow_mut().hold();
-                    let response = poll_fn(|cx| poll_while_sending(link, call.as_mut(), cx)).await;
-                    match response {
-                        Some(response) => progress.response = Some(Box::new(response)),
-                        None => {
-                            drop_call(&link.shared.config, call.as_mut());
-                            return Box::pin(end_without_client(link)).await;
-                        }
+                    let response = poll_fn(|cx| poll_while_sending(link, call.as_mut(), cx));
+                    progress.response = response.await.map(Box::new);
+                    if progress.response.is_none() {
+                        drop_call(&link.shared.config, call.as_mut());
+                        return Box::pin(end_without_client(link)).await;
                     }
                 }
                 Step::Queue => match Box::pin(wait_for_turn(link, &mut progress)).await {
@@ -166,5 +172,30 @@ fn answer_ready<Fut: Future<Output = Response>>(
         if waiting >= PIECE {
             return Step::OutputIsFull;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service_fn;
+
+    type Call = Pin<Box<dyn Future<Output = Response>>>;
+
+    /// Of the future that `run` makes.
+    fn size_of_run<S: Service>(_service: &S) -> usize {
+        fn size_of_returned<A, B, F>(_function: impl FnOnce(A, B) -> F) -> usize {
+            size_of::<F>()
+        }
+        size_of_returned(run::<S>)
+    }
+
+    /// All that a plain connection has while it is idle, beside what the runtime keeps for its task, socket and timer.
+    #[test]
+    fn an_idle_connection_is_small() {
+        let service = service_fn(|_request| -> Call { Box::pin(async { Response::new("") }) });
+        let (future, link) = (size_of_run(&service), size_of::<Link>());
+        assert!(future <= 240, "the future has {future} bytes");
+        assert!(link <= 200, "the link has {link} bytes");
     }
 }

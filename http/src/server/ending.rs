@@ -1,7 +1,6 @@
 //! The slower ends of exchanges and connections: streamed answers, unread bodies, refusals, lingering.
 
 use std::future::{Future, poll_fn};
-use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -129,9 +128,13 @@ pub(super) async fn end_without_client(link: &Link) -> End {
     if link.input.borrow().ended { end_after_answers(link).await } else { End::Reset }
 }
 
-/// Sends everything, after which the client has only to read.
-pub(super) async fn end_after_answers(link: &Link) -> End {
-    if flush(link).await.is_ok() { End::Linger } else { End::Reset }
+/// Sends everything and waits until the kernel has it; the client has only to read then.
+#[expect(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
+pub(super) fn end_after_answers(link: &Link) -> impl Future<Output = End> {
+    async move {
+        let is_sent = link.send_output().await.is_ok() && link.sent().await.is_ok();
+        if is_sent { End::Linger } else { End::Reset }
+    }
 }
 
 /// A client that waits for a 100 response gets it before the answer if the body is still wanted; if not, it will
@@ -187,12 +190,6 @@ fn unknown_exchange(input: &Input) -> Exchange {
         upgrade: false,
         keep_alive: false,
     }
-}
-
-/// Sends everything and waits until the kernel has it.
-async fn flush(link: &Link) -> io::Result<()> {
-    link.send_output().await?;
-    link.sent().await
 }
 
 /// Ends sending and throws away what still comes, so that no reset overtakes the last answer (RFC 9112 section 9.6).

@@ -43,13 +43,14 @@ impl From<io::Error> for SendFailure {
 impl Link {
     /// Sends the output, if there is any, and does not wait until it is sent.
     #[inline]
-    pub(super) async fn send_output(&self) -> io::Result<()> {
-        match self.try_send_output() {
-            Some(sent) => sent,
-            None => {
-                self.sent().await?;
-                self.try_send_output().unwrap_or(Ok(()))
+    #[expect(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
+    pub(super) fn send_output(&self) -> impl Future<Output = io::Result<()>> {
+        async move {
+            if let Some(sent) = self.try_send_output() {
+                return sent;
             }
+            self.sent().await?;
+            self.try_send_output().unwrap_or(Ok(()))
         }
     }
 
@@ -74,16 +75,19 @@ impl Link {
     }
 
     /// Waits until the kernel has taken the last send, at most as long as a client may take to read.
-    pub(super) async fn sent(&self) -> io::Result<()> {
-        self.set_timer(self.shared.config.timeouts.write);
-        let outcome = match self.sends_large_piece.take() {
-            true => self.large_piece_sent().await,
-            false => poll_fn(|cx| self.poll_sent_in_time(cx)).await,
-        };
-        if outcome.as_ref().err().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
-            self.shared.config.counts.add(Event::WriteTimeout);
+    #[expect(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
+    pub(super) fn sent(&self) -> impl Future<Output = io::Result<()>> {
+        async move {
+            self.set_timer(self.shared.config.timeouts.write);
+            let outcome = match self.sends_large_piece.take() {
+                true => Box::pin(self.large_piece_sent()).await,
+                false => poll_fn(|cx| self.poll_sent_in_time(cx)).await,
+            };
+            if outcome.as_ref().err().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+                self.shared.config.counts.add(Event::WriteTimeout);
+            }
+            outcome
         }
-        outcome
     }
 
     /// The client has the time for each part of it that is as large as a usual piece.

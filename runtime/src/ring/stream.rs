@@ -271,3 +271,14 @@ pub(crate) fn shutdown_now(descriptor: RawFd, how: Shutdown) -> io::Result<()> {
     debug_assert!(socket.as_raw_fd() >= 0);
     Ok(rustix::net::shutdown(socket, how)?)
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// Every idle connection has one.
+    #[test]
+    fn a_slot_is_small() {
+        assert!(size_of::<StreamSlot>() <= 160, "it has {} bytes", size_of::<StreamSlot>());
+    }
+}

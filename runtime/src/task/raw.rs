@@ -336,3 +336,14 @@ impl TaskRef {
         unsafe { self.header() }.remote_woken.swap(false, Ordering::AcqRel);
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// Every task has one.
+    #[test]
+    fn a_header_is_small() {
+        assert!(size_of::<Header>() <= 120, "it has {} bytes", size_of::<Header>());
+    }
+}

@@ -267,6 +267,12 @@ mod tests {
         Duration::from_micros(n)
     }
 
+    /// Every idle connection has one.
+    #[test]
+    fn a_timer_is_small() {
+        assert!(size_of::<Timer>() <= 48, "it has {} bytes", size_of::<Timer>());
+    }
+
     #[test]
     fn fires_at_its_time_and_not_before() {
         let start = Instant::now();
