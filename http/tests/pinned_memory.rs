@@ -87,7 +87,7 @@ fn stuff(stream: &mut dyn Connection, start: &[u8], piece: &[u8], most: usize) {
 
 /// What the documentation states (docs/http-defence.md): the most that any client can pin, and an idle one.
 const ANY: isize = 512 * 1024;
-const IDLE: isize = 1280;
+const IDLE: isize = 1536;
 
 /// What any open connection holds, and one whose client has sent much that waits: less would mean that nothing is counted.
 const SOME: isize = 256;
