@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use covet_runtime::JoinError;
 use serde::Serialize;
 use thiserror::Error;
 
@@ -251,11 +252,7 @@ impl Watcher {
 
     fn finish(self) -> Result<Readings, SoakError> {
         self.stop();
-        self.thread.join().map_err(|panic| {
-            let words = panic.downcast_ref::<String>().map(String::as_str);
-            let words = words.or_else(|| panic.downcast_ref::<&str>().copied());
-            SoakError::Panicked(words.unwrap_or("a panic without words").to_owned())
-        })
+        self.thread.join().map_err(|panic| SoakError::Panicked(JoinError::panic_text(&*panic)))
     }
 }
 

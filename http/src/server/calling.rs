@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use covet_runtime::JoinError;
 use http::StatusCode;
 
 use super::link::Link;
@@ -85,11 +86,7 @@ pub(super) fn poll_chunk(
 #[cold]
 fn tell(config: &Config, payload: &(dyn Any + Send)) {
     config.counts.add(Event::Panic);
-    let message = payload
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_default();
+    let message = JoinError::panic_text(payload);
     tracing::error!(%message, "a handler panicked; its connection is closed, the core goes on");
 }
 

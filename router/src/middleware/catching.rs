@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use covet_http::Response;
+use covet_runtime::JoinError;
 
 use crate::error::{Error, Result};
 
@@ -18,11 +19,11 @@ pub(super) fn poll(
 ) -> Poll<Result<Response>> {
     match catch_unwind(AssertUnwindSafe(|| answering.poll(cx))) {
         Ok(polled) => polled.map(Ok),
-        Err(payload) => Poll::Ready(Err(Error::internal(format!("a panic: {}", text(&*payload))))),
+        Err(payload) => Poll::Ready(Err(panicked(&*payload))),
     }
 }
 
-fn text(payload: &(dyn Any + Send)) -> &str {
-    let text = payload.downcast_ref::<&str>().copied();
-    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("of an unknown kind")
+#[cold]
+fn panicked(payload: &(dyn Any + Send)) -> Error {
+    Error::internal(format!("a panic: {}", JoinError::panic_text(payload)))
 }

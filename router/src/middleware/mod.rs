@@ -57,6 +57,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
 
+use covet_http::h1::Head;
 use covet_http::{Body, Request, Response};
 
 use crate::endpoint::Endpoint;
@@ -91,7 +92,7 @@ impl Next {
         match poll_fn(|cx| catching::poll(answering.as_mut(), cx)).await {
             Ok(response) => response,
             Err(error) => {
-                let mut response = error.answer(self.inner.on_error.as_ref(), &seen);
+                let mut response = error.answer(self.inner.on_error.as_ref(), &seen.into_request());
                 response.close_after_panic();
                 response
             }
@@ -102,11 +103,23 @@ impl Next {
 impl Inner {
     /// What the hook and the log are to see of a request that goes on.
     #[inline]
-    fn seen(&self, request: &Request) -> Request {
-        match &self.on_error {
-            Some(_) => without_body(request),
-            None => Request::new(request.head().clone(), Body::taken()),
-        }
+    fn seen(&self, request: &Request) -> Seen {
+        Seen { head: request.head().clone(), all: self.on_error.is_some().then(|| without_body(request)) }
+    }
+}
+
+/// What is kept of a request that goes on, in case that it fails.
+struct Seen {
+    /// Enough for the log.
+    head: Rc<Head>,
+    /// For the hook, if there is one.
+    all: Option<Request>,
+}
+
+impl Seen {
+    #[cold]
+    fn into_request(self) -> Request {
+        self.all.unwrap_or_else(|| Request::new(self.head, Body::taken()))
     }
 }
 
@@ -150,6 +163,6 @@ where
     let next = Next { inner: layered.inner.clone() };
     match (layered.middleware)(request, next).await {
         Ok(response) => response,
-        Err(error) => error.answer(layered.inner.on_error.as_ref(), &seen),
+        Err(error) => error.answer(layered.inner.on_error.as_ref(), &seen.into_request()),
     }
 }

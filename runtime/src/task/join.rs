@@ -45,7 +45,15 @@ impl From<JoinError> for std::io::Error {
 }
 
 impl JoinError {
-    pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> String {
+    /// The words of a panic, from the payload that catches of unwinding and of threads give.
+    ///
+    /// ```
+    /// use covet_runtime::JoinError;
+    ///
+    /// let payload = std::panic::catch_unwind(|| panic!("{} too many", 1)).unwrap_err();
+    /// assert_eq!(JoinError::panic_text(&*payload), "1 too many");
+    /// ```
+    pub fn panic_text(payload: &(dyn Any + Send)) -> String {
         if let Some(text) = payload.downcast_ref::<&str>() {
             (*text).to_owned()
         } else if let Some(text) = payload.downcast_ref::<String>() {
