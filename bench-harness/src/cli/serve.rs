@@ -11,12 +11,18 @@ use super::defence::DefenceArgs;
 use super::exit::Exit;
 use super::sockets::SocketArgs;
 use super::tls::{TlsArgs, reload_on_hangup};
+use super::turned_away::TurnedAway;
 use crate::load::format_cpus;
-use crate::target::reference;
+use crate::target::reference::{self, Routes};
 use crate::target::sockets::Sockets;
 
 /// Options of `covet-bench serve`.
 #[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "SIGTERM or SIGINT ends it once the requests in flight are answered. It then prints a table on standard error, \
+        if there is anything to tell: how many connections, requests and handshakes it turned away or cut off, and why. SIGUSR1 \
+        prints that table at once, below the statistics of the cores. SIGHUP reads the files of TLS again."
+)]
 pub struct ServeArgs {
     /// Where to listen.
     #[command(flatten)]
@@ -27,6 +33,9 @@ pub struct ServeArgs {
     /// Put so many middleware around the routes, each of which looks at a field of the request and hands it on
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     pub middleware: u16,
+    /// Also answer /panic, whose handler panics: 500, the connection closed, a line of the log, one more in the table
+    #[arg(long)]
+    pub diagnostics: bool,
     /// TLS.
     #[command(flatten)]
     pub tls: TlsArgs,
@@ -66,7 +75,7 @@ fn describe(sockets: &Sockets) -> String {
 }
 
 /// Serves until SIGINT or SIGTERM, which lets requests in flight finish; prints one line with the address once it
-/// accepts connections.
+/// accepts connections, and at the end, on standard error, what it turned away or cut off.
 ///
 /// # Errors
 /// When the cores do not exist, the address cannot be listened on, or a limit is too low.
@@ -77,8 +86,12 @@ pub fn serve(args: ServeArgs) -> anyhow::Result<Exit> {
     args.defence.apply(&mut config);
     let opened = args.sockets.open(&cores)?;
     let place = describe(&opened.sockets);
-    let service = reference::start(opened.sockets.clone(), cores.clone(), config, args.middleware)?;
-    let redirect = args.tls.start_redirect(cores, service.address().port())?;
+    let counts = config.counts.clone();
+    let turned_away = TurnedAway::of(&counts);
+    let routes = Routes { middleware: args.middleware, diagnostics: args.diagnostics };
+    let service = reference::start(opened.sockets.clone(), cores.clone(), config, routes)?;
+    let redirect = args.tls.start_redirect(cores, service.address().port(), counts)?;
+    turned_away.print_on_signal(service.stats_handle())?;
     if let Some(https) = &https {
         reload_on_hangup(https.config.clone())?;
     }
@@ -99,5 +112,6 @@ pub fn serve(args: ServeArgs) -> anyhow::Result<Exit> {
     service.join()?;
     drop(standing);
     redirect.map_or(Ok(()), |redirect| redirect.join())?;
+    turned_away.print();
     Ok(Exit::Success)
 }

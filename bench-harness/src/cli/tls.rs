@@ -1,19 +1,18 @@
 //! TLS for `covet-bench serve`: certificates from files or made on the spot, their reload, and the redirect.
 
-use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::rc::Rc;
 
 use anyhow::Context;
 use clap::Args;
-use covet_http::server::{Config, RedirectToHttps, serve};
+use covet_http::server::{Config, Counts, RedirectToHttps, serve};
 use covet_http::tls::{self, Certificate, ClientCertificates};
 use covet_runtime::CoreSet;
 use signal_hook::consts::SIGHUP;
 
 use super::exit::{Advice, Exit};
+use super::signals;
 use crate::target::listen::{ListenError, Listening};
 
 /// Options of `covet-bench serve` about TLS.
@@ -82,11 +81,16 @@ impl TlsArgs {
         Ok(Some(Https { config, note }))
     }
 
-    /// Starts the redirect, if it was asked for.
+    /// Starts the redirect, if it was asked for; what it turns away goes into these counts.
     ///
     /// # Errors
     /// When its address can't be listened on, or the server has no port to send clients to.
-    pub fn start_redirect(&self, cores: CoreSet, port: u16) -> anyhow::Result<Option<Listening>> {
+    pub fn start_redirect(
+        &self,
+        cores: CoreSet,
+        port: u16,
+        counts: Counts,
+    ) -> anyhow::Result<Option<Listening>> {
         let Some(address) = self.redirect else { return Ok(None) };
         if port == 0 {
             return Err(Advice::error(
@@ -96,7 +100,8 @@ impl TlsArgs {
             ));
         }
         let redirect = RedirectToHttps::new().port(port);
-        let serve = move |listener| serve(listener, Rc::new(redirect.clone()), Config::default());
+        let config = Config { counts, ..Config::default() };
+        let serve = move |listener| serve(listener, Rc::new(redirect.clone()), config.clone());
         match Listening::start(address, cores, "redirect", serve) {
             Err(ListenError::InUse(address)) => Err(Advice::error(
                 Exit::Runtime,
@@ -122,20 +127,9 @@ fn self_signed(listen: IpAddr) -> anyhow::Result<(Certificate, String)> {
 /// # Errors
 /// When the signal can't be handled.
 pub fn reload_on_hangup(config: tls::Config) -> anyhow::Result<()> {
-    let (mut signals, write) = UnixStream::pair().context("cannot make a socket for SIGHUP")?;
-    signal_hook::low_level::pipe::register(SIGHUP, write).context("cannot handle SIGHUP")?;
-    // A signal handler may do next to nothing, so it writes a byte, and a thread does the rest.
-    let reload = move || {
-        while signals.read_exact(&mut [0]).is_ok() {
-            match config.reload() {
-                Ok(()) => eprintln!("certificates reloaded"),
-                Err(error) => eprintln!("certificates not reloaded, the old ones are served on: {error}"),
-            }
-        }
+    let reload = move || match config.reload() {
+        Ok(()) => eprintln!("certificates reloaded"),
+        Err(error) => eprintln!("certificates not reloaded, the old ones are served on: {error}"),
     };
-    std::thread::Builder::new()
-        .name("reload".into())
-        .spawn(reload)
-        .context("cannot start the thread that reloads certificates")?;
-    Ok(())
+    signals::at_each(SIGHUP, "reload", reload).context("cannot listen for SIGHUP, which reloads certificates")
 }

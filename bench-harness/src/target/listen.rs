@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use covet_http::server::Listener;
 use covet_runtime::net::TcpListener;
+use covet_runtime::stats::StatsHandle;
 use covet_runtime::{Core, CoreSet, JoinFailure, Runtime, ShutdownHandle, StartError};
 use rustix::net::{AddressFamily, SocketType, bind, getsockname, ipproto, socket, sockopt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -137,6 +138,11 @@ impl Listening {
     /// Where it can be told to shut down.
     pub fn shutdown_handle(&self) -> ShutdownHandle {
         self.runtime.shutdown_handle()
+    }
+
+    /// Where its cores can be asked what they have done.
+    pub fn stats_handle(&self) -> StatsHandle {
+        self.runtime.stats_handle()
     }
 
     /// Where it listens; port 0 if that is a Unix socket.

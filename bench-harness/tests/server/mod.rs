@@ -4,7 +4,7 @@
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -64,10 +64,15 @@ impl Server {
         Client { stream, received: Vec::new() }
     }
 
+    /// Its piped standard error, to be read while it runs.
+    pub(crate) fn take_stderr(&mut self) -> ChildStderr {
+        self.child.stderr.take().expect("a pipe")
+    }
+
     /// What it has written to a piped standard error, once it has ended.
     pub(crate) fn errors(&mut self) -> String {
         let mut text = String::new();
-        self.child.stderr.take().expect("a pipe").read_to_string(&mut text).expect("text");
+        self.take_stderr().read_to_string(&mut text).expect("text");
         text
     }
 

@@ -87,11 +87,34 @@ impl Event {
             Event::UpgradedTimeout => "upgraded_timeout",
         }
     }
+
+    /// What is counted, as one of them is called, and what happened to it.
+    fn told(self) -> (&'static str, &'static str) {
+        match self {
+            Event::OverTotal => ("connection", "over the limit of all: 503"),
+            Event::OverAddress => ("connection", "over the limit of its address: reset"),
+            Event::AcceptPaused => ("pause", "no accepting at the limit of a core: new connections wait"),
+            Event::AcceptFailed => ("failure", "accepting failed, for want of descriptors as a rule"),
+            Event::QueueFull => ("request", "the queue was full: 503"),
+            Event::TooOld => ("request", "waited for too long: 503"),
+            Event::Refused => ("request", "malformed, or over a limit: 4xx or 5xx, closed"),
+            Event::HeadTimeout => ("connection", "no head, or no first byte, in time: closed"),
+            Event::BodyTimeout => ("request", "its body was too slow: 408, closed"),
+            Event::WriteTimeout => ("connection", "did not read its answers in time: reset"),
+            Event::ProxyHeader => ("connection", "no good PROXY protocol header"),
+            Event::TlsHandshake => ("handshake", "failed: no TLS, nothing in common, or a certificate"),
+            Event::Panic => ("panic", "of a handler: 500, closed; of a stream or destructor: closed"),
+            Event::Cancelled => ("request", "dropped, since its client had gone"),
+            Event::BodyFailed => ("answer", "its body failed by no fault of the client's"),
+            Event::UpgradedTimeout => ("connection", "silent for too long after it had left HTTP: closed"),
+        }
+    }
 }
 
 /// How often each [`Event`] has happened, on all cores that serve with clones of one [`Config`](super::Config).
 ///
-/// A clone is another handle of the same counts, which any thread may read.
+/// A clone is another handle of the same counts, which any thread may read. Its text is a table of those that are not zero,
+/// a line each: the count, what is counted, the event's name, and what it means. It is empty when nothing has happened.
 ///
 /// ```
 /// use covet_http::server::{Config, Event};
@@ -124,9 +147,39 @@ impl fmt::Debug for Counts {
     }
 }
 
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for event in Event::ALL {
+            let count = self.get(event);
+            let (unit, told) = event.told();
+            let unit = if count == 1 { unit.to_owned() } else { format!("{unit}s") };
+            if count > 0 {
+                writeln!(f, "{count:>9} {unit:<11} {:<16} {told}", event.name())?;
+            }
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_text_has_a_line_for_each_that_happened_and_for_no_other() {
+        let counts = Counts::default();
+        assert_eq!(counts.to_string(), "");
+        counts.add(Event::Refused);
+        (0..1200).for_each(|_| counts.add(Event::HeadTimeout));
+        let wanted = "        1 request     refused          malformed, or over a limit: 4xx or 5xx, closed\n     \
+                      1200 connections head_timeout     no head, or no first byte, in time: closed\n";
+        assert_eq!(counts.to_string(), wanted);
+        Event::ALL.into_iter().for_each(|event| (0..20).for_each(|_| counts.add(event)));
+        let text = counts.to_string();
+        let names: Vec<_> = text.lines().filter_map(|line| line.split_whitespace().nth(2)).collect();
+        assert_eq!(names, Event::ALL.map(Event::name));
+        assert!(text.lines().all(|line| line.len() <= 100), "{text}");
+    }
 
     #[test]
     fn every_event_has_a_place_of_its_own() {

@@ -12,6 +12,8 @@
 //! | `GET /204`, `GET /304` | that status, without a body |
 //! | `GET /big?n=BYTES` | that many zero bytes, streamed from one shared block |
 //!
+//! With [`Routes::diagnostics`] there is also `GET /panic`, whose handler panics, so that what comes of it can be looked at.
+//!
 //! Anything else is 404; another method on one of these paths is 405 with `Allow`.
 
 mod streams;
@@ -42,7 +44,23 @@ struct Size {
     n: u64,
 }
 
-/// Starts the service on each core, with so many middleware around its routes.
+/// Which routes there are, and what is around them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Routes {
+    /// How many middleware are around them.
+    pub middleware: u16,
+    /// Whether there are those that show how the server takes a fault of the application's.
+    pub diagnostics: bool,
+}
+
+impl Routes {
+    fn router(self) -> Router {
+        let routes = if self.diagnostics { router().get("/panic", panics) } else { router() };
+        (0..self.middleware).fold(routes, |routes, _| routes.layer(pass))
+    }
+}
+
+/// Starts the service on each core.
 ///
 /// # Errors
 /// When a core does not exist, its ring cannot be made, or descriptors are short.
@@ -50,11 +68,10 @@ pub fn start(
     sockets: Sockets,
     cores: CoreSet,
     config: Config,
-    middleware: u16,
+    routes: Routes,
 ) -> Result<Listening, ListenError> {
     Listening::start_on(sockets, cores, "reference", move |listener| {
-        let routes = (0..middleware).fold(router(), |routes, _| routes.layer(pass));
-        serve(listener, Rc::new(routes), config.clone())
+        serve(listener, Rc::new(routes.router()), config.clone())
     })
 }
 
@@ -117,6 +134,10 @@ async fn headers(request: Request) -> Response {
         lines.push(b'\n');
     }
     typed(TEXT, Body::from(lines))
+}
+
+async fn panics() -> Response {
+    panic!("/panic was asked for")
 }
 
 fn typed(content_type: &'static str, body: Body) -> Response {
