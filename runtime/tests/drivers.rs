@@ -6,7 +6,7 @@ mod alone;
 mod filter;
 
 use std::fmt::Write;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -137,6 +137,11 @@ fn without_a_log_the_way_down_is_said_on_standard_error() {
         assert_eq!(said.len(), lines, "{text}");
         assert!(said.iter().all(|line| line.contains("allows io_uring_setup")), "{text}");
     }
+    // It runs where nobody reads that as well.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = program.env("COVET_DRIVER", "auto").stderr(writer).stdout(Stdio::null()).status().unwrap();
+    assert!(status.success(), "{status}");
 }
 
 /// Profiles exist that let a ring be made and refuse its use.

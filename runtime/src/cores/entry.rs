@@ -1,6 +1,8 @@
 //! What `#[covet_runtime::main]` and `#[covet_runtime::test]` expand to calls of. Not meant to be called by hand.
 
+use std::fmt;
 use std::future::Future;
+use std::io::{self, Write as _};
 use std::process::{ExitCode, Termination};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -33,7 +35,7 @@ pub fn main_here<F: Future>(signals: bool, future: F) -> F::Output {
     match Builder::default().handle_signals(signals).block_on(future) {
         Ok(output) => output,
         Err(error) => {
-            eprintln!("{error}");
+            say(&error);
             std::process::exit(1);
         }
     }
@@ -52,14 +54,19 @@ where
     let joined = match runtime {
         Ok(runtime) => runtime.join(),
         Err(error) => {
-            eprintln!("{error}");
+            say(&error);
             return ExitCode::FAILURE;
         }
     };
     if let Err(error) = &joined {
-        eprintln!("{error}");
+        say(error);
     }
     if joined.is_err() || failed.load(Ordering::Relaxed) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Tells why the process fails. Where standard error has been closed, the exit status alone tells it.
+fn say(error: &dyn fmt::Display) {
+    let _ = writeln!(io::stderr(), "{error}");
 }
 
 /// A factory whose futures print what they fail with, as the standard library does for a `main`.

@@ -1,6 +1,7 @@
 //! io_uring or epoll.
 
 use std::fmt;
+use std::io::{self, Write as _};
 use std::str::FromStr;
 use std::sync::Once;
 
@@ -138,7 +139,8 @@ pub(super) fn log_fallback(why: &StartError) {
         if tracing::dispatcher::has_been_set() {
             tracing::warn!("{line}");
         } else {
-            eprintln!("covet: {line}");
+            // Where standard error has been closed, `eprintln` would panic.
+            let _ = writeln!(io::stderr(), "covet: {line}");
         }
     });
 }

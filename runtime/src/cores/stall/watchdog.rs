@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::c_int;
-use std::io;
+use std::io::{self, Write as _};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -170,7 +170,10 @@ impl Shared {
         drop((&mut report.frames, capture));
         match &self.settings.listener {
             Some(listener) => listener(&report),
-            None if !tracing::dispatcher::has_been_set() => eprintln!("covet: {report}"),
+            None if !tracing::dispatcher::has_been_set() => {
+                // Where standard error has been closed, `eprintln` would end this thread.
+                let _ = writeln!(io::stderr(), "covet: {report}");
+            }
             None if report.is_starvation() => tracing::info!("{report}"),
             None => tracing::warn!("{report}"),
         }
