@@ -232,6 +232,31 @@ fn a_panic_passes_a_hook_without_layers() {
 }
 
 #[test]
+fn a_panic_of_the_outermost_layer_passes_the_hook() {
+    let router = Router::new()
+        .get("/", async || "fine")
+        .layer(async |request: Request, next: Next| {
+            let response = next.run(request).await;
+            assert!(response.status().is_success(), "of the layer {}", response.status());
+            panic!("of the layer")
+        })
+        .on_error(told("router"));
+    let client = TestClient::new(router);
+    for (path, status, text) in [
+        ("/", 500, "router: / a panic: of the layer"),
+        ("/none", 500, "router: /none a panic: of the layer 404 Not Found"),
+    ] {
+        let answer = client.get(path).send();
+        assert_eq!((answer.status().as_u16(), answer.text()), (status, text));
+    }
+    // One that panics before it has made its future.
+    let panics =
+        |_request: Request, _next: Next| -> std::future::Ready<Result<Response>> { panic!("at once") };
+    let router = Router::new().get("/", async || "fine").layer(panics).on_error(told("router"));
+    assert_eq!(TestClient::new(router).get("/").send().text(), "router: / a panic: at once");
+}
+
+#[test]
 fn a_panic_of_a_layer_passes_the_layers_around_it() {
     let router = Router::new()
         .get("/", async || "fine")

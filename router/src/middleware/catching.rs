@@ -6,17 +6,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use covet_http::Response;
 use covet_runtime::JoinError;
 
 use crate::error::{Error, Result};
 
 /// Polls a future that is not polled again once it has panicked: what was broken half-way is dropped with it.
 #[inline]
-pub(super) fn poll(
-    answering: Pin<&mut impl Future<Output = Response>>,
-    cx: &mut Context<'_>,
-) -> Poll<Result<Response>> {
+pub(super) fn poll<T>(answering: Pin<&mut impl Future<Output = T>>, cx: &mut Context<'_>) -> Poll<Result<T>> {
     match catch_unwind(AssertUnwindSafe(|| answering.poll(cx))) {
         Ok(polled) => polled.map(Ok),
         Err(payload) => Poll::Ready(Err(panicked(&*payload))),

@@ -19,7 +19,7 @@
 //! # Errors
 //! What [`Next::run`] gives is always a response: an error of the handler has passed the error hook
 //! by then, so that a middleware which adds a field adds it to error answers too. An `Err` that the
-//! middleware itself returns passes the same hook, and so does a panic further in.
+//! middleware itself returns passes the same hook, and so does a panic, be it further in or its own.
 //!
 //! ```
 //! use covet_http::{HeaderValue, Request, Response, StatusCode};
@@ -61,7 +61,7 @@ use covet_http::h1::Head;
 use covet_http::{Body, Request, Response};
 
 use crate::endpoint::Endpoint;
-use crate::error::{ErrorHook, Result};
+use crate::error::{Error, ErrorHook, Result};
 use crate::extract::without_body;
 use crate::state::Settings;
 
@@ -83,7 +83,8 @@ impl Next {
     /// Hands the request on, and gives the response that comes back.
     ///
     /// A panic further in is an internal [`Error`](crate::Error) like any other: what comes back is the response that the
-    /// hook makes of it. Its text goes to the log and not to the client, and the connection is closed after the answer.
+    /// hook makes of it. Its text goes to the log and not to the client. The connection is closed after that response, and
+    /// the server counts the panic; after another that a middleware sends in its place, neither is done.
     ///
     /// Dropping the future cancels what lies further in.
     pub async fn run(self, request: Request) -> Response {
@@ -91,11 +92,7 @@ impl Next {
         let mut answering = pin!(self.inner.endpoint.call(request));
         match poll_fn(|cx| catching::poll(answering.as_mut(), cx)).await {
             Ok(response) => response,
-            Err(error) => {
-                let mut response = error.answer(self.inner.on_error.as_ref(), &seen.into_request());
-                response.close_after_panic();
-                response
-            }
+            Err(error) => self.inner.answer_panic(error, seen),
         }
     }
 }
@@ -105,6 +102,13 @@ impl Inner {
     #[inline]
     fn seen(&self, request: &Request) -> Seen {
         Seen { head: request.head().clone(), all: self.on_error.is_some().then(|| without_body(request)) }
+    }
+
+    #[cold]
+    fn answer_panic(&self, error: Error, seen: Seen) -> Response {
+        let mut response = error.answer(self.on_error.as_ref(), &seen.into_request());
+        response.close_after_panic();
+        response
     }
 }
 
@@ -161,8 +165,10 @@ where
     // The middleware takes this one.
     let seen = layered.inner.seen(&request);
     let next = Next { inner: layered.inner.clone() };
-    match (layered.middleware)(request, next).await {
-        Ok(response) => response,
-        Err(error) => error.answer(layered.inner.on_error.as_ref(), &seen.into_request()),
+    let mut answering = pin!(async { (layered.middleware)(request, next).await });
+    match poll_fn(|cx| catching::poll(answering.as_mut(), cx)).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => error.answer(layered.inner.on_error.as_ref(), &seen.into_request()),
+        Err(error) => layered.inner.answer_panic(error, seen),
     }
 }
