@@ -3,6 +3,9 @@
 mod alone;
 
 use std::hint::black_box;
+use std::io::{BufRead, BufReader};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -10,30 +13,48 @@ use alone::alone;
 use covet_runtime::{Builder, CoreSet, Runtime, StallReport, block_on, spawn, spawn_named, time, yield_now};
 
 const LIMIT: Duration = Duration::from_millis(60);
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Long enough for any machine under any load; who waits so long waits for nothing.
+const PATIENCE: Duration = Duration::from_secs(60);
 
-fn watched() -> (Builder, Receiver<StallReport>) {
+/// Whether the detector has told of the guilty. On a loaded machine it may itself wait for a CPU, and until then they go
+/// on.
+type Told = Arc<AtomicBool>;
+
+fn watched() -> (Builder, Receiver<StallReport>, Told) {
     let (send, reports) = channel();
+    let told = Told::default();
+    let heard = told.clone();
     let builder = Runtime::builder().stall_limit(LIMIT).on_stall(move |report| {
         let _ = send.send(report.clone());
+        if report.frames.iter().any(|frame| frame.contains("guilty_of")) {
+            heard.store(true, Ordering::SeqCst);
+        }
     });
-    (builder, reports)
+    (builder, reports, told)
 }
 
 #[inline(never)]
-fn guilty_of_spinning() -> u64 {
-    let end = Instant::now() + Duration::from_millis(300);
+fn guilty_of_spinning(told: &Told) -> u64 {
+    let began = Instant::now();
     let mut sum = 0;
-    while Instant::now() < end {
+    while goes_on(began, told) {
         sum = black_box(sum + 1);
     }
     sum
 }
 
 #[inline(never)]
-fn guilty_of_sleeping() -> u64 {
-    std::thread::sleep(Duration::from_millis(300));
+fn guilty_of_sleeping(told: &Told) -> u64 {
+    let began = Instant::now();
+    while goes_on(began, told) {
+        std::thread::sleep(Duration::from_millis(300));
+    }
     black_box(7)
+}
+
+fn goes_on(began: Instant, told: &Told) -> bool {
+    let lasted = began.elapsed();
+    lasted < 5 * LIMIT || lasted < PATIENCE && !told.load(Ordering::SeqCst)
 }
 
 /// The report for the task that was spawned in this line of this file; on a loaded machine there may be others.
@@ -58,13 +79,13 @@ fn assert_names(report: &StallReport, function: &str) {
 
 #[test]
 fn a_task_that_computes_is_reported_with_a_backtrace() {
-    let (builder, reports) = watched();
+    let (builder, reports, told) = watched();
     let mut line = 0;
     builder
         .block_on(async {
             spawn(async { yield_now().await }).await.unwrap();
             line = line!() + 1;
-            spawn_named("sums", async { guilty_of_spinning() }).await.unwrap();
+            spawn_named("sums", async move { guilty_of_spinning(&told) }).await.unwrap();
         })
         .unwrap();
     let report = report_for(&reports, line);
@@ -74,13 +95,14 @@ fn a_task_that_computes_is_reported_with_a_backtrace() {
 
 #[test]
 fn a_task_that_blocks_is_reported_with_a_backtrace() {
-    let (builder, reports) = watched();
-    let line = line!() + 5;
+    let (builder, reports, told) = watched();
+    let line = line!() + 6;
     let runtime = builder
         .cores(CoreSet::count(1))
-        .start(move |_| async move {
+        .start(move |_| {
+            let told = told.clone();
             // Not the main future: the report tells which task it is.
-            spawn(async { guilty_of_sleeping() }).await.unwrap();
+            async move { spawn(async move { guilty_of_sleeping(&told) }).await.map(drop).unwrap() }
         })
         .unwrap();
     runtime.join().unwrap();
@@ -107,9 +129,9 @@ fn program_is_mapped_whole() -> bool {
 
 #[test]
 fn what_a_backtrace_takes_is_given_back() {
-    let (builder, reports) = watched();
+    let (builder, reports, told) = watched();
     let line = line!() + 1;
-    builder.block_on(async { guilty_of_spinning() }).unwrap();
+    builder.block_on(async { guilty_of_spinning(&told) }).unwrap();
     assert_names(&report_for(&reports, line), "guilty_of_spinning");
     // Other tests have theirs.
     let end = Instant::now() + Duration::from_secs(60);
@@ -121,26 +143,26 @@ fn what_a_backtrace_takes_is_given_back() {
 
 #[test]
 fn a_main_future_is_known_by_the_place_that_started_it() {
-    let (builder, reports) = watched();
+    let (builder, reports, told) = watched();
     let line = line!() + 1;
-    builder.block_on(async { guilty_of_spinning() }).unwrap();
+    builder.block_on(async { guilty_of_spinning(&told) }).unwrap();
     assert_names(&report_for(&reports, line), "guilty_of_spinning");
 }
 
 #[test]
 fn a_destructor_is_reported_with_its_task() {
-    struct Slow;
+    struct Slow(Told);
     impl Drop for Slow {
         fn drop(&mut self) {
-            guilty_of_spinning();
+            guilty_of_spinning(&self.0);
         }
     }
-    let (builder, reports) = watched();
+    let (builder, reports, told) = watched();
     let mut line = 0;
     builder
         .block_on(async {
             line = line!() + 1;
-            spawn(async { Slow }).detach();
+            spawn(async { Slow(told) }).detach();
             yield_now().await;
             yield_now().await;
         })
@@ -150,37 +172,42 @@ fn a_destructor_is_reported_with_its_task() {
 
 #[test]
 fn who_yields_and_who_waits_is_not_reported() {
-    let (builder, reports) = watched();
-    builder
+    let (builder, reports, _) = watched();
+    let longest = builder
         .block_on(async {
             let end = Instant::now() + 5 * LIMIT;
             let busy = spawn(async move {
+                let mut longest = Duration::ZERO;
                 while Instant::now() < end {
-                    let pause = Instant::now() + Duration::from_millis(1);
-                    while Instant::now() < pause {
+                    let began = Instant::now();
+                    while began.elapsed() < Duration::from_millis(1) {
                         std::hint::spin_loop();
                     }
+                    longest = longest.max(began.elapsed());
                     yield_now().await;
                 }
+                longest
             });
-            busy.await.unwrap();
+            let longest = busy.await.unwrap();
             time::sleep(5 * LIMIT).await;
+            longest
         })
         .unwrap();
     // When the machine is overloaded the kernel stalls the core, and the report says so.
     let blamed: Vec<_> =
         reports.try_iter().filter(|report| report.waited_for_cpu < report.lasted / 2).collect();
-    assert!(blamed.is_empty(), "{blamed:?}");
+    // What is below the kernel may stop its CPUs too, which only the polls themselves can see.
+    assert!(blamed.is_empty() || longest >= LIMIT / 2, "no poll took longer than {longest:?}: {blamed:?}");
 }
 
 #[test]
 fn a_stall_is_reported_again_only_when_it_lasts_ten_times_longer() {
-    let (builder, reports) = watched();
+    let (builder, reports, told) = watched();
     let mut line = 0;
     builder
         .block_on(async {
             line = line!() + 1;
-            spawn(async { guilty_of_spinning() }).await.unwrap();
+            spawn(async move { guilty_of_spinning(&told) }).await.unwrap();
         })
         .unwrap();
     let ours: Vec<_> = reports
@@ -196,15 +223,30 @@ fn a_stall_is_reported_again_only_when_it_lasts_ten_times_longer() {
 fn without_a_listener_and_a_log_a_stall_is_printed() {
     const MARK: &str = "COVET_TEST_STALLS";
     if std::env::var_os(MARK).is_some() {
+        // Until its parent, who reads the report, has ended it.
         let builder = Runtime::builder().stall_limit(LIMIT);
-        return builder.block_on(async { drop(spawn(async { guilty_of_spinning() }).await) }).unwrap();
+        let never = Told::default();
+        return builder
+            .block_on(async { drop(spawn(async move { guilty_of_spinning(&never) }).await) })
+            .unwrap();
     }
-    let output = std::process::Command::new(std::env::current_exe().unwrap())
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["without_a_listener_and_a_log_a_stall_is_printed", "--exact", "--nocapture"])
         .env(MARK, "1")
-        .output()
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
         .unwrap();
-    let text = String::from_utf8_lossy(&output.stderr);
+    let mut text = String::new();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    while !text.contains("guilty_of_spinning") {
+        match lines.next() {
+            Some(line) => text += &(line.unwrap() + "\n"),
+            None => break,
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
     assert!(text.contains("covet: a core has been held for") && text.contains("stalls.rs"), "{text}");
     assert!(text.contains("guilty_of_spinning"), "{text}");
 }
@@ -219,6 +261,7 @@ fn reports_are_bounded_and_count_what_they_leave_out() {
         })
         .block_on(async {
             for _ in 0..30 {
+                // On a loaded machine the detector may miss one of these, and not thirty.
                 let end = Instant::now() + Duration::from_millis(12);
                 while Instant::now() < end {
                     std::hint::spin_loop();
@@ -252,14 +295,18 @@ fn the_detector_is_one_thread_that_ends_with_its_runtime_or_none() {
             }
         })
         .unwrap();
+        // A thread that was joined may be listed for a moment longer.
+        let none_is_left = || {
+            let end = Instant::now() + PATIENCE;
+            while detectors() > 0 {
+                assert!(Instant::now() < end, "a detector outlived its runtime");
+            }
+        };
+        none_is_left();
         let runtime =
             Runtime::builder().start(|_| async { time::sleep(Duration::from_millis(50)).await }).unwrap();
         assert!(detectors() <= 1);
         runtime.join().unwrap();
-        // A thread that was joined may be listed for a moment longer.
-        let end = Instant::now() + PATIENCE;
-        while detectors() > 0 {
-            assert!(Instant::now() < end, "a detector outlived its runtime");
-        }
+        none_is_left();
     });
 }
