@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, ThreadId};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use covet_runtime::{
     Core, CoreSet, JoinError, PerCore, RemoteHandle, Runtime, block_on, mail, shutdown, spawn, time,
@@ -407,6 +407,11 @@ fn nothing_is_left_behind() {
             runtime.shutdown(Duration::from_millis(round));
             runtime.join().unwrap();
             drop((core, state, mailbox));
+        }
+        // A thread that was joined is listed for a moment longer.
+        let end = Instant::now() + Duration::from_secs(60);
+        while threads() > before.1 && Instant::now() < end {
+            thread::sleep(Duration::from_millis(1));
         }
         assert_eq!((descriptors(), threads()), before);
     });

@@ -2,10 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking, and so do the helpers they share")]
 
+#[path = "../../tests/alone/mod.rs"]
+mod alone;
+
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use alone::alone;
 use covet_runtime::compat::tokio::guest;
 use covet_runtime::net::{TcpListener, TcpStream};
 use covet_runtime::{Runtime, StartError, spawn, sync, time, yield_now};
@@ -181,29 +185,31 @@ fn wakes_from_other_threads_arrive() {
 
 #[test]
 fn a_dropped_guest_lets_go_of_everything() {
-    let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
-    let tokio = current_thread();
-    let round = || {
-        tokio.block_on(async {
-            let run = guest(Runtime::builder()).unwrap().run(async {
-                let listener = TcpListener::bind(local()).unwrap();
-                let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-                let server = listener.accept().await.unwrap();
-                spawn(async move { server.recv().await }).detach();
-                std::future::pending::<()>().await;
-                drop(client);
+    // In a process of its own: the descriptors of all tests would be counted.
+    alone("a_dropped_guest_lets_go_of_everything", || {
+        let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+        let tokio = current_thread();
+        let round = || {
+            tokio.block_on(async {
+                let run = guest(Runtime::builder()).unwrap().run(async {
+                    let listener = TcpListener::bind(local()).unwrap();
+                    let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+                    let server = listener.accept().await.unwrap();
+                    spawn(async move { server.recv().await }).detach();
+                    std::future::pending::<()>().await;
+                    drop(client);
+                });
+                assert!(tokio::time::timeout(Duration::from_millis(30), run).await.is_err());
             });
-            assert!(tokio::time::timeout(Duration::from_millis(30), run).await.is_err());
-        });
-    };
-    // Other tests of this process open descriptors too, so growth is looked for over many rounds.
-    round();
-    let before = open();
-    for _ in 0..40 {
+        };
+        // The first opens what stays open for good.
         round();
-    }
-    let after = open();
-    assert!(after < before + 40, "{before} descriptors before, {after} after");
+        let before = open();
+        for _ in 0..40 {
+            round();
+        }
+        assert_eq!(open(), before);
+    });
 }
 
 #[test]
