@@ -26,7 +26,7 @@ fn exchange(stream: &mut TcpStream, text: &[u8]) {
 
 #[test]
 fn it_echoes_and_leaves_nobody_without_an_answer() {
-    let (runtime, address) = echo::start(([127, 0, 0, 1], 0).into(), Runtime::builder()).unwrap();
+    let (runtime, address) = echo::start(([127, 0, 0, 35], 0).into(), Runtime::builder()).unwrap();
     let mut peers: Vec<_> = (0..20).map(|_| connect(address)).collect();
     for (n, peer) in peers.iter_mut().enumerate() {
         exchange(peer, format!("I am {n}").as_bytes());

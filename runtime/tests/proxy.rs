@@ -75,7 +75,8 @@ fn both_directions_and_their_ends_come_through() {
 
 #[test]
 fn an_upstream_that_is_not_there_is_a_reset() {
-    let nobody = StdListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // At an address of this test's own, where nobody else takes the port that becomes free.
+    let nobody = StdListener::bind("127.0.0.34:0").unwrap().local_addr().unwrap();
     with_proxy(false, nobody, |address| {
         let error = connect(address).read(&mut [0]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);

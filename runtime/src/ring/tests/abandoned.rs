@@ -8,7 +8,7 @@ use crate::{spawn, yield_now};
 
 /// Whether the peer's end is over, by an end of stream or a reset.
 fn is_over(peer: &mut std::net::TcpStream) -> bool {
-    peer.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    peer.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut byte = [0; 4096];
     loop {
         match peer.read(&mut byte) {
@@ -48,7 +48,7 @@ fn a_dropped_listener_closes_what_it_accepts_late() {
     tiny()
         .block_on(async {
             for round in 0..40 {
-                let listener = TcpListener::bind(local()).unwrap();
+                let listener = TcpListener::bind(secluded()).unwrap();
                 assert!(touch(listener.accept()).await.is_none());
                 yield_now().await;
                 let address = listener.local_addr().unwrap();
@@ -80,7 +80,7 @@ fn peers_that_reset_before_they_are_accepted_do_no_harm() {
             }
             let mut last = std::net::TcpStream::connect(address).unwrap();
             last.write_all(b"here").unwrap();
-            let found = time::timeout(Duration::from_secs(5), async {
+            let found = time::timeout(PATIENCE, async {
                 loop {
                     let stream = listener.accept().await.unwrap();
                     match stream.recv().await {

@@ -77,7 +77,7 @@ fn a_receive_that_its_cancellation_missed_is_ended_otherwise() {
 fn an_accept_that_its_cancellation_missed_is_cancelled_again() {
     tiny()
         .block_on(async {
-            let listener = TcpListener::bind(local()).unwrap();
+            let listener = TcpListener::bind(secluded()).unwrap();
             let address = listener.local_addr().unwrap();
             assert!(touch(listener.accept()).await.is_none());
             crate::yield_now().await;
