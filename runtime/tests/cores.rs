@@ -1,12 +1,20 @@
 //! Starting, waking, timing and ending cores.
 
+mod alone;
+
 use std::future::{pending, poll_fn};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use covet_runtime::{CoreSet, JoinError, Runtime, StartError, block_on, shutdown, spawn, time, yield_now};
+use alone::alone;
+use covet_runtime::{
+    CoreSet, JoinError, Runtime, StartError, block_on, shutdown, spawn, stats, time, yield_now,
+};
+
+/// Long enough for any machine under any load; who waits so long waits for nothing.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn the_factory_runs_once_on_every_core() {
@@ -84,11 +92,10 @@ fn wakes_cross_threads_while_the_core_sleeps() {
             }
         });
         for round in 0..50 {
-            let started = Instant::now();
             let send = send.clone();
             let ready = ready.clone();
             let mut asked = false;
-            poll_fn(move |cx| {
+            let woken = poll_fn(move |cx| {
                 if ready.load(Ordering::SeqCst) > round {
                     return Poll::Ready(());
                 }
@@ -96,9 +103,8 @@ fn wakes_cross_threads_while_the_core_sleeps() {
                     send.send(cx.waker().clone()).unwrap();
                 }
                 Poll::Pending
-            })
-            .await;
-            assert!(started.elapsed() < Duration::from_secs(2), "a wake was lost");
+            });
+            assert!(time::timeout(PATIENCE, woken).await.is_ok(), "a wake was lost");
         }
         drop(send);
         thread.join().unwrap();
@@ -116,7 +122,8 @@ fn timers_keep_their_order_and_their_time() {
             .map(|millis| {
                 let order = order.clone();
                 spawn(async move {
-                    time::sleep(Duration::from_millis(millis)).await;
+                    // From one time for all: a machine that is busy may let time go by between two first polls.
+                    time::sleep_until(started + Duration::from_millis(millis)).await;
                     assert!(started.elapsed() >= Duration::from_millis(millis), "fired early");
                     order.borrow_mut().push(millis);
                 })
@@ -126,7 +133,7 @@ fn timers_keep_their_order_and_their_time() {
             task.await.unwrap();
         }
         assert_eq!(*order.borrow(), [0, 10, 15, 20, 30]);
-        assert!(started.elapsed() < Duration::from_millis(500));
+        assert!(started.elapsed() < PATIENCE);
     })
     .unwrap();
 }
@@ -134,12 +141,17 @@ fn timers_keep_their_order_and_their_time() {
 #[test]
 fn a_hundred_thousand_timers_cost_no_system_call_each() {
     block_on(async {
-        let started = Instant::now();
+        let before = stats::current().operations;
         let timers: Vec<_> = (0..100_000u64)
             .map(|n| time::sleep(Duration::from_secs(3600) + Duration::from_micros(n * 7919 % 1_000_000)))
             .collect();
         drop(timers);
-        assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+        yield_now().await;
+        assert_eq!(stats::current().operations, before, "the driver was told of them");
+        // Nothing is counted twice: an operation of another kind is seen.
+        let listener = covet_runtime::net::TcpListener::bind(([127, 0, 0, 1], 0).into()).unwrap();
+        covet_runtime::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        assert!(stats::current().operations > before);
     })
     .unwrap();
 }
@@ -165,10 +177,11 @@ fn timeouts_and_intervals() {
 #[test]
 fn shutdown_lets_work_finish_then_ends_what_does_not() {
     let (send, receive) = mpsc::channel();
+    let (ready, is_ready) = mpsc::channel();
     let runtime = Runtime::builder()
         .cores(CoreSet::count(1))
         .start(move |_| {
-            let send = send.clone();
+            let (send, ready) = (send.clone(), ready.clone());
             async move {
                 let polite = send.clone();
                 spawn(async move {
@@ -189,18 +202,21 @@ fn shutdown_lets_work_finish_then_ends_what_does_not() {
                     pending::<()>().await;
                 })
                 .detach();
+                yield_now().await;
+                ready.send(()).unwrap();
                 shutdown::requested().await;
                 assert!(shutdown::is_requested());
                 assert!(shutdown::time_left().is_some());
             }
         })
         .unwrap();
-    std::thread::sleep(Duration::from_millis(20));
+    is_ready.recv().unwrap();
     let asked = Instant::now();
-    runtime.shutdown(Duration::from_millis(200));
+    let deadline = Duration::from_secs(1);
+    runtime.shutdown(deadline);
     runtime.join().unwrap();
-    assert!(asked.elapsed() >= Duration::from_millis(200));
-    assert!(asked.elapsed() < Duration::from_secs(2));
+    assert!(asked.elapsed() >= deadline);
+    assert!(asked.elapsed() < PATIENCE);
     assert_eq!(receive.iter().collect::<Vec<_>>(), ["finished", "dropped"]);
 }
 
@@ -210,7 +226,7 @@ fn dropping_a_runtime_ends_it() {
         Runtime::builder().cores(CoreSet::count(1)).start(|_| async { pending::<()>().await }).unwrap();
     let started = Instant::now();
     drop(runtime);
-    assert!(started.elapsed() < Duration::from_secs(2));
+    assert!(started.elapsed() < PATIENCE);
 }
 
 #[test]
@@ -237,35 +253,35 @@ fn a_panicking_task_leaves_the_core_running() {
 
 #[test]
 fn nothing_is_left_behind() {
-    let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
-    // The first start opens what stays open for good.
-    block_on(async {}).unwrap();
-    let before = descriptors();
-    let runtime = Runtime::builder().handle_signals(true).start(|_| async {}).unwrap();
-    runtime.join().unwrap();
-    for _ in 0..5 {
-        block_on(async {
-            let listener = covet_runtime::net::TcpListener::bind(([127, 0, 0, 1], 0).into()).unwrap();
-            let address = listener.local_addr().unwrap();
-            let clients: Vec<_> = (0..8)
-                .map(|_| spawn(async move { covet_runtime::net::TcpStream::connect(address).await.unwrap() }))
-                .collect();
-            let mut kept = Vec::new();
-            for client in clients {
-                kept.push(client.await.unwrap());
-            }
-            let server = listener.accept().await.unwrap();
-            // One receive is armed and one connect is under way when the core ends.
-            spawn(async move { server.recv().await }).detach();
-            spawn(async move { covet_runtime::net::TcpStream::connect(address).await }).detach();
-            yield_now().await;
-        })
-        .unwrap();
-    }
-    // Other tests of this process run at the same time and come and go with descriptors of their own.
-    let end = Instant::now() + Duration::from_secs(20);
-    while descriptors() > before && Instant::now() < end {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    assert!(descriptors() <= before, "{} descriptors before, {} after", before, descriptors());
+    // In a process of its own: the descriptors of all tests would be counted.
+    alone("nothing_is_left_behind", || {
+        let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+        // The first start opens what stays open for good.
+        block_on(async {}).unwrap();
+        let before = descriptors();
+        let runtime = Runtime::builder().handle_signals(true).start(|_| async {}).unwrap();
+        runtime.join().unwrap();
+        for _ in 0..5 {
+            block_on(async {
+                let listener = covet_runtime::net::TcpListener::bind(([127, 0, 0, 1], 0).into()).unwrap();
+                let address = listener.local_addr().unwrap();
+                let clients: Vec<_> = (0..8)
+                    .map(|_| {
+                        spawn(async move { covet_runtime::net::TcpStream::connect(address).await.unwrap() })
+                    })
+                    .collect();
+                let mut kept = Vec::new();
+                for client in clients {
+                    kept.push(client.await.unwrap());
+                }
+                let server = listener.accept().await.unwrap();
+                // One receive is armed and one connect is under way when the core ends.
+                spawn(async move { server.recv().await }).detach();
+                spawn(async move { covet_runtime::net::TcpStream::connect(address).await }).detach();
+                yield_now().await;
+            })
+            .unwrap();
+        }
+        assert_eq!(descriptors(), before);
+    });
 }

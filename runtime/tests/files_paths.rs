@@ -5,6 +5,8 @@ mod scratch;
 use std::io::ErrorKind;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use covet_runtime::fs::{self, File, FileType};
@@ -111,28 +113,34 @@ fn an_atomic_write_shows_all_or_nothing() {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o606)).unwrap();
     block_on(async {
         let watched = path.clone();
+        let looks = Arc::new(AtomicUsize::new(0));
+        let looked = looks.clone();
         let watch = std::thread::spawn(move || {
-            let mut seen = 0;
             loop {
                 let text = std::fs::read(&watched).unwrap();
                 assert!(text.len() == 300_000 && text.iter().all(|byte| *byte == text[0]));
+                looked.fetch_add(1, Ordering::SeqCst);
                 if text[0] == b'9' {
-                    return seen;
+                    return;
                 }
-                seen += 1;
             }
         });
         for digit in b'1'..=b'9' {
             fs::write_atomic(&path, vec![digit; 300_000]).await.unwrap();
+            // The watcher is in the midst of its looks at every write.
+            let before = looks.load(Ordering::SeqCst);
+            while looks.load(Ordering::SeqCst) == before && !watch.is_finished() {
+                time::sleep(Duration::from_micros(100)).await;
+            }
         }
-        assert!(watch.join().unwrap() > 0);
+        watch.join().unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o7777, 0o606, "permissions stay");
 
         // A dropped one goes on.
         let mut dropped = Box::pin(fs::write_atomic(&path, "late"));
         assert!(time::timeout(Duration::ZERO, &mut dropped).await.is_err());
         drop(dropped);
-        time::timeout(Duration::from_secs(10), async {
+        time::timeout(Duration::from_secs(60), async {
             while std::fs::read(&path).unwrap() != b"late" {
                 time::sleep(Duration::from_millis(1)).await;
             }

@@ -90,11 +90,11 @@ fn a_phase_that_is_held_too_long_ends_by_its_share() {
     });
     is_ready.recv().unwrap();
     let asked = Instant::now();
-    runtime.shutdown(Duration::from_secs(2));
+    runtime.shutdown(Duration::from_secs(10));
     runtime.join().unwrap();
     let drained = receive.recv().unwrap();
-    assert!(drained - asked >= Duration::from_millis(150), "{:?}", drained - asked);
-    assert!(drained - asked < Duration::from_millis(1900), "the first phase has a tenth of two seconds");
+    assert!(drained - asked >= Duration::from_millis(900), "{:?}", drained - asked);
+    assert!(drained - asked < Duration::from_millis(9500), "the first phase has a tenth of ten seconds");
 }
 
 #[test]

@@ -129,7 +129,12 @@ fn detached_tasks_go_on_and_a_shut_down_set_is_empty() {
         tasks.detach_all();
         assert!(tasks.is_empty());
         tasks.spawn(pending());
-        time::sleep(Duration::from_millis(5)).await;
+        let gone = time::timeout(Duration::from_secs(60), async {
+            while drops.get() == 0 {
+                time::sleep(Duration::from_millis(1)).await;
+            }
+        });
+        assert!(gone.await.is_ok(), "the detached task does not go on");
         assert_eq!((drops.get(), tasks.len()), (1, 1));
         tasks.shutdown().await;
         assert!(tasks.is_empty());
