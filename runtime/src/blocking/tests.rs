@@ -7,7 +7,7 @@ use super::*;
 use crate::{Builder, CoreSet, JoinError, Runtime, block_on, shutdown, spawn, time};
 
 /// Long enough for any machine under any load, short enough for a test that fails.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn small(threads: usize, queue: usize) -> Builder {
     Builder::default().blocking_threads(threads).blocking_queue(queue)

@@ -29,7 +29,7 @@ async fn descriptors_at_rest() -> usize {
 /// The process has so many descriptors again, as soon as the last closes have been carried out.
 async fn assert_descriptors(expected: usize) {
     assert_nothing_is_lent().await;
-    let end = Instant::now() + Duration::from_secs(5);
+    let end = Instant::now() + PATIENCE;
     while descriptors() != expected {
         assert!(Instant::now() < end, "{} descriptors instead of {expected}", descriptors());
         time::sleep(Duration::from_millis(2)).await;
@@ -318,7 +318,7 @@ fn no_descriptor_is_missing_after_thousands_of_random_operations() {
                     let inside = descriptors();
                     run_wild(&scratch, seed).await;
                     // The atomic writes go on by themselves.
-                    let end = Instant::now() + Duration::from_secs(20);
+                    let end = Instant::now() + PATIENCE;
                     while descriptors() > inside + 1 && Instant::now() < end {
                         time::sleep(Duration::from_millis(5)).await;
                     }

@@ -166,7 +166,7 @@ fn a_task_that_never_rests_does_not_stop_the_ring() {
                 client.write_all("ping").await.0.unwrap();
                 assert_eq!(&client.recv().await.unwrap()[..], b"ping");
             }
-            let slept = time::timeout(Duration::from_secs(5), time::sleep(Duration::from_millis(5))).await;
+            let slept = time::timeout(PATIENCE, time::sleep(Duration::from_millis(5))).await;
             assert!(slept.is_ok(), "timers starve");
             drop(client);
             echo.await.unwrap();
@@ -231,7 +231,8 @@ fn entries_that_wait_for_room_are_not_slept_upon() {
                 }
             });
             let connect = TcpStream::connect(listener.local_addr().unwrap());
-            let connected = time::timeout(Duration::from_millis(500), connect).await;
+            // A core that sleeps upon it wakes for this, and too late.
+            let connected = time::timeout(Duration::from_secs(10), connect).await;
             assert!(connected.is_ok(), "the core slept while an entry waited to be submitted");
             connected.unwrap().unwrap();
         })
@@ -251,17 +252,29 @@ fn one_sender_of_much_does_not_delay_the_others() {
                 }
                 sent
             });
-            let drain = spawn(async move { receive_all(&greedy).await.len() });
+            // Counted in bytes of the other: on a loaded machine the clock goes on while nobody receives.
+            let drained = Rc::new(Cell::new(0));
+            let counted = drained.clone();
+            let drain = spawn(async move {
+                loop {
+                    let bytes = greedy.recv().await.unwrap().len();
+                    if bytes == 0 {
+                        return;
+                    }
+                    counted.set(counted.get() + bytes);
+                }
+            });
             let (other, mut client) = with_std_peer().await;
-            let mut slowest = Duration::ZERO;
+            let mut most = 0;
             for _ in 0..50 {
-                let began = Instant::now();
+                let before = drained.get();
                 client.write_all(b"ping").unwrap();
                 assert_eq!(&other.recv().await.unwrap()[..], b"ping");
-                slowest = slowest.max(began.elapsed());
+                most = most.max(drained.get() - before);
             }
-            assert!(slowest < Duration::from_secs(1), "{slowest:?} for four bytes");
-            assert_eq!(drain.await.unwrap(), flooding.join().unwrap());
+            assert!(most < 1 << 20, "four bytes waited for {most} of the other");
+            drain.await.unwrap();
+            assert_eq!(drained.get(), flooding.join().unwrap());
         })
         .unwrap();
 }

@@ -55,7 +55,7 @@ impl Choices {
 
 /// Runs one seed's program, and reports if it does not end.
 async fn run_reported(round: String, seed: u64) {
-    if time::timeout(Duration::from_secs(30), programs::run(seed)).await.is_err() {
+    if time::timeout(2 * PATIENCE, programs::run(seed)).await.is_err() {
         panic!("{round} hangs: {}", driver(|driver| driver.describe()));
     }
 }

@@ -47,8 +47,8 @@ impl Driver {
     }
 }
 
-/// A round takes about a second on a machine that does much else.
-const PATIENCE: Duration = Duration::from_secs(45);
+/// A round takes about a second on a machine that does much else, and ends itself after two minutes.
+const PATIENCE: Duration = Duration::from_secs(150);
 
 /// Ends the process when a round has not ended in time: for a loop that is stuck, and can't report by itself.
 pub(super) struct Watchdog(Sender<String>);
