@@ -40,7 +40,7 @@ fn a_router_with_its_middleware_runs_on_every_core() {
                 let listener =
                     TcpListener::bind_with(([127, 0, 0, 1], 0).into(), &ListenOptions::default()).unwrap();
                 told.send(listener.local_addr().unwrap()).unwrap();
-                axum_on_covet::serve(listener, axum_on_covet::app(Duration::from_millis(100))).await;
+                axum_on_covet::serve(listener, axum_on_covet::app(Duration::from_secs(1))).await;
             }
         })
         .unwrap();
