@@ -1,5 +1,6 @@
 //! TLS for `covet-bench serve`: certificates from files or made on the spot, their reload, and the redirect.
 
+use std::io::{self, Write as _};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -127,9 +128,13 @@ fn self_signed(listen: IpAddr) -> anyhow::Result<(Certificate, String)> {
 /// # Errors
 /// When the signal can't be handled.
 pub fn reload_on_hangup(config: tls::Config) -> anyhow::Result<()> {
-    let reload = move || match config.reload() {
-        Ok(()) => eprintln!("certificates reloaded"),
-        Err(error) => eprintln!("certificates not reloaded, the old ones are served on: {error}"),
+    let reload = move || {
+        let told = match config.reload() {
+            Ok(()) => "certificates reloaded\n".to_owned(),
+            Err(error) => format!("certificates not reloaded, the old ones are served on: {error}\n"),
+        };
+        // Where standard error has been closed, `eprintln` would end this thread.
+        let _ = io::stderr().write_all(told.as_bytes());
     };
     signals::at_each(SIGHUP, "reload", reload).context("cannot listen for SIGHUP, which reloads certificates")
 }
