@@ -91,10 +91,11 @@ fn told_requests(text: &str) -> [u64; 5] {
 
 #[test]
 fn requests_in_flight_at_both_edges_of_the_window_are_part_of_its_sum() {
-    let null = Null::start(&["--delay", "300ms"]);
-    // One request before the window, whose answer comes within it, and none is due in it.
-    let slow = ["-R", "1", "-c", "1", "--warmup", "1100ms", "-d", "500ms", "--probes", "off"];
-    let closed = ["-c", "3", "--warmup", "200ms", "-d", "1", "--probes", "off"];
+    let null = Null::start(&["--delay", "2s"]);
+    // The first request is sent before the window, its answer comes within it, and none is due in it; a second late, of
+    // either, would do no harm.
+    let slow = ["-R", "0.1", "-c", "1", "--warmup", "1s", "-d", "2s", "-T", "9s", "--probes", "off"];
+    let closed = ["-c", "3", "--warmup", "1s", "-d", "2s", "-T", "9s", "--probes", "off"];
     for (more, before) in [(&slow[..], 1), (&closed[..], 3)] {
         let output = bench(&[&["run", &null.url], more].concat());
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
