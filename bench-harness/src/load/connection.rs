@@ -13,9 +13,8 @@ use super::in_flight::InFlight;
 use super::protocol::Protocol;
 use super::reader::ReadError;
 use super::tally::Tally;
-use super::transport::{Transport, is_of_session};
+use super::transport::{Transport, class_of_failure};
 use super::worker::Worker;
-use crate::record::ErrorClass;
 
 /// The waits before connections that fail, or answer nothing, are tried again.
 const FIRST_BACKOFF: Duration = Duration::from_millis(10);
@@ -311,8 +310,7 @@ pub(super) async fn keep_in_use<P: Protocol>(
                 connection.answered.get() || matches!(ended, Ended::TimedOut)
             }
             Err(error) => {
-                let class = if is_of_session(&error) { ErrorClass::Tls } else { ErrorClass::Connect };
-                worker.tally.borrow_mut().errors.add(class, 1, || error.to_string());
+                worker.tally.borrow_mut().errors.add(class_of_failure(&error), 1, || error.to_string());
                 false
             }
         };

@@ -17,6 +17,7 @@ use covet_runtime::buf::PoolBuf;
 use covet_runtime::net::{ConnectOptions, RecvBuf, StreamSocket, TcpStream, UnixStream};
 
 use super::tls::{Security, SessionError};
+use crate::record::ErrorClass;
 
 /// Where connections lead.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -222,4 +223,13 @@ fn broken(error: rustls::Error) -> io::Error {
 /// Whether it is TLS that failed, and not the network.
 pub(super) fn is_of_session(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<SessionError>())
+}
+
+/// What a connection that could not be opened counts as.
+pub(super) fn class_of_failure(error: &io::Error) -> ErrorClass {
+    match error.kind() {
+        _ if is_of_session(error) => ErrorClass::Tls,
+        io::ErrorKind::AddrNotAvailable => ErrorClass::LocalPorts,
+        _ => ErrorClass::Connect,
+    }
 }

@@ -9,6 +9,8 @@ use serde::Serialize;
 pub enum ErrorClass {
     /// A connection could not be opened.
     Connect,
+    /// Nothing was asked of the server: this machine had no local port left for a connection.
+    LocalPorts,
     /// A connection was opened and no TLS session made on it, or the session broke.
     Tls,
     /// The peer reset the connection, or sending failed.
@@ -31,8 +33,9 @@ pub enum ErrorClass {
 
 impl ErrorClass {
     /// All classes, in the order in which they are reported.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Connect,
+        Self::LocalPorts,
         Self::Tls,
         Self::Reset,
         Self::EarlyClose,
@@ -49,6 +52,7 @@ impl fmt::Display for ErrorClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Connect => "connect",
+            Self::LocalPorts => "no local port",
             Self::Tls => "TLS",
             Self::Reset => "reset",
             Self::EarlyClose => "early close",
@@ -64,12 +68,14 @@ impl fmt::Display for ErrorClass {
 
 /// How often each class of error occurred in the measured window.
 ///
-/// `connect` and `tls` count attempts; the other classes count requests, except that a connection that breaks with
+/// `connect`, `local_ports` and `tls` count attempts; the other classes count requests, except that a connection that breaks with
 /// nothing in flight counts once.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Errors {
     /// See [`ErrorClass::Connect`].
     pub connect: u64,
+    /// See [`ErrorClass::LocalPorts`].
+    pub local_ports: u64,
     /// See [`ErrorClass::Tls`]; of a session that broke it counts the requests.
     pub tls: u64,
     /// See [`ErrorClass::Reset`].
@@ -97,6 +103,7 @@ impl Errors {
     pub fn count(&self, class: ErrorClass) -> u64 {
         match class {
             ErrorClass::Connect => self.connect,
+            ErrorClass::LocalPorts => self.local_ports,
             ErrorClass::Tls => self.tls,
             ErrorClass::Reset => self.reset,
             ErrorClass::EarlyClose => self.early_close,
@@ -112,6 +119,7 @@ impl Errors {
     fn slot(&mut self, class: ErrorClass) -> &mut u64 {
         match class {
             ErrorClass::Connect => &mut self.connect,
+            ErrorClass::LocalPorts => &mut self.local_ports,
             ErrorClass::Tls => &mut self.tls,
             ErrorClass::Reset => &mut self.reset,
             ErrorClass::EarlyClose => &mut self.early_close,
@@ -168,13 +176,13 @@ mod tests {
             errors.add(class, index as u64 + 1, || format!("number {index}"));
             assert_eq!(errors.count(class), index as u64 + 1);
         }
-        assert_eq!(errors.total(), 55);
+        assert_eq!(errors.total(), 66);
         assert_eq!(errors.first.as_deref(), Some("connect: number 0"));
 
         let mut sum = Errors::default();
         sum.merge(&errors);
         sum.merge(&errors);
-        assert_eq!(sum.total(), 110);
+        assert_eq!(sum.total(), 132);
         assert_eq!(sum.first, errors.first);
     }
 }

@@ -47,6 +47,7 @@ impl RunRecord {
     /// All checks that apply to this run, passed or not.
     pub fn guards(&self) -> Vec<Guard> {
         let mut guards = vec![self.responses(), self.oversubscription(), self.interference(), self.pauses()];
+        guards.extend(self.local_ports());
         match self.conditions.loop_model {
             LoopModel::Closed => guards.extend([self.closure(), self.saturation()]),
             LoopModel::Open { .. } | LoopModel::PartlyOpen { .. } => {
@@ -74,7 +75,7 @@ impl RunRecord {
         let errors = self.errors.total();
         if let Some(silence) = self.gone() {
             let detail = format!(
-                "the server has gone: the last {} of the window had no valid response, and connections are refused \
+                "the server has gone: the last {} of the window had no valid response, and no connection could be opened \
                  ({} valid responses, {errors} errors)",
                 time(silence),
                 self.completed
@@ -112,6 +113,16 @@ impl RunRecord {
             }
         }
         (refused && self.completed > 0 && silence > GONE.max(2 * longest)).then_some(silence)
+    }
+
+    /// A run that waits for ports of its own machine measures how fast they come back.
+    fn local_ports(&self) -> Option<Guard> {
+        let failed = self.errors.count(ErrorClass::LocalPorts);
+        let detail = format!(
+            "{failed} connections found no local port, and their load was not made: keep connections for longer, widen \
+             net.ipv4.ip_local_port_range, or connect from several addresses with --bind"
+        );
+        (failed > 0).then_some(Guard { name: "local ports", outcome: GuardOutcome::Failed, detail })
     }
 
     fn oversubscription(&self) -> Guard {

@@ -20,9 +20,9 @@ use crate::load::opening::Opening;
 use crate::load::pauses::observe;
 use crate::load::reader::ResponseReader;
 use crate::load::timeouts::watch;
-use crate::load::transport::is_of_session;
+use crate::load::transport::class_of_failure;
 use crate::load::worker;
-use crate::record::{CoreInterval, CoreRecord, ErrorClass, Errors};
+use crate::record::{CoreInterval, CoreRecord, Errors};
 
 /// Users speak HTTP/1.1.
 type Worker = worker::Worker<ResponseReader>;
@@ -154,8 +154,7 @@ fn take(worker: &Rc<Worker>, place: &Place) {
     spawn(async move {
         let opened = worker.connect().await;
         if let Err(error) = &opened {
-            let class = if is_of_session(error) { ErrorClass::Tls } else { ErrorClass::Connect };
-            worker.tally.borrow_mut().errors.add(class, 1, || error.to_string());
+            worker.tally.borrow_mut().errors.add(class_of_failure(error), 1, || error.to_string());
         }
         keep_in_use(worker, connection, opened.ok()).await;
         taken.set(false);

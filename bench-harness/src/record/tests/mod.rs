@@ -172,6 +172,17 @@ fn a_run_without_a_valid_response_is_invalid() {
 }
 
 #[test]
+fn a_run_that_had_no_local_port_is_invalid_and_its_server_has_not_gone() {
+    let mut record = record(LoopModel::Closed, 4000, Duration::from_millis(1));
+    assert!(record.guards().iter().all(|guard| guard.name != "local ports"), "it is of those that met it");
+    record.errors.add(ErrorClass::LocalPorts, 3, || "99".to_owned());
+    let silent = Interval { completed: 0, ..record.intervals[0].clone() };
+    record.intervals.extend([silent.clone(), silent]);
+    assert_eq!(record.failed_guards(), ["local ports"]);
+    assert!(record.to_text().contains("3 connections found no local port"), "{}", record.to_text());
+}
+
+#[test]
 fn a_server_that_has_gone_makes_no_rate() {
     let with = |completed: &[u64]| {
         let mut record = record(LoopModel::Closed, 4000, Duration::from_millis(1));
