@@ -9,7 +9,7 @@ use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorHook};
 use crate::handler::Handler;
 use crate::matching::MethodTable;
-use crate::middleware::{Layer, Next};
+use crate::middleware::{Layer, caught};
 use crate::state::{DEFAULT_BODY_LIMIT, RouteContext, Settings};
 
 /// What lies around a route: its layers from the inside out, and the settings nearest to it.
@@ -94,10 +94,6 @@ impl Draft<()> {
     pub(crate) fn build(&self, outer: &Surround, pattern: &str) -> Endpoint {
         let mut surround = self.surround.clone();
         surround.enclose(outer);
-        if surround.on_error.is_some() && surround.layers.is_empty() {
-            // What catches panics for the hook lies between a layer and what it is around.
-            surround.layers.push(Layer::new(async |request, next: Next| Ok(next.run(request).await)));
-        }
         let settings = Settings {
             body_limit: surround.body_limit.unwrap_or(DEFAULT_BODY_LIMIT),
             pattern: pattern.into(),
@@ -107,6 +103,9 @@ impl Draft<()> {
             Make::Unbound(make) => make(Rc::new(()), settings.clone()),
             Make::Bound(make) => make(settings.clone()),
         };
+        // Where there are layers, they see to it.
+        let alone = settings.on_error.is_some() && surround.layers.is_empty();
+        let handler = if alone { caught(handler, &settings) } else { handler };
         surround.layers.iter().fold(handler, |inner, layer| layer.wrap(inner, &settings))
     }
 }

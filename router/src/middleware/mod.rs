@@ -158,6 +158,12 @@ impl Layer {
     }
 }
 
+/// A handler without layers whose panics pass the hook.
+pub(crate) fn caught(handler: Endpoint, settings: &Settings) -> Endpoint {
+    let inner = Rc::new(Inner { endpoint: handler, on_error: settings.on_error.clone() });
+    Endpoint::new(move |request| Next { inner: inner.clone() }.run(request))
+}
+
 async fn answer<M>(layered: Rc<Layered<M>>, request: Request) -> Response
 where
     M: AsyncFn(Request, Next) -> Result<Response>,
