@@ -140,6 +140,44 @@ fn fish_completes_subcommands_and_options() {
     }
 }
 
+#[test]
+fn fish_completes_arguments_by_their_places_and_the_names_of_files() {
+    let folder = Folder::new("fish-files");
+    let script = folder.path("covet-bench.fish");
+    std::fs::write(&script, run(COVET_BENCH, &["completions", "fish"]).stdout).expect("it is written");
+    for name in ["junction.json", "wrk.lua", "ohaoha"] {
+        std::fs::write(folder.path(name), "").expect("it is written");
+    }
+    std::fs::create_dir(folder.path("bundle")).expect("it is made");
+    let cases: [(&str, &[&str]); 15] = [
+        ("export ju", &["junit"]),
+        ("export --threshold 'p99<5ms' ju", &["junit"]),
+        ("export junit ju", &["junction.json"]),
+        ("export junit bun", &["bundle/"]),
+        ("export --threshold=errors<1% junit bun", &["bundle/"]),
+        ("compat wr", &["wrk"]),
+        ("compat --dry-run oh", &["oha"]),
+        ("compat wrk -- -s wr", &["wrk.lua"]),
+        ("compat oha -- -D oh", &["ohaoha"]),
+        ("compat wrk wr", &["wrk.lua"]),
+        ("import wr", &["wrk", "wrk2"]),
+        ("import wrk ju", &["junction.json"]),
+        ("selfcheck clock ti", &["timers"]),
+        ("completions zs", &["zsh"]),
+        ("merge bun", &["bundle/"]),
+    ];
+    for (words, completed) in cases {
+        let line = format!("covet-bench {words}").replace('\'', "\\'");
+        let ask = format!("source {script}; cd {}; complete -C '{line}'", folder.as_str());
+        let output = run("fish", &["--no-config", "-c", &ask]);
+        let (found, said) = (text(output.stdout), text(output.stderr));
+        assert!(output.status.success() && said.is_empty(), "{words}: {said}");
+        let mut found: Vec<&str> = found.lines().filter_map(|line| line.split('\t').next()).collect();
+        found.sort_unstable();
+        assert_eq!(found, completed, "{words}");
+    }
+}
+
 /// A shell of its own on a terminal of its own, in which words are typed and the tabulator after them.
 const ZSH: &str = r#"
 zmodload zsh/zpty

@@ -7,8 +7,8 @@ use clap::{Args, Command, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use super::Cli;
 use super::exit::{Advise, Exit};
+use super::{Cli, fish};
 
 const NAME: &str = "covet-bench";
 
@@ -59,7 +59,12 @@ pub fn completions(args: CompletionsArgs) -> anyhow::Result<Exit> {
     // Into memory first: the generators take a failed write for a defect, and `| head` is none.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), NAME, &mut script);
-    let script = String::from_utf8_lossy(&script);
+    let mut script = String::from_utf8_lossy(&script).into_owned();
+    if args.shell == Shell::Fish {
+        let mut command = Cli::command();
+        command.build();
+        script.push_str(&fish::arguments(&command));
+    }
     // For bash, clap_complete 4.6.11 takes the hyphen in our name for the step down to a subcommand, in half of the
     // places where it writes the name.
     print(script.replace("covet__subcmd__bench", "covet__bench").as_bytes())

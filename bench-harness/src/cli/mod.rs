@@ -9,6 +9,7 @@ pub mod compat;
 pub mod defence;
 pub mod exit;
 pub mod export;
+mod fish;
 mod heat;
 pub mod import;
 mod interrupt;
