@@ -35,6 +35,8 @@ fn a_change_is_found_in_every_number_and_quantile() {
     let distance = found.distance.as_ref().unwrap();
     assert!((distance.wasserstein_ns / 200_000.0 - 1.0).abs() < 0.05, "{distance:?}");
     assert!(distance.superiority > 0.6);
+    let delta = distance.cliffs_delta;
+    assert!((delta - (2.0 * distance.superiority - 1.0)).abs() < 1e-12 && delta > 0.2, "{distance:?}");
     // Two of the 70 ways to divide eight runs separate them so well.
     assert_eq!(distance.p, Some(2.0 / 70.0));
     assert!(found.warnings.is_empty(), "{:?}", found.warnings);
@@ -117,6 +119,36 @@ fn one_run_a_side_has_no_interval_and_says_so() {
     assert!(found.warnings.iter().any(|text| text.contains("one run on a side")), "{:?}", found.warnings);
     assert_eq!(found.verdict(), GateVerdict::Failed);
     assert!(found.distance.unwrap().p.is_none());
+}
+
+#[test]
+fn one_side_with_one_run_is_as_little_as_two() {
+    let one = side("one", &[(10_000, 1_000_000)]);
+    for (a, b) in [(before(), one.clone()), (one.clone(), before())] {
+        let found = Comparison::of(&a, &b, MARGIN, &[]).unwrap();
+        assert!(found.warnings.iter().any(|text| text.contains("one run on a side")), "{:?}", found.warnings);
+    }
+}
+
+#[test]
+fn only_four_runs_of_each_side_have_a_p_value_by_their_divisions() {
+    let four = before();
+    let three = Side { name: "three".to_owned(), runs: after().runs[..3].to_vec() };
+    let p = |a: &Side, b: &Side| Comparison::of(a, b, MARGIN, &[]).unwrap().distance.unwrap().p;
+    assert_eq!((p(&four, &three), p(&three, &four), p(&three, &three)), (None, None, None));
+    assert!(p(&four, &four).is_some());
+}
+
+#[test]
+fn what_one_number_of_five_shows_by_chance_is_not_found() {
+    let faster =
+        side("faster", &[(10_180, 1_000_000), (10_282, 1_010_000), (10_078, 990_000), (10_231, 1_000_000)]);
+    let found = Comparison::of(&before(), &faster, MARGIN, &[]).unwrap();
+    let rate = found.metrics.iter().find(|metric| metric.name == "rate").unwrap();
+    // By itself it would be: scipy.stats.ttest_ind of the logarithms has p = 0.026.
+    assert!(rate.interval.unwrap().lower > 1.0, "{rate:?}");
+    assert_eq!(rate.finding, Finding::Inconclusive, "{rate:?}");
+    assert!(rate.p.is_some_and(|p| p > 0.08 && p < 0.2), "of five numbers, {rate:?}");
 }
 
 #[test]
@@ -264,11 +296,12 @@ fn the_page_of_many_runs_has_ribbons_instead_of_lines() {
 fn a_side_that_is_invalid_is_said_to_prove_nothing_before_anything_else() {
     let mut bad = after();
     bad.runs[2].valid = false;
-    bad.runs[2].guards = vec![crate::bundle::GuardDocument {
-        name: "closure".to_owned(),
-        outcome: "failed".to_owned(),
+    let guard = |name: &str, outcome: &str| crate::bundle::GuardDocument {
+        name: name.to_owned(),
+        outcome: outcome.to_owned(),
         detail: "time was lost".to_owned(),
-    }];
+    };
+    bad.runs[2].guards = vec![guard("lateness", "warning"), guard("closure", "failed")];
     let gates = [gate("p99:+50%")];
     let found = Comparison::of(&before(), &bad, MARGIN, &gates).unwrap();
     let said = "after has a run that is INVALID: closure";

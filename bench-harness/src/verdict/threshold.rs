@@ -285,7 +285,8 @@ mod tests {
         let result = threshold("p99.99<1h".replace('h', "s").as_str()).judge(&[run(4000, 1_000_000)]);
         assert!(!result.passed && result.value.is_none());
         assert!(result.detail.contains("too short for p99.99"), "{}", result.detail);
-        assert!(!threshold("rate>0").judge(&[]).passed);
+        let result = threshold("rate>0").judge(&[]);
+        assert_eq!((result.passed, result.value, result.detail.as_str()), (false, None, "there is no run"));
     }
 
     #[test]
@@ -294,5 +295,10 @@ mod tests {
         let result = threshold("errors<0.1%").judge(&runs);
         assert!(!result.passed);
         assert_eq!(result.detail, "errors is 1.0 %");
+        // Of several runs they are the mean, which one without any has a part in.
+        let runs = [with_errors(1000, 0), with_errors(1000, 10), with_errors(1000, 20)];
+        let failed = threshold("failed<=10").judge(&runs);
+        assert!(failed.passed && failed.value == Some(10.0) && failed.interval.is_none(), "{failed:?}");
+        assert!(!threshold("failed<10").judge(&runs).passed);
     }
 }
