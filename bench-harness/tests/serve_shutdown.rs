@@ -86,6 +86,20 @@ fn a_child_is_observed_and_stopped() {
 }
 
 #[test]
+fn a_port_that_somebody_else_was_given_meanwhile_is_not_the_childs() {
+    let other = std::cell::RefCell::new(None);
+    let command = |port| {
+        let listen = || std::net::TcpListener::bind(("127.0.0.1", port)).expect("it was free");
+        other.borrow_mut().get_or_insert_with(listen);
+        serve(port)
+    };
+    let child = Child::start(command, None, Duration::from_secs(20)).expect("it starts");
+    let other = other.into_inner().expect("it listens").local_addr().expect("it is bound");
+    assert_ne!(child.address(), other);
+    assert!(child.stop(Duration::from_secs(10)).expect("it ends").success());
+}
+
+#[test]
 fn a_child_does_not_outlive_the_thread_that_started_it() {
     let address = std::thread::spawn(|| {
         let child = Child::start(serve, None, Duration::from_secs(20)).expect("it starts");

@@ -185,7 +185,7 @@ fn start(cpus: &[usize]) -> anyhow::Result<Child> {
     let program = std::env::current_exe().context("cannot find this program")?;
     let cores = format_cpus(cpus);
     let command = move |port| {
-        let mut command = Command::new(program);
+        let mut command = Command::new(&program);
         command.args(["serve", "--cores", &cores, "--listen", &format!("127.0.0.1:{port}")]);
         command
     };

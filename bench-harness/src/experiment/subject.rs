@@ -147,7 +147,7 @@ impl Subject {
                 let executable = std::env::current_exe()?;
                 let list = format_cpus(cpus);
                 let command = |port| {
-                    let mut command = Command::new(executable);
+                    let mut command = Command::new(&executable);
                     let listen = format!("127.0.0.1:{port}");
                     command.args(["serve", "--listen", &listen, "--cores", &list]).args(arguments);
                     command

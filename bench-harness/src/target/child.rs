@@ -16,6 +16,8 @@ use crate::read_some::read_some;
 
 const POLL: Duration = Duration::from_millis(5);
 const STDERR_KEPT: usize = 4096;
+/// How many ports are tried that were free and are not when the child is to be started.
+const PORTS_TRIED: u32 = 8;
 
 /// How starting or stopping a child process fails.
 #[derive(Debug, thiserror::Error)]
@@ -95,12 +97,21 @@ impl Child {
     /// When there is no port, the program can't be executed, ends early or stays silent; in the last two cases
     /// with the end of its standard error.
     pub fn start(
-        command: impl FnOnce(u16) -> Command,
+        command: impl Fn(u16) -> Command,
         cpus: Option<&[usize]>,
         patience: Duration,
     ) -> Result<Self, ChildError> {
-        let port = free_port().map_err(ChildError::NoPort)?;
-        Self::start_at(command(port), SocketAddr::from((Ipv4Addr::LOCALHOST, port)), cpus, patience)
+        let mut tries = PORTS_TRIED;
+        loop {
+            let port = free_port().map_err(ChildError::NoPort)?;
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+            tries -= 1;
+            match Self::start_at(command(port), address, cpus, patience) {
+                // Somebody else was given it meanwhile; nothing has been started yet.
+                Err(ChildError::Taken { .. }) if tries > 0 => {}
+                started => return started,
+            }
+        }
     }
 
     /// As [`Child::start`], with a command that listens on an address of its own.

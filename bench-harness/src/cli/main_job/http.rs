@@ -91,7 +91,7 @@ impl Rig {
         // Beside a server on another machine the responder shares the generator's cores; it is its cost that counts.
         let cores = if layout.server.is_empty() { layout.generator_list() } else { layout.server_list() };
         let command = |port| {
-            let mut command = Command::new(executable);
+            let mut command = Command::new(&executable);
             command.args(["null", "--listen", &format!("127.0.0.1:{port}"), "--cores", &cores]);
             command.args(body.map(|body| format!("--body={body}")));
             command.args(subject.is_secure().then_some("--tls-self-signed"));
