@@ -8,6 +8,7 @@ mod schema;
 use std::net::TcpListener;
 use std::process::{Command, Output};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use covet_bench::experiment::Bench;
@@ -16,6 +17,7 @@ use covet_router::Router;
 use disturbed::{expect_status, in_three_tries};
 use folder::Folder;
 use null::Null;
+use rustix::thread::{CpuSet, sched_setaffinity};
 use serde_json::Value;
 
 const BENCH: &str = env!("CARGO_BIN_EXE_covet-bench");
@@ -239,6 +241,36 @@ fn the_instrument_checks_itself() {
     for name in ["clock", "stats"] {
         let findings = result["checks"][name].as_array().expect("findings");
         assert!(findings.iter().all(|finding| finding["agrees"] == true), "{findings:?}");
+    }
+}
+
+#[test]
+fn what_else_runs_on_the_cpu_of_the_responder_is_not_held_against_the_instrument() {
+    let cpu = covet_bench::load::allowed_cpus()[0];
+    let done = AtomicBool::new(false);
+    let output = std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut only = CpuSet::new();
+                only.set(cpu);
+                sched_setaffinity(None, &only).expect("it is one of ours");
+                while !done.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        let cpu = cpu.to_string();
+        let ask = ["selfcheck", "ceiling", "--short", "--server-cpus", &cpu, "--output-format", "json"];
+        let output = bench(&ask);
+        done.store(true, Ordering::Relaxed);
+        output
+    });
+    let result = json(&output);
+    assert!(matches!(output.status.code(), Some(0 | 98)), "{result:#}");
+    let findings = result["checks"]["ceiling"].as_array().expect("findings");
+    for finding in findings.iter().filter(|finding| finding["agrees"] == false) {
+        let noise = finding["noise"].as_str().expect("the machine was busy");
+        assert!(noise.contains(", the responder "), "{noise}");
     }
 }
 

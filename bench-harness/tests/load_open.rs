@@ -93,6 +93,24 @@ fn overload_is_told_and_nothing_due_is_dropped() {
 }
 
 #[test]
+fn what_the_warm_up_left_waiting_is_not_due_in_the_window() {
+    let server = Server::per_request(|stream| {
+        thread::sleep(Duration::from_millis(10));
+        stream.write_all(OK).is_ok()
+    });
+    let plan = LoadPlan {
+        loop_model: LoopModel::Open { rate: 500.0 },
+        warmup: Duration::from_millis(500),
+        ..server.plan(1, 1000)
+    };
+    let record = measure(&plan);
+    // One connection answers 100 per second at most, and 250 were due.
+    assert!(record.queued_at_start > 150, "{}", record.queued_at_start);
+    let (due, wanted) = (record.due(), 500.0 * record.elapsed.as_secs_f64());
+    assert!((due as f64 - wanted).abs() <= 3.0, "{due}, not {wanted}: {}", record.to_text());
+}
+
+#[test]
 fn pipelining_serves_more_requests_than_there_are_connections() {
     let server = Server::per_request(|stream| {
         thread::sleep(Duration::from_millis(2));

@@ -9,6 +9,7 @@ mod schedule;
 use std::fs;
 use std::time::Duration;
 
+use rustix::process::Pid;
 use rustix::time::{ClockId, clock_gettime};
 
 pub use arrivals::{Arrivals, ArrivalsError, Trace};
@@ -28,7 +29,16 @@ pub fn thread_cpu_time() -> Duration {
 /// Time that the calling thread was ready to run and waited for its CPU (the second figure of
 /// `/proc/thread-self/schedstat`); `None` where the kernel does not count it.
 pub fn thread_wait_time() -> Option<Duration> {
-    let text = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    wait_time("/proc/thread-self/schedstat")
+}
+
+/// As [`thread_wait_time`], of another thread of this process; `None` also where that has ended.
+pub fn wait_time_of(thread: Pid) -> Option<Duration> {
+    wait_time(&format!("/proc/self/task/{thread}/schedstat"))
+}
+
+fn wait_time(schedstat: &str) -> Option<Duration> {
+    let text = fs::read_to_string(schedstat).ok()?;
     Some(Duration::from_nanos(text.split_whitespace().nth(1)?.parse().ok()?))
 }
 

@@ -73,6 +73,7 @@ pub(super) async fn generate<P: Protocol>(job: Arc<Job>, core: usize, events: Se
     let opened = time::now();
     let (cpu_before, wait_before, lost_before) =
         (thread_cpu_time(), thread_wait_time(), thread_preemptions());
+    let queued_at_start = worker.backlog(opened);
     let in_flight_at_start = worker.open_window(opened, core);
     measure(&worker, core, window, &events).await;
 
@@ -83,7 +84,8 @@ pub(super) async fn generate<P: Protocol>(job: Arc<Job>, core: usize, events: Se
     let backlog = worker.backlog(now);
     let last = worker.tally.borrow_mut().cut_interval(now, core, backlog);
     let _ = events.send(Event::Interval(Box::new(last)));
-    let record = CoreRecord { cpu, waited, preemptions, in_flight_at_start, ..close(&worker, now) };
+    let record =
+        CoreRecord { cpu, waited, preemptions, in_flight_at_start, queued_at_start, ..close(&worker, now) };
     let _ = events.send(Event::Done(Box::new(record)));
     if P::FAREWELL {
         worker.connections.borrow().iter().for_each(|connection| connection.part());

@@ -213,8 +213,7 @@ impl RunRecord {
     }
 
     fn overload(&self) -> Guard {
-        // What became due within the window was sent in it or waits at its end.
-        let due = (self.sent + self.queued_at_end) as f64;
+        let due = self.due() as f64;
         let rate = self.conditions.loop_model.rate().unwrap_or(0.0);
         let growing = self.intervals.windows(2).filter(|pair| pair[1].backlog > pair[0].backlog).count();
         let overloaded = self.queued_at_end as f64 > 0.005 * due && growing * 2 >= self.intervals.len();

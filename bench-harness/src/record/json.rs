@@ -63,6 +63,7 @@ impl RunRecord {
                 "completed": self.completed,
                 "failed": self.failed,
                 "in_flight_at_end": self.in_flight_at_end,
+                "queued_at_start": self.queued_at_start,
                 "queued_at_end": self.queued_at_end,
                 "max_queued": self.max_queued,
             },

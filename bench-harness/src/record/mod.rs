@@ -80,6 +80,8 @@ pub struct RunRecord {
     pub in_flight_at_start: u64,
     /// Requests sent and not ended when the window closed.
     pub in_flight_at_end: u64,
+    /// Requests that were due before the window and not sent when it began; zero in a closed loop.
+    pub queued_at_start: u64,
     /// Requests that were due before the window closed and never sent; zero in a closed loop.
     pub queued_at_end: u64,
     /// The most requests that were ever due and not yet sent.
@@ -149,6 +151,12 @@ impl RunRecord {
     pub fn rate(&self) -> f64 {
         let seconds = self.elapsed.as_secs_f64();
         if seconds > 0.0 { self.completed as f64 / seconds } else { 0.0 }
+    }
+
+    /// Requests that became due within the window: they were sent in it or wait at its end, and some that were sent in it
+    /// had waited at its beginning. Those that were sent, in a closed loop.
+    pub fn due(&self) -> u64 {
+        (self.sent + self.queued_at_end).saturating_sub(self.queued_at_start)
     }
 
     /// The response time at quantile `q` (0 to 1), timeouts at their lower bound, requests without an end left out.

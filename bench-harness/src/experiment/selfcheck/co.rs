@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::ceiling::noise;
+use super::witness::{ANY, Witness};
 use super::{Bench, Finding};
 use crate::load::{self, Extent, LoadPlan, Progress, TargetUrl, format_cpus};
 use crate::quantity::time;
@@ -60,7 +60,7 @@ fn stall(bench: &Bench, server: &Child) -> anyhow::Result<Vec<Finding>> {
             let agrees = (seen / truth - 1.0).abs() < tolerance;
             let finding = Finding::new(format!("stall: response {name}"), expected, found, agrees);
             // What the machine does to a time only makes it longer.
-            finding.unless(noise(&record).filter(|_| seen > truth))
+            finding.unless(Witness::of(&record, None).noise(ANY).filter(|_| seen > truth))
         })
         .collect();
     let median = record.quantile(0.5);
@@ -70,7 +70,7 @@ fn stall(bench: &Bench, server: &Child) -> anyhow::Result<Vec<Finding>> {
     let hidden = service < stall / 4;
     findings.push(Finding::new("stall: service p99", "does not see it", time(service), hidden));
     let due = RATE * record.elapsed.as_secs_f64();
-    let counted = (record.sent + record.queued_at_end) as f64;
+    let counted = record.due() as f64;
     let all = (counted - due).abs() < 0.01 * due;
     findings.push(Finding::new("stall: requests due", format!("{due:.0}"), format!("{counted:.0}"), all));
     Ok(findings)

@@ -5,6 +5,7 @@ mod clock;
 mod co;
 mod stats;
 mod timers;
+mod witness;
 
 use std::path::PathBuf;
 

@@ -247,6 +247,14 @@ fn a_growing_backlog_is_called_overload() {
 }
 
 #[test]
+fn what_the_warm_up_left_waiting_was_not_due_in_the_window() {
+    let mut record = record(LoopModel::Open { rate: 8000.0 }, 4000, Duration::from_millis(1));
+    (record.sent, record.queued_at_start, record.queued_at_end) = (8000, 300, 40);
+    assert_eq!(record.due(), 7740);
+    assert_eq!(record.to_json()["requests"]["queued_at_start"], 300);
+}
+
+#[test]
 fn an_open_run_closes_over_the_requests_in_flight() {
     let mut record = record(LoopModel::Open { rate: 4000.0 }, 4000, Duration::from_millis(1));
     assert_eq!(outcome(&record, "closure"), GuardOutcome::Passed);
