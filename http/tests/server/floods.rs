@@ -21,7 +21,7 @@ fn limited(limits: AdmissionLimits) -> (Config, Admission) {
 }
 
 fn eventually(what: &str, is_so: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + Duration::from_secs(60);
     while !is_so() {
         assert!(Instant::now() < end, "{what}");
         std::thread::sleep(Duration::from_millis(5));
@@ -138,7 +138,6 @@ fn at_the_limit_of_a_core_new_connections_wait_and_that_is_counted() {
 #[test]
 fn a_pause_is_counted_once_however_often_the_server_is_polled_in_it() {
     let config = Config { connections: Some(1), ..config() };
-    let config = Config { timeouts: Timeouts { idle: Duration::from_secs(60), ..config.timeouts }, ..config };
     let counts = config.counts.clone();
     let (send, receive) = std::sync::mpsc::channel();
     let serving = move |_core| {

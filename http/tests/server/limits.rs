@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use covet_http::Response;
 use covet_http::h1::Limits;
-use covet_http::server::{Config, Timeouts};
+use covet_http::server::{Config, Event, Timeouts};
 use rustix::net::sockopt;
 
-use super::harness::{Client, Server, config};
+use super::harness::{Client, Server, config, hasty};
 use super::{server, service};
 
 #[test]
@@ -72,9 +72,7 @@ fn a_chunked_body_over_the_limit_is_413_and_a_malformed_one_400() {
 fn a_body_over_the_limit_that_is_echoed_cuts_its_answer_off() {
     let limits = Limits { body: 100_000, ..Limits::default() };
     // The sender may be kept from its CPU for a while, which is not what is tested.
-    let minute = Duration::from_secs(60);
-    let timeouts =
-        Timeouts { head: minute, body: minute, write: minute, linger: minute, ..config().timeouts };
+    let timeouts = Timeouts { linger: Duration::from_secs(60), ..config().timeouts };
     let server = Server::with(Config { limits, timeouts, ..config() }, service);
     // No digit of a chunk's size.
     let chunk = [b"4000\r\n".to_vec(), vec![b'z'; 0x4000], b"\r\n".to_vec()].concat();
@@ -127,11 +125,11 @@ fn a_body_that_fails_once_its_echo_has_begun_brings_no_second_answer() {
     }
 }
 
-/// How long the server kept the connection open after `send`, and what it answered, if anything.
+/// How long the server kept the connection open that sends this, and what it answered, if anything.
 fn time_until_end(server: &Server, send: &[u8]) -> (Duration, Option<u16>) {
+    let started = Instant::now();
     let mut client = Client::connect(server);
     client.send(send);
-    let started = Instant::now();
     let rest = client.rest();
     let status = rest.get(9..12).and_then(|code| std::str::from_utf8(code).ok()?.parse().ok());
     (started.elapsed(), status)
@@ -139,62 +137,75 @@ fn time_until_end(server: &Server, send: &[u8]) -> (Duration, Option<u16>) {
 
 #[test]
 fn silent_slow_and_idle_clients_are_let_go() {
-    let server = server();
-    let cases: [(&str, &[u8], Option<u16>, u64); 4] = [
-        ("silent", b"", None, 300),
-        ("slow head", b"GET / HTT", Some(408), 300),
-        ("idle", b"GET /plain HTTP/1.1\r\nHost: h\r\n\r\n", Some(200), 600),
-        ("slow body", b"POST /collect HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhe", Some(408), 300),
+    let limit = Duration::from_secs(1);
+    // Each with the one time that is its own: another would keep it for longer than it is waited for here.
+    let cases: [(&str, &[u8], Option<u16>, fn(&mut Timeouts) -> &mut Duration); 4] = [
+        ("silent", b"", None, |times| &mut times.head),
+        ("slow head", b"GET / HTT", Some(408), |times| &mut times.head),
+        ("idle", b"GET /plain HTTP/1.1\r\nHost: h\r\n\r\n", Some(200), |times| &mut times.idle),
+        (
+            "slow body",
+            b"POST /collect HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhe",
+            Some(408),
+            |times| &mut times.body,
+        ),
     ];
-    for (name, send, status, millis) in cases {
-        let (elapsed, answered) = time_until_end(&server, send);
+    for (name, send, status, time) in cases {
+        let mut config = config();
+        *time(&mut config.timeouts) = limit;
+        let (elapsed, answered) = time_until_end(&Server::with(config, service), send);
         assert_eq!(answered, status, "{name}");
-        let limit = Duration::from_millis(millis);
         // An idle wait may end an eighth early.
         assert!(elapsed > limit * 3 / 4, "{name}: after {elapsed:?}");
-        assert!(elapsed < limit + Duration::from_secs(4), "{name}: after {elapsed:?}");
+        assert!(elapsed < Duration::from_secs(30), "{name}: after {elapsed:?}");
     }
 }
 
 #[test]
 fn a_trickled_head_has_its_time_as_a_whole() {
-    let server = server();
+    let timeouts = Timeouts { head: Duration::from_secs(1), ..config().timeouts };
+    let server = Server::with(Config { timeouts, ..config() }, service);
     let mut client = Client::connect(&server);
     let started = Instant::now();
     for byte in b"GET / HTTP/1.1\r\nHost: hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh".iter().cycle() {
-        if !client.try_send(&[*byte]) || started.elapsed() > Duration::from_secs(3) {
+        if !client.try_send(&[*byte]) || started.elapsed() > Duration::from_millis(1500) {
             break;
         }
         std::thread::sleep(Duration::from_millis(20));
-        if started.elapsed() > Duration::from_millis(500) {
-            break;
-        }
     }
     assert_eq!(client.answer().status, 408);
 }
 
 #[test]
 fn a_client_that_does_not_read_is_reset() {
-    let server = server();
+    let timeouts = Timeouts { write: hasty().timeouts.write, ..config().timeouts };
+    let config = Config { timeouts, ..config() };
+    let counts = config.counts.clone();
+    let server = Server::with(config, service);
     let mut client = Client::connect(&server);
-    let requests = b"GET /big HTTP/1.1\r\nHost: h\r\n\r\n".repeat(8);
-    client.send(&requests);
-    std::thread::sleep(Duration::from_millis(1500));
+    // More than the sockets hold, whatever this kernel lets them have.
+    client.send(&b"GET /big HTTP/1.1\r\nHost: h\r\n\r\n".repeat(100));
+    let started = Instant::now();
+    // Whoever began to read now might be served after all.
+    while counts.get(Event::WriteTimeout) == 0 {
+        assert!(started.elapsed() < Duration::from_secs(60), "it is waited for for ever");
+        std::thread::sleep(Duration::from_millis(20));
+    }
     assert!(client.is_reset());
     assert_eq!(Client::connect(&server).get("/plain").status, 200);
 }
 
 #[test]
 fn a_client_that_reads_slowly_but_steadily_is_served() {
-    let timeouts = Timeouts { write: Duration::from_secs(1), ..config().timeouts };
-    let server = Server::with(Config { timeouts, ..config() }, async |_| Response::new(vec![b'x'; 1 << 20]));
+    let timeouts = Timeouts { write: Duration::from_secs(2), ..config().timeouts };
+    let server = Server::with(Config { timeouts, ..config() }, async |_| Response::new(vec![b'x'; 2 << 20]));
     let mut stream = TcpStream::connect(server.address).unwrap();
     sockopt::set_socket_recv_buffer_size(&stream, 16 * 1024).unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").unwrap();
     let (mut part, mut received) = (vec![0; 64 * 1024], 0);
     loop {
-        // It takes 64 KiB in less than a second, and no more than 256 KiB in one.
-        std::thread::sleep(Duration::from_millis(300));
+        // It takes 64 KiB in far less than the time for them, and all of it in more.
+        std::thread::sleep(Duration::from_millis(200));
         match stream.read_exact(&mut part) {
             Ok(()) => received += part.len(),
             Err(error) => {
@@ -203,7 +214,7 @@ fn a_client_that_reads_slowly_but_steadily_is_served() {
             }
         }
     }
-    assert!(received >= 1 << 20);
+    assert!(received >= 2 << 20);
 }
 
 #[test]
@@ -220,8 +231,7 @@ fn requests_per_connection_and_connections_are_bounded() {
     held.iter_mut().for_each(|client| assert_eq!(client.get("/plain").status, 200));
     let mut third = Client::connect(&server);
     third.send(b"GET /plain HTTP/1.1\r\nHost: h\r\n\r\n");
-    let started = Instant::now();
     drop(held.pop());
+    // Nothing else makes room while anybody waits for the answer.
     assert_eq!(third.answer().status, 200, "served when there is room");
-    assert!(started.elapsed() < Duration::from_secs(5));
 }

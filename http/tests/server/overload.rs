@@ -1,16 +1,61 @@
 //! More requests than a core can serve.
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use covet_http::server::{Config, Event, Overload, Timeouts};
+use covet_http::server::{Config, Counts, Event, Overload};
 use covet_http::{Request, Response};
 
 use super::harness::{Client, Server, config};
 
-/// Answers after as many milliseconds as the path says; `/block/` keeps the core busy meanwhile.
-async fn slow(request: Request) -> Response {
+/// Holds the handlers of `/hold` until it is opened, and knows whose turn came.
+#[derive(Clone, Default)]
+struct Gate(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    begun: Vec<String>,
+    is_open: bool,
+}
+
+impl Gate {
+    /// A client whose request is held.
+    fn hold(&self, server: &Server) -> Client {
+        self.0.lock().unwrap().is_open = false;
+        let mut client = Client::connect(server);
+        client.send(b"GET /hold HTTP/1.1\r\nHost: h\r\n\r\n");
+        self.wait_for("/hold");
+        client
+    }
+
+    /// Waits for the beginning of a request's handler, of which none has begun so far.
+    fn wait_for(&self, path: &str) {
+        let end = Instant::now() + Duration::from_secs(60);
+        while !self.0.lock().unwrap().begun.iter().any(|begun| begun == path) {
+            assert!(Instant::now() < end, "{path} does not begin");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Whose handlers have begun, which this forgets.
+    fn begun(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap().begun)
+    }
+
+    fn open(&self) {
+        self.0.lock().unwrap().is_open = true;
+    }
+}
+
+/// Answers when the gate is open, or after as many milliseconds as the path says; `/block/` keeps the core busy meanwhile.
+async fn slow(gate: Gate, request: Request) -> Response {
     let path = request.path();
-    if let Some(millis) = path.strip_prefix("/block/") {
+    gate.0.lock().unwrap().begun.push(path.to_owned());
+    if path == "/hold" {
+        while !gate.0.lock().unwrap().is_open {
+            covet_runtime::time::sleep(Duration::from_millis(5)).await;
+        }
+    } else if let Some(millis) = path.strip_prefix("/block/") {
         std::thread::sleep(Duration::from_millis(millis.parse().unwrap()));
     } else if path == "/block-and-wait" {
         std::thread::sleep(Duration::from_millis(2500));
@@ -21,12 +66,11 @@ async fn slow(request: Request) -> Response {
     Response::new(path.to_owned())
 }
 
-fn server(overload: Overload) -> (Server, covet_http::server::Counts) {
-    // A client looks at one answer after the other.
-    let timeouts = Timeouts { idle: Duration::from_secs(10), ..config().timeouts };
-    let config = Config { overload: Some(overload), timeouts, ..config() };
-    let counts = config.counts.clone();
-    (Server::with(config, slow), counts)
+fn server(overload: Overload) -> (Server, Counts, Gate) {
+    let config = Config { overload: Some(overload), ..config() };
+    let (counts, gate) = (config.counts.clone(), Gate::default());
+    let theirs = gate.clone();
+    (Server::with(config, move |request| slow(theirs.clone(), request)), counts, gate)
 }
 
 fn ask(server: &Server, path: &str) -> Client {
@@ -39,54 +83,57 @@ fn ask(server: &Server, path: &str) -> Client {
 
 #[test]
 fn what_fits_is_served_what_waits_too_and_the_rest_is_told_to_come_back() {
-    let (server, counts) = server(Overload {
+    let (server, counts, gate) = server(Overload {
         in_flight: 1,
         queue: 1,
-        age: Duration::from_secs(20),
+        age: Duration::from_secs(100),
         retry_after: Duration::from_millis(2500),
     });
-    let started = Instant::now();
-    let mut served = ask(&server, "/wait/1000");
+    let mut served = gate.hold(&server);
     let mut queued = ask(&server, "/second");
     let mut shed = ask(&server, "/third");
+    // It is told at once, while the first is still served.
     let answer = shed.answer();
     assert_eq!((answer.status, answer.field("retry-after")), (503, Some("3")));
     assert_eq!(answer.field("content-type"), Some("application/problem+json"));
-    assert!(started.elapsed() < Duration::from_millis(900), "it is told at once");
-    assert_eq!(served.answer().text(), "/wait/1000");
+    assert_eq!(gate.begun(), ["/hold"], "the second waits for its turn");
+    gate.open();
+    assert_eq!(served.answer().text(), "/hold");
     assert_eq!(queued.answer().text(), "/second");
-    assert!(started.elapsed() >= Duration::from_millis(1000), "it has waited for its turn");
     assert_eq!(shed.get("/again").status, 200, "its connection goes on");
 
     // Who has waited has left the queue.
-    let mut served = ask(&server, "/wait/500");
+    let mut served = gate.hold(&server);
     let mut queued = ask(&server, "/fifth");
-    assert_eq!((served.answer().text(), queued.answer().text()), ("/wait/500".into(), "/fifth".into()));
+    gate.open();
+    assert_eq!((served.answer().text(), queued.answer().text()), ("/hold".into(), "/fifth".into()));
     assert_eq!((counts.get(Event::QueueFull), counts.get(Event::TooOld)), (1, 0));
 }
 
 #[test]
 fn who_waits_for_too_long_is_told_so_while_waiting() {
-    let (server, counts) =
-        server(Overload { in_flight: 1, age: Duration::from_millis(200), ..Overload::default() });
-    let mut served = ask(&server, "/wait/1500");
+    let (server, counts, gate) =
+        server(Overload { in_flight: 1, age: Duration::from_secs(1), ..Overload::default() });
+    let mut served = gate.hold(&server);
     let started = Instant::now();
     let mut queued = ask(&server, "/second");
     assert_eq!(queued.answer().status, 503);
-    assert!(started.elapsed() >= Duration::from_millis(190), "after {:?}", started.elapsed());
-    assert_eq!(served.answer().text(), "/wait/1500", "what is worked on is not touched");
+    assert!(started.elapsed() >= Duration::from_millis(950), "after {:?}", started.elapsed());
+    assert_eq!(gate.begun(), ["/hold"]);
+    gate.open();
+    assert_eq!(served.answer().text(), "/hold", "what is worked on is not touched");
     assert_eq!(counts.get(Event::TooOld), 1);
     assert_eq!(queued.get("/again").status, 200);
 }
 
 #[test]
 fn requests_that_a_busy_core_left_lying_are_shed_by_their_age() {
-    let (server, counts) = server(Overload { age: Duration::from_millis(150), ..Overload::default() });
+    let (server, counts, _) = server(Overload { age: Duration::from_secs(1), ..Overload::default() });
     let mut clients: Vec<Client> = (0..8).map(|_| Client::connect(&server)).collect();
     clients.iter_mut().for_each(|client| assert_eq!(client.get("/").status, 200));
     // All at once: the first keeps the core busy for longer than the others may wait.
     for client in &mut clients {
-        client.send(b"GET /block/100 HTTP/1.1\r\nHost: h\r\n\r\n");
+        client.send(b"GET /block/700 HTTP/1.1\r\nHost: h\r\n\r\n");
     }
     let statuses: Vec<u16> = clients.iter_mut().map(|client| client.answer().status).collect();
     let shed = statuses.iter().filter(|&&status| status == 503).count();
@@ -97,7 +144,7 @@ fn requests_that_a_busy_core_left_lying_are_shed_by_their_age() {
 
 #[test]
 fn what_a_request_has_waited_before_it_queues_counts() {
-    let (server, counts) =
+    let (server, counts, _) =
         server(Overload { in_flight: 1, age: Duration::from_secs(3), ..Overload::default() });
     let mut clients: Vec<Client> = (0..3).map(|_| Client::connect(&server)).collect();
     clients.iter_mut().for_each(|client| assert_eq!(client.get("/").status, 200));
@@ -116,15 +163,15 @@ fn what_a_request_has_waited_before_it_queues_counts() {
 
 #[test]
 fn a_pipelined_request_is_as_old_as_its_own_bytes() {
-    let (server, counts) = server(Overload { age: Duration::from_secs(2), ..Overload::default() });
-    let mut client = Client::connect(&server);
-    client.send(b"GET /wait/3000 HTTP/1.1\r\nHost: h\r\n\r\n");
-    std::thread::sleep(Duration::from_millis(100));
+    let (server, counts, gate) = server(Overload { age: Duration::from_secs(2), ..Overload::default() });
+    let mut client = gate.hold(&server);
     // This one waits for longer than it may, and the next comes shortly before its turn.
     client.send(b"GET /old HTTP/1.1\r\nHost: h\r\n\r\n");
-    std::thread::sleep(Duration::from_millis(2600));
+    std::thread::sleep(Duration::from_millis(2800));
     client.send(b"GET /young HTTP/1.1\r\nHost: h\r\n\r\nGET /younger HTTP/1.1\r\nHost: h\r\n\r\n");
-    assert_eq!(client.answer().text(), "/wait/3000");
+    std::thread::sleep(Duration::from_millis(100));
+    gate.open();
+    assert_eq!(client.answer().text(), "/hold");
     assert_eq!(client.answer().status, 503);
     assert_eq!((client.answer().text(), client.answer().text()), ("/young".into(), "/younger".into()));
     assert_eq!(counts.get(Event::TooOld), 1);
@@ -132,19 +179,21 @@ fn a_pipelined_request_is_as_old_as_its_own_bytes() {
 
 #[test]
 fn a_request_that_is_shed_has_its_body_read_and_its_connection_in_step() {
-    let (server, _) = server(Overload { in_flight: 1, queue: 0, ..Overload::default() });
-    let mut busy = ask(&server, "/wait/600");
+    let (server, _, gate) = server(Overload { in_flight: 1, queue: 0, ..Overload::default() });
+    let mut busy = gate.hold(&server);
     let mut client = Client::connect(&server);
     client.send(b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello");
     client.send(b"POST /y HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
     assert_eq!((client.answer().status, client.answer().status), (503, 503));
+    gate.open();
     assert_eq!(busy.answer().status, 200);
     assert_eq!(client.get("/z").text(), "/z");
 }
 
 #[test]
 fn a_client_that_goes_away_gives_its_turn_back() {
-    let (server, _) = server(Overload { in_flight: 1, queue: 4, ..Overload::default() });
+    let age = Duration::from_secs(100);
+    let (server, _, _) = server(Overload { in_flight: 1, queue: 4, age, ..Overload::default() });
     let busy = ask(&server, "/wait/300");
     let waiting = ask(&server, "/wait/300");
     drop((busy, waiting));

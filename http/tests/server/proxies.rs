@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use covet_http::forwarded::{ForwardedFields, Forwarding};
 use covet_http::proxy_protocol::ProxyProtocol;
-use covet_http::server::{Config, Counts, Event};
+use covet_http::server::{Config, Counts, Event, Timeouts};
 use covet_http::{Networks, Request, Response};
 
 use super::harness::{Client, Server, config};
@@ -52,7 +52,7 @@ fn both_versions_tell_handlers_who_the_client_is() {
     assert_eq!(client.answer().text(), r#"192.0.2.9:4711 Some(192.0.2.9) Some(4711) http Some("h") "#);
     assert!(client.get("/").text().starts_with("192.0.2.9:4711 "), "all requests have it");
     // After a pause, in which the connection keeps next to nothing, too.
-    std::thread::sleep(Duration::from_millis(400));
+    std::thread::sleep(Duration::from_millis(1300));
     assert!(client.get("/").text().starts_with("192.0.2.9:4711 "));
 
     let mut client = Client::connect(&server);
@@ -87,27 +87,25 @@ fn what_is_no_good_header_is_closed_at_once() {
     let (server, counts) = server(ProxyProtocol::Required(loopback()));
     let mut unknown_version = binary();
     unknown_version[12] = 0x11;
-    let cases: [&[u8]; 5] = [
+    let cases: [&[u8]; 4] = [
         GET,
         b"PROXY TCP4 192.0.2.9 x 1 2\r\n",
-        b"PROXY UNKNOWN",
         &unknown_version,
         &[b"PROXY ".as_slice(), &[b'x'; 200]].concat(),
     ];
     for (count, bytes) in (1..).zip(cases) {
         let mut client = Client::connect(&server);
         client.send(bytes);
-        let started = Instant::now();
+        // No time runs out while this is waited for.
         client.rest();
         assert_eq!(counts.get(Event::ProxyHeader), count, "{}", bytes.escape_ascii());
-        assert!(started.elapsed() < Duration::from_secs(5));
     }
     // A balancer that looks whether somebody is there is no trouble.
     drop(Client::connect(&server));
     let mut client = Client::connect(&server);
     client.send(&[&binary(), GET].concat());
     assert_eq!(client.answer().status, 200);
-    assert_eq!(counts.get(Event::ProxyHeader), 5);
+    assert_eq!(counts.get(Event::ProxyHeader), 4);
 }
 
 #[test]
@@ -157,13 +155,20 @@ fn where_it_is_optional_both_kinds_of_connection_are_served() {
 
 #[test]
 fn a_header_has_no_more_time_than_a_head() {
-    let (server, _) = server(ProxyProtocol::Required(loopback()));
-    for start in [&b""[..], b"PROXY TCP4 "] {
+    let timeouts = Timeouts { head: Duration::from_secs(1), ..config().timeouts };
+    let proxy_protocol = ProxyProtocol::Required(loopback());
+    let config = Config { proxy_protocol, timeouts, ..config() };
+    let counts = config.counts.clone();
+    let server = Server::with(config, who);
+    for (start, count) in [(&b""[..], 0), (b"PROXY TCP4 ", 1), (b"PROXY UNKNOWN", 2)] {
+        let started = Instant::now();
         let mut client = Client::connect(&server);
         client.send(start);
-        let started = Instant::now();
         assert!(client.rest().is_empty());
-        assert!(started.elapsed() > Duration::from_millis(200) && started.elapsed() < Duration::from_secs(5));
+        assert!(
+            started.elapsed() > Duration::from_millis(700) && started.elapsed() < Duration::from_secs(30)
+        );
+        assert_eq!(counts.get(Event::ProxyHeader), count, "{}", start.escape_ascii());
     }
 }
 

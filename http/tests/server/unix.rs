@@ -21,7 +21,10 @@ async fn who(request: Request) -> Response {
 }
 
 fn path(name: &str) -> PathBuf {
-    std::env::temp_dir().join(format!("covet-http-{name}-{}", std::process::id()))
+    let path = std::env::temp_dir().join(format!("covet-http-{name}-{}", std::process::id()));
+    // Of a process with the same number, on another day.
+    let _ = std::fs::remove_file(&path);
+    path
 }
 
 /// Serves at a path and at a port.
@@ -46,7 +49,7 @@ fn start(path: PathBuf, config: Config) -> Server {
 
 fn ask(path: &PathBuf, request: &str) -> String {
     let stream = UnixStream::connect(path).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let mut client = Client::over_unix(stream);
     client.send(request.as_bytes());
     client.answer().text()

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use covet_http::server::{Config, Event, Timeouts};
+use covet_http::server::{Config, Event};
 use covet_http::{Body, BoxError, Request, Response};
 use futures_core::Stream;
 
@@ -118,8 +118,7 @@ fn an_end_is_no_going_unless_that_is_asked_for() {
 #[test]
 fn answers_before_the_one_that_is_dropped_are_not_lost() {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
-    let timeouts = Timeouts { write: Duration::from_secs(60), ..config().timeouts };
-    let config = Config { half_close: false, timeouts, ..config() };
+    let config = Config { half_close: false, ..config() };
     let counts = config.counts.clone();
     let server = start(config, &COUNT);
     for (number, path) in ["/never", "/stream"].into_iter().enumerate() {
@@ -144,10 +143,7 @@ fn answers_before_the_one_that_is_dropped_are_not_lost() {
 #[test]
 fn what_is_pipelined_behind_a_slow_handler_is_served_after_it() {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
-    // The client's threads may be kept from their CPUs for a while, which is not what is tested.
-    let minute = Duration::from_secs(60);
-    let timeouts = Timeouts { head: minute, write: minute, ..config().timeouts };
-    let server = start(Config { timeouts, ..config() }, &COUNT);
+    let server = start(config(), &COUNT);
     let mut client = Client::connect(&server);
     client.send(b"GET /later HTTP/1.1\r\nHost: h\r\n\r\n");
     becomes(&COUNT, 1);

@@ -1,5 +1,9 @@
 //! RFC 9110 sections 6.4, 6.6.1 and 15, RFC 9112 sections 4 and 6: what answers look like.
 
+use std::time::Duration;
+
+use covet_http::server::{Config, Timeouts};
+
 use super::{server, service};
 use crate::harness::{Client, Server, config};
 
@@ -24,7 +28,9 @@ fn statuses_without_content_have_none() {
 
 #[test]
 fn refusals_of_head_requests_have_no_content() {
-    let server = Server::with(config(), service);
+    // For the one that has no end.
+    let timeouts = Timeouts { head: Duration::from_secs(1), ..config().timeouts };
+    let server = Server::with(Config { timeouts, ..config() }, service);
     for request in [
         &b"HEAD / HTTP/1.1\r\n\r\n"[..],
         b"\r\nHEAD / HTTP/1.1\r\nHost: a b\r\n\r\n",
