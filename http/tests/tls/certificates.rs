@@ -102,13 +102,14 @@ fn a_reload_reaches_new_handshakes_and_no_open_connection() {
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let load = scope.spawn(|| {
-            let (mut kept, mut requests) = (connect(), 0);
-            while !done.load(Ordering::Relaxed) {
+            let mut kept = connect();
+            loop {
                 assert_eq!(kept.get("/later"), "later");
                 assert_eq!(connect().get("/later"), "later");
-                requests += 2;
+                if done.load(Ordering::Relaxed) {
+                    break;
+                }
             }
-            requests
         });
         for round in 0..20 {
             let new = authority.issue("site", &["localhost"]);
@@ -117,7 +118,7 @@ fn a_reload_reaches_new_handshakes_and_no_open_connection() {
             assert_eq!(Client::of(&server, fresh, "localhost").certificate(), *new.der, "round {round}");
         }
         done.store(true, Ordering::Relaxed);
-        assert!(load.join().unwrap() > 0);
+        load.join().unwrap();
     });
 }
 

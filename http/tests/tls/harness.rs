@@ -74,8 +74,10 @@ impl Server {
     }
 
     pub(crate) fn on_cores(tls: &tls::Config, cores: usize) -> Server {
-        // Longer than a slow machine takes for handshakes while a connection is kept.
-        let timeouts = Timeouts { idle: Duration::from_secs(5), ..Timeouts::default() };
+        Server::with(tls, cores, Timeouts::default())
+    }
+
+    pub(crate) fn with(tls: &tls::Config, cores: usize, timeouts: Timeouts) -> Server {
         let config = Config { tls: Some(tls.clone()), timeouts, ..Config::default() };
         let counts = config.counts.clone();
         let (send, receive) = mpsc::channel();
@@ -100,7 +102,7 @@ impl Server {
 
     pub(crate) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.addresses[0]).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         stream.set_nodelay(true).unwrap();
         stream
     }
@@ -130,7 +132,7 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn new(config: &Arc<ClientConfig>, name: &str, address: SocketAddr) -> Client {
         let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         stream.set_nodelay(true).unwrap();
         let connection = ClientConnection::new(config.clone(), name.to_owned().try_into().unwrap()).unwrap();
         Client { tls: StreamOwned::new(connection, stream) }

@@ -49,7 +49,8 @@ fn a_handshake_may_come_byte_by_byte_but_not_for_ever() {
     let authority = Authority::new();
     let pair = authority.issue("local", &["localhost"]);
     let builder = tls::Config::builder().certificate(pair.files());
-    let server = Server::start(&builder.handshake_timeout(Duration::from_millis(400)).build().unwrap());
+    let limit = Duration::from_secs(2);
+    let server = Server::start(&builder.handshake_timeout(limit).build().unwrap());
     let hello = hello(&authority);
     let mut slow = server.connect();
     for byte in &hello {
@@ -67,11 +68,11 @@ fn a_handshake_may_come_byte_by_byte_but_not_for_ever() {
         rest(stream);
     }
     // The time for a head is 10 s, and this machine may be busy.
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(9), "{:?}", begun.elapsed());
     // Nobody is cut off after the handshake for having had a short time for it.
     let mut client = Client::of(&server, client_config(authority.roots()), "localhost");
     client.tls.conn.complete_io(&mut client.tls.sock).unwrap();
-    std::thread::sleep(Duration::from_millis(450));
+    std::thread::sleep(limit + Duration::from_millis(50));
     assert_eq!(client.get("/later"), "later");
 }
 
@@ -91,7 +92,7 @@ fn a_handshake_that_drips_has_one_time_for_all_of_it() {
         };
         slow.write_all(&[*byte]).is_err() || !slow.read(&mut [0]).is_err_and(|error| is_open(&error))
     });
-    assert!(ended && begun.elapsed() < Duration::from_secs(8), "{ended} {:?}", begun.elapsed());
+    assert!(ended && begun.elapsed() < Duration::from_secs(9), "{ended} {:?}", begun.elapsed());
 }
 
 /// What the server says to such bytes before it ends the connection, which it must do long before any time is up.
@@ -102,7 +103,7 @@ fn answer_to(server: &Server, bytes: &[u8]) -> Vec<u8> {
     let _ = stream.write_all(bytes);
     let answer = rest(&mut stream);
     // The time for a handshake is 10 s.
-    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(9), "{:?}", begun.elapsed());
     answer
 }
 

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use authority::Authority;
+use covet_http::server::Timeouts;
 use covet_http::tls;
 use harness::{BOTH, Client, Server, client_config, client_config_of};
 
@@ -205,7 +206,11 @@ fn behind_a_switch_only_the_alert_is_an_end() {
 
 #[test]
 fn every_end_in_order_is_announced() {
-    let (authority, server) = local();
+    let authority = Authority::new();
+    let pair = authority.issue("local", &["localhost"]);
+    let tls = tls::Config::builder().certificate(pair.files()).build().unwrap();
+    let second = Duration::from_secs(1);
+    let server = Server::with(&tls, 1, Timeouts { idle: second, ..Timeouts::default() });
     let mut idle = Client::of(&server, client_config(authority.roots()), "localhost");
     assert_eq!(idle.get("/later"), "later");
     let begun = Instant::now();

@@ -35,7 +35,7 @@ fn refused(server: &Server, config: ClientConfig) -> String {
 }
 
 fn eventually(what: &str, is_so: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(60);
     while !is_so() {
         assert!(Instant::now() < end, "{what}");
         std::thread::sleep(Duration::from_millis(5));
@@ -66,17 +66,18 @@ fn handshakes_that_fail_over_certificates_are_counted_and_told_with_the_reason()
                 ["does not accept the certificate of this server", "UnknownCA"],
             ),
         ] {
+            let begun = Instant::now();
             let address = refused(&server, config);
             failed += 1;
             eventually("it is counted", || server.counts.get(Event::TlsHandshake) == failed);
             let times = format!("times={failed} ");
             let words = [told[0], told[1], &address, &times];
             eventually(&format!("the log has {words:?}"), || log::warnings_with(&words) == 1);
-            // The log is told of the same trouble once in a second.
+            // The log is told of the same trouble once in a second, which a slow machine may take for these two.
             let silent = refused(&server, of(&authority, None, version));
             failed += 1;
             eventually("it is counted", || server.counts.get(Event::TlsHandshake) == failed);
-            assert_eq!(log::warnings_with(&[&silent]), 0);
+            assert!(log::warnings_with(&[&silent]) == 0 || begun.elapsed() > Duration::from_secs(1));
             std::thread::sleep(Duration::from_millis(1100));
         }
         let mut client = Client::of(&server, of(&authority, Some(&good), version), "localhost");
@@ -91,7 +92,7 @@ fn handshakes_that_fail_otherwise_are_counted_only() {
     let authority = Authority::new();
     let local = authority.issue("local", &["localhost"]);
     let builder = tls::Config::builder().certificate(local.files());
-    let server = Server::start(&builder.handshake_timeout(Duration::from_millis(300)).build().unwrap());
+    let server = Server::start(&builder.handshake_timeout(Duration::from_secs(2)).build().unwrap());
     let counted = || (server.counts.get(Event::TlsHandshake), server.counts.get(Event::HeadTimeout));
     let mut plain = server.connect();
     let address = plain.local_addr().unwrap().to_string();
@@ -123,6 +124,7 @@ fn a_proxy_that_speaks_first_where_it_should_not_is_told() {
     let authority = Authority::new();
     let local = authority.issue("local", &["localhost"]);
     let server = Server::start(&tls::Config::builder().certificate(local.files()).build().unwrap());
+    let begun = Instant::now();
     for (number, header) in
         (1..).zip([&b"PROXY TCP4 192.0.2.9 198.51.100.7 4711 80\r\n"[..], b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"])
     {
@@ -131,6 +133,9 @@ fn a_proxy_that_speaks_first_where_it_should_not_is_told() {
         let _ = proxy.read_to_end(&mut Vec::new());
         assert_eq!(server.counts.get(Event::ProxyHeader), number);
         let told = ["where none is taken", &proxy.local_addr().unwrap().to_string()];
-        assert_eq!(log::warnings_with(&told), usize::from(number == 1));
+        // The second time within a second is not told.
+        let times = log::warnings_with(&told);
+        let is_late = begun.elapsed() > Duration::from_secs(1);
+        assert!(times == usize::from(number == 1) || is_late && times == 1, "{number}: {times}");
     }
 }
