@@ -222,7 +222,7 @@ fn nginx_asks_for_a_client_certificate() {
              ssl_session_cache shared:s:1m; location / {{ return 200 $ssl_client_verify; }} }} }}\n"
         );
         std::fs::write(authority.folder().join("nginx.conf"), text).expect("it is written");
-        ["-p", &root, "-c", "nginx.conf", "-e", "stderr"].map(str::to_owned).into()
+        ["-p", &root, "-c", "nginx.conf"].map(str::to_owned).into()
     });
     let url = format!("https://localhost:{}/", nginx.port);
     let ca = authority.path("root.pem");

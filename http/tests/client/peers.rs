@@ -1,12 +1,13 @@
 //! Servers and proxies of others: nginx, tinyproxy, Python.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use covet_http::client::{Client, Proxies, Proxy};
+use socket2::{Domain, Socket, Type};
 
 use crate::programs::missing;
 use crate::script::{Script, run};
@@ -26,8 +27,30 @@ impl Drop for Program {
     }
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// A port of this machine that nobody else is given: it is bound here, though nobody listens on it. A program that sets
+/// SO_REUSEADDR, as servers do, can all the same (socket(7)).
+pub(crate) struct Reserved {
+    _socket: Socket,
+    pub(crate) port: u16,
+}
+
+pub(crate) fn reserve() -> Reserved {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_reuse_address(true).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let port = socket.local_addr().unwrap().as_socket().unwrap().port();
+    Reserved { _socket: socket, port }
+}
+
+/// Waits until a program listens on a port.
+pub(crate) fn wait_for(child: &mut Child, port: u16) {
+    let begun = Instant::now();
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        let ended = child.try_wait().unwrap();
+        assert!(ended.is_none(), "{child:?} has ended with {ended:?} instead of listening on port {port}");
+        assert!(begun.elapsed() < Duration::from_secs(60), "{child:?} does not listen on port {port}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// Starts a program that `arguments` have listen on a port; says so and returns nothing where it is not installed.
@@ -36,7 +59,8 @@ pub(crate) fn start(name: &str, arguments: impl FnOnce(&PathBuf, u16) -> Vec<Str
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let folder = std::env::temp_dir().join(format!("covet-client-{name}-{}-{number}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
-    let port = free_port();
+    let reserved = reserve();
+    let port = reserved.port;
     let arguments = arguments(&folder, port);
     let started = Command::new(name)
         .args(arguments)
@@ -52,12 +76,8 @@ pub(crate) fn start(name: &str, arguments: impl FnOnce(&PathBuf, u16) -> Vec<Str
             return None;
         }
     };
-    let program = Program { child, folder, port };
-    let begun = Instant::now();
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "{name} does not listen");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let mut program = Program { child, folder, port };
+    wait_for(&mut program.child, port);
     Some(program)
 }
 
@@ -75,7 +95,7 @@ fn nginx_serves_us() {
              location /limited {{ client_max_body_size 1k; proxy_pass http://127.0.0.1:1; }} }} }}\n"
         );
         std::fs::write(folder.join("nginx.conf"), text).unwrap();
-        ["-p", &root.to_string(), "-c", "nginx.conf", "-e", "stderr"].map(str::to_owned).into()
+        ["-p", &root.to_string(), "-c", "nginx.conf"].map(str::to_owned).into()
     });
     let Some(nginx) = nginx else { return };
     run(async {
@@ -91,7 +111,7 @@ fn nginx_serves_us() {
         drop(too_large);
         client.get(url("/text")).send().await.unwrap().text().await.unwrap();
         // Longer than nginx keeps it: the next request takes another connection, and nobody notices.
-        covet_runtime::time::sleep(Duration::from_millis(1500)).await;
+        covet_runtime::time::sleep(Duration::from_millis(2500)).await;
         let text = client.post(url("/text")).body("x").send().await.unwrap();
         assert_eq!(text.status(), 200);
     });

@@ -12,6 +12,7 @@ use covet_runtime::net::TcpListener;
 use covet_runtime::{CoreSet, Runtime};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
+use crate::peers::{reserve, wait_for};
 use crate::programs::missing;
 use crate::script::{Script, run};
 
@@ -162,10 +163,11 @@ fn plain_answers_and_silence_are_told_apart() {
     run(async {
         let timeouts =
             covet_http::client::Timeouts { connect: Duration::from_millis(300), ..Default::default() };
-        let client = Client::builder().tls(authority.client().build().unwrap()).timeouts(timeouts).build();
+        let through_tls = || Client::builder().tls(authority.client().build().unwrap());
         let at = |script: &Script| format!("https://localhost:{}/", script.address.port());
-        let error = client.get(at(&hasty)).send().await.unwrap_err();
+        let error = through_tls().build().get(at(&hasty)).send().await.unwrap_err();
         assert!(error.to_string().contains("Does this port speak TLS?"), "{error}");
+        let client = through_tls().timeouts(timeouts).build();
         for script in [&silent, &plain] {
             let error = client.get(at(script)).send().await.unwrap_err();
             assert!(error.is_timeout() && error.is_unsent(), "{error}");
@@ -207,7 +209,8 @@ fn openssl_serves_us_in_both_versions() {
     std::fs::write(folder.join("pair.pem"), chain + &key).unwrap();
     std::fs::write(folder.join("page"), "by OpenSSL").unwrap();
     for (option, version) in [("-tls1_2", tls::Version::Tls12), ("-tls1_3", tls::Version::Tls13)] {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let reserved = reserve();
+        let port = reserved.port;
         let started = Command::new("openssl")
             .args(["s_server", "-WWW", "-cert", "pair.pem", option, "-accept", &format!("127.0.0.1:{port}")])
             .current_dir(&folder)
@@ -219,12 +222,7 @@ fn openssl_serves_us_in_both_versions() {
             Ok(child) => child,
             Err(error) => return missing("openssl", &error),
         };
-        for _ in 0..500 {
-            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        wait_for(&mut child, port);
         run(async {
             let client = Client::builder().tls(authority.client().build().unwrap()).build();
             for _ in 0..2 {
