@@ -6,7 +6,7 @@ use covet_http::h1::ResponseError;
 use crate::script::{Script, run};
 
 fn client() -> Client {
-    let timeouts = Timeouts { head: Duration::from_secs(5), ..Timeouts::default() };
+    let timeouts = Timeouts { head: Duration::from_secs(60), ..Timeouts::default() };
     Client::builder().timeouts(timeouts).build()
 }
 

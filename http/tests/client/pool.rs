@@ -1,6 +1,7 @@
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use covet_http::client::{Client, PoolSettings, Timeouts};
+use covet_http::client::{Client, PoolSettings};
 use covet_http::{Body, Method};
 use covet_runtime::time::{sleep, timeout};
 
@@ -10,9 +11,12 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 #[test]
 fn a_connection_the_server_has_closed_is_not_used() {
-    let server = Script::start(|_, mut peer| {
+    let (close, closed) = channel();
+    let server = Script::start(move |_, mut peer| {
         peer.request();
         peer.send(OK);
+        drop(peer);
+        close.send(()).unwrap();
     });
     run(async {
         let client = Client::new();
@@ -20,6 +24,7 @@ fn a_connection_the_server_has_closed_is_not_used() {
             let response = client.post(server.url("/")).body("x").send().await.unwrap();
             assert!(!response.is_on_reused_connection());
             response.text().await.unwrap();
+            closed.recv().unwrap();
             sleep(Duration::from_millis(100)).await;
         }
     });
@@ -28,11 +33,13 @@ fn a_connection_the_server_has_closed_is_not_used() {
 
 #[test]
 fn something_that_came_unasked_makes_a_connection_useless() {
-    let server = Script::start(|_, mut peer| {
+    let (come, has_come) = channel();
+    let server = Script::start(move |_, mut peer| {
         peer.request();
         peer.send(OK);
         std::thread::sleep(Duration::from_millis(50));
         peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil");
+        come.send(()).unwrap();
         peer.request();
     });
     run(async {
@@ -40,7 +47,8 @@ fn something_that_came_unasked_makes_a_connection_useless() {
         for _ in 0..2 {
             let text = client.get(server.url("/")).send().await.unwrap().text().await.unwrap();
             assert_eq!(text, "ok");
-            sleep(Duration::from_millis(150)).await;
+            has_come.recv().unwrap();
+            sleep(Duration::from_millis(100)).await;
         }
     });
     assert_eq!(server.accepted(), 2);
@@ -104,7 +112,7 @@ fn an_answer_that_has_begun_is_not_asked_for_again() {
 fn idle_connections_are_bounded_in_number_and_time() {
     let servers: Vec<Script> = (0..4).map(|_| Script::answering(OK, false)).collect();
     run(async {
-        let pool = PoolSettings { idle_per_origin: 2, idle: 3, idle_time: Duration::from_millis(300) };
+        let pool = PoolSettings { idle_per_origin: 2, idle: 3, ..PoolSettings::default() };
         let client = Client::builder().pool(pool).build();
         let mut open = Vec::new();
         for _ in 0..3 {
@@ -118,12 +126,17 @@ fn idle_connections_are_bounded_in_number_and_time() {
             client.get(server.url("/")).send().await.unwrap().text().await.unwrap();
         }
         assert_eq!(client.idle_connections(), 3);
+        let pool = PoolSettings { idle_time: Duration::from_millis(300), ..PoolSettings::default() };
+        let client = Client::builder().pool(pool).build();
+        for server in &servers {
+            client.get(server.url("/")).send().await.unwrap().text().await.unwrap();
+        }
         let emptied = async {
             while client.idle_connections() > 0 {
                 sleep(Duration::from_millis(20)).await;
             }
         };
-        timeout(Duration::from_secs(10), emptied).await.expect("nothing stays idle for ever");
+        timeout(Duration::from_secs(60), emptied).await.expect("nothing stays idle for ever");
         let none =
             Client::builder().pool(PoolSettings { idle_per_origin: 0, ..PoolSettings::default() }).build();
         none.get(servers[0].url("/")).send().await.unwrap().text().await.unwrap();
@@ -175,19 +188,21 @@ fn connection_close_is_heeded_on_both_sides() {
 
 #[test]
 fn a_body_dropped_half_read_closes_unless_it_has_arrived() {
-    let server = Script::start(|_, mut peer| {
+    let (send, sent) = channel();
+    let server = Script::start(move |_, mut peer| {
         while let Some(request) = peer.request() {
             peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n");
             match request.starts_with("GET /whole") {
                 true => peer.send(b"0123456789"),
                 false => peer.send(b"01234"),
             };
+            send.send(()).unwrap();
         }
     });
     run(async {
-        let timeouts = Timeouts { idle: Duration::from_secs(5), ..Timeouts::default() };
-        let client = Client::builder().timeouts(timeouts).build();
+        let client = Client::new();
         let response = client.get(server.url("/whole")).send().await.unwrap();
+        sent.recv().unwrap();
         sleep(Duration::from_millis(150)).await;
         drop(response);
         assert_eq!(client.idle_connections(), 1);

@@ -23,7 +23,7 @@ impl Script {
         thread::spawn(move || {
             while let Ok((stream, _)) = listener.accept() {
                 let (number, serve) = (count.fetch_add(1, Ordering::SeqCst), serve.clone());
-                stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+                stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
                 thread::spawn(move || serve(number, Peer { stream, unread: Vec::new() }));
             }
         });

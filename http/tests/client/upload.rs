@@ -1,7 +1,8 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -106,7 +107,7 @@ fn content_waits_for_100_continue() {
         assert!(head.windows(20).any(|window| window == b"expect: 100-continue"));
         peer.stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
         assert_eq!(peer.exactly(1), None, "the body has to wait");
-        peer.stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        peer.stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         peer.send(b"HTTP/1.1 100 Continue\r\n\r\n");
         assert_eq!(peer.exactly(4).unwrap(), b"body");
         peer.send(OK);
@@ -129,30 +130,29 @@ fn content_waits_for_100_continue() {
             }
         }
     });
-    let sent = Arc::new(AtomicBool::new(false));
-    let told = sent.clone();
+    let (tell, is_sent) = channel();
     let final_answer = Script::start(move |_, mut peer| {
         peer.until(b"\r\n\r\n").unwrap();
         peer.send(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno");
-        told.store(peer.exactly(1).is_some(), Ordering::SeqCst);
+        // Known when the connection ends.
+        tell.send(peer.exactly(1).is_some()).unwrap();
     });
     run(async {
         let timeouts = Timeouts { expect_continue: Duration::from_millis(400), ..Timeouts::default() };
         let client = Client::builder().timeouts(timeouts).build();
         let patient = Client::builder()
-            .timeouts(Timeouts { expect_continue: Duration::from_secs(20), ..Timeouts::default() })
+            .timeouts(Timeouts { expect_continue: Duration::from_secs(60), ..Timeouts::default() })
             .build();
-        for (client, server) in [(&patient, &server), (&client, &silent), (&client, &refusing)] {
+        for (client, server) in [(&patient, &server), (&client, &silent), (&patient, &refusing)] {
             let response = client.put(server.url("/")).expect_continue().body("body").send().await.unwrap();
             assert_eq!(response.text().await.unwrap(), "ok");
         }
-        let idle = client.idle_connections();
-        let refused = client.put(final_answer.url("/")).expect_continue().body("body").send().await.unwrap();
+        let idle = patient.idle_connections();
+        let refused = patient.put(final_answer.url("/")).expect_continue().body("body").send().await.unwrap();
         assert_eq!(refused.text().await.unwrap(), "no");
-        assert_eq!(client.idle_connections(), idle, "its body was promised and not sent");
-        covet_runtime::time::sleep(Duration::from_millis(500)).await;
+        assert_eq!(patient.idle_connections(), idle, "its body was promised and not sent");
     });
-    assert!(!sent.load(Ordering::SeqCst));
+    assert!(!is_sent.recv().unwrap());
 }
 
 /// Zeros without end, counted as they are taken.
@@ -169,9 +169,12 @@ impl Stream for Zeros {
 
 #[test]
 fn a_server_that_does_not_read_holds_the_source_back() {
-    let server = Script::start(|_, mut peer| {
+    // Its end would be a failure of another kind.
+    let (end, ended) = channel::<()>();
+    let ended = Mutex::new(ended);
+    let server = Script::start(move |_, mut peer| {
         peer.until(b"\r\n\r\n").unwrap();
-        std::thread::sleep(Duration::from_millis(600));
+        let _ = ended.lock().unwrap().recv();
     });
     let taken = Arc::new(AtomicU64::new(0));
     run(async {
@@ -181,16 +184,20 @@ fn a_server_that_does_not_read_holds_the_source_back() {
         let error = client.post(server.url("/")).body(body).send().await.unwrap_err();
         assert!(error.is_timeout(), "{error}");
     });
+    drop(end);
     // The buffers of both sockets, and no more.
     assert!(taken.load(Ordering::SeqCst) < 64 << 20, "{taken:?}");
 }
 
 #[test]
 fn a_refusal_is_heard_before_all_was_sent() {
-    let server = Script::start(|_, mut peer| {
+    let (end, ended) = channel::<()>();
+    let ended = Mutex::new(ended);
+    let server = Script::start(move |_, mut peer| {
         peer.until(b"\r\n\r\n").unwrap();
         peer.send(b"HTTP/1.1 413 Content Too Large\r\nconnection: close\r\ncontent-length: 2\r\n\r\nno");
-        std::thread::sleep(Duration::from_millis(300));
+        // An end with so much unread would be a reset.
+        let _ = ended.lock().unwrap().recv();
     });
     run(async {
         let client = Client::new();
@@ -200,4 +207,5 @@ fn a_refusal_is_heard_before_all_was_sent() {
         assert_eq!(response.text().await.unwrap(), "no");
         assert_eq!(client.idle_connections(), 0);
     });
+    drop(end);
 }
