@@ -5,6 +5,8 @@
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking, and so do the helpers they share")]
 
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -12,6 +14,7 @@ use std::time::{Duration, Instant};
 use covet_runtime::net::TcpStream;
 use covet_runtime::{Runtime, compat, spawn, time};
 use futures_util::TryStreamExt as _;
+use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket, sockopt};
 use tokio_postgres::{Config, NoTls};
 
 /// A server of our own; it ends with this value.
@@ -19,6 +22,7 @@ struct Server {
     process: Child,
     home: PathBuf,
     port: u16,
+    _reserved: OwnedFd,
 }
 
 fn binaries() -> PathBuf {
@@ -53,7 +57,11 @@ impl Server {
             .output()
             .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        // Bound here meanwhile, so that nobody else is given it; who sets SO_REUSEADDR can all the same (socket(7)).
+        let reserved = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        sockopt::set_socket_reuseaddr(&reserved, true).unwrap();
+        bind(&reserved, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let port = SocketAddr::try_from(getsockname(&reserved).unwrap()).unwrap().port();
         let process = command(&binaries().join("postgres"))
             .args(["-F", "-h", "127.0.0.1", "-p", &port.to_string(), "-k", "", "-D"])
             .arg(&data)
@@ -62,7 +70,7 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        Server { process, home, port }
+        Server { process, home, port, _reserved: reserved }
     }
 }
 
