@@ -5,7 +5,7 @@
 refused() {
   local name=$1 status=$2 part=$3 got=0 out
   shift 3
-  out=$(timeout 30 "$executable" "$@" 2>&1 >/dev/null) || got=$?
+  out=$(timeout 120 "$executable" "$@" 2>&1 >/dev/null) || got=$?
   expect "$name: exit status" "$status" "$got"
   expect_part "$name: message" "$part" "$out"
   expect "$name: lines" 1 "$(wc -l <<<"$out")"
@@ -21,7 +21,7 @@ refused 'an address of another machine' 1 '192.0.2.1:8080' serve --cores 0 --lis
 refused 'a URL that does not parse' 2 'nonsense' run nonsense
 (
   ulimit -n 8
-  exec timeout 30 "$executable" serve --cores 0 --listen 127.0.0.1:0
+  exec timeout 120 "$executable" serve --cores 0 --listen 127.0.0.1:0
 ) >"$server_log" 2>&1 && code=0 || code=$?
 expect 'too few open files: exit status' 1 "$code"
 expect_part 'too few open files: remedy' 'ulimit -n' "$(cat "$server_log")"

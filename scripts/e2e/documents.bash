@@ -14,13 +14,26 @@ shell_blocks() {
     sed -e ':a' -e '/\\$/ {N; s/\\\n//; ba' -e '}' -e 's/  *#.*$//' -e '/^$/d'
 }
 
-# A port that was free a moment ago.
-free_port() {
-  python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
+# Two ports that are free, and are not among those that the kernel gives to whoever connects: a load of thousands of
+# connections would take them now and then, while no server has them.
+read -r port_a port_b < <(python3 - <<'END'
+import random
+import socket
 
-port_a=$(free_port)
-port_b=$(free_port)
+with open("/proc/sys/net/ipv4/ip_local_port_range") as given:
+    low, high = map(int, given.read().split())
+candidates = [port for port in range(10000, 65536) if not low <= port <= high] or range(low, high + 1)
+sockets = []
+while len(sockets) < 2:
+    candidate = socket.socket()
+    try:
+        candidate.bind(("127.0.0.1", random.choice(candidates)))
+        sockets.append(candidate)
+    except OSError:
+        candidate.close()
+print(*(taken.getsockname()[1] for taken in sockets))
+END
+)
 
 # shorter COMMAND: the same for a machine that has other things to do, and on ports that are free.
 shorter() {
@@ -47,7 +60,7 @@ serving() {
   : >"$reader/listening"
   (cd "$reader" && PATH=$reader/bin:$PATH exec bash -c "exec $command") >"$reader/listening" 2>&1 &
   children+=($!)
-  for _ in $(seq 100); do
+  for _ in $(seq 600); do
     grep -q '^listening on ' "$reader/listening" && pass && return
     sleep 0.1
   done

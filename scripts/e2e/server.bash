@@ -9,7 +9,7 @@ start_server() {
   : >"$server_log"
   "$executable" serve --listen 127.0.0.1:0 --cores 0 >"$server_log" 2>&1 &
   server=$!
-  for _ in $(seq 200); do
+  for _ in $(seq 1200); do
     url=$(grep -o 'http://[^ ]*' "$server_log" | head -n 1 || true)
     [[ -n $url ]] && return 0
     kill -0 "$server" 2>/dev/null || break
@@ -28,7 +28,7 @@ stop_server() {
 }
 
 fetch() {
-  curl --silent --show-error --max-time 20 "$@" 2>&1 || true
+  curl --silent --show-error --max-time 120 "$@" 2>&1 || true
 }
 
 status_of() {

@@ -3,13 +3,21 @@
 
 start_server
 results=$(mktemp)
+begun=$(mktemp -d)
 downloads=()
-for _ in $(seq 8); do
-  curl --silent --limit-rate 20M --output /dev/null --write-out '%{http_code} %{size_download}\n' \
-    "$url/big?n=30000000" >>"$results" &
+for number in $(seq 8); do
+  # The first bytes say that it has begun.
+  curl --silent --limit-rate 20M --write-out '%{stderr}%{http_code} %{size_download}\n' "$url/big?n=30000000" \
+    2>>"$results" | {
+    head -c 1 >"$begun/$number"
+    cat >/dev/null
+  } &
   downloads+=($!)
 done
-sleep 0.5
+for _ in $(seq 600); do
+  (($(find "$begun" -size +0 -type f | wc -l) == 8)) && break
+  sleep 0.1
+done
 kill -TERM "$server"
 code=0
 wait "$server" || code=$?
@@ -18,4 +26,4 @@ wait "${downloads[@]}" || true
 expect 'exit status after SIGTERM' 0 "$code"
 expect 'downloads finished after SIGTERM' 8 "$(grep -c '^200 30000000$' "$results" || true)"
 expect 'nobody listens any more' 000 "$(curl --silent --max-time 2 --output /dev/null --write-out '%{http_code}' "$url/" || true)"
-rm -f "$results"
+rm -rf "$results" "$begun"
