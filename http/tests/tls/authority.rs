@@ -51,6 +51,8 @@ impl Authority {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("covet-tls-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let folder = Folder(std::env::temp_dir().join(name));
+        // Of a process with the same number, on another day.
+        let _ = std::fs::remove_dir_all(&folder.0);
         std::fs::create_dir_all(&folder.0).unwrap();
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
