@@ -45,7 +45,9 @@ impl Authority {
     }
 }
 
-async fn service(request: Request) -> Response {
+async fn service(mut request: Request) -> Response {
+    // Whoever has its answer before all of its request was taken needs another connection for the next.
+    let _ = request.body_mut().collect(1 << 20).await;
     let Some(tls) = request.tls() else { return Response::new("plain") };
     let name = tls.server_name().unwrap_or("-").to_owned();
     let alpn = String::from_utf8_lossy(tls.alpn().unwrap_or_default()).into_owned();

@@ -34,15 +34,15 @@ fn the_certificate_is_the_one_for_the_name() {
     let tls = builder.certificate(exact.files()).certificate(wildcard.files()).build().unwrap();
     let server = Server::start(&tls);
     let config = Arc::new(client_config(authority.roots()));
-    let shown = |name: &str| Client::new(&config, name, server.addresses[0]).certificate();
+    let shown = |name: &str| Client::new(&config, name, server.address).certificate();
     assert_eq!(shown("first.test"), *first.der);
     assert_eq!(shown("exact.test"), *exact.der);
     assert_eq!(shown("WWW.exact.test"), *exact.der);
     assert_eq!(shown("other.exact.test"), *wildcard.der);
-    let mut unknown = Client::new(&config, "a.b.exact.test", server.addresses[0]);
+    let mut unknown = Client::new(&config, "a.b.exact.test", server.address);
     let error = unknown.tls.conn.complete_io(&mut unknown.tls.sock).unwrap_err().to_string();
     assert!(error.contains("first.test"), "{error}");
-    let mut mixed = Client::new(&config, "WWW.exact.test", server.addresses[0]);
+    let mut mixed = Client::new(&config, "WWW.exact.test", server.address);
     assert!(mixed.get("/facts").contains(" www.exact.test "));
 }
 
@@ -98,7 +98,7 @@ fn a_reload_reaches_new_handshakes_and_no_open_connection() {
     let tls = tls::Config::builder().certificate(old.files()).build().unwrap();
     let server = Server::start(&tls);
     let config = Arc::new(client_config(authority.roots()));
-    let connect = || Client::new(&config, "localhost", server.addresses[0]);
+    let connect = || Client::new(&config, "localhost", server.address);
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let load = scope.spawn(|| {

@@ -81,7 +81,7 @@ fn a_resumed_session_remembers_its_certificate() {
     let good = authority.issue("client", &["client.test"]);
     for version in [0, 1] {
         let config = Arc::new(config(&authority, version, Some(&good)));
-        let facts = [(); 2].map(|()| Client::new(&config, "localhost", server.addresses[0]).get("/facts"));
+        let facts = [(); 2].map(|()| Client::new(&config, "localhost", server.address).get("/facts"));
         assert!(facts[0].ends_with(" false 1") && facts[1].ends_with(" true 1"), "{facts:?}");
     }
 }
@@ -98,8 +98,7 @@ fn a_reload_takes_the_roots_as_well() {
     // The server's own certificate is always the first authority's.
     let (old, new) = (first.issue("old", &["client.test"]), second.issue("new", &["client.test"]));
     let shown = |version, client: &Pair| Arc::new(config(&first, version, Some(client)));
-    let facts =
-        |config: &Arc<ClientConfig>| Client::new(config, "localhost", server.addresses[0]).get("/facts");
+    let facts = |config: &Arc<ClientConfig>| Client::new(config, "localhost", server.address).get("/facts");
     let refused = |config: &Arc<ClientConfig>| refusal(&server, ClientConfig::clone(config));
     let before = [0, 1].map(|version| shown(version, &old));
     for config in &before {
@@ -107,7 +106,7 @@ fn a_reload_takes_the_roots_as_well() {
         assert!(facts(config).ends_with(" true 1"));
         refused(&shown(0, &new));
     }
-    let mut open = Client::new(&before[1], "localhost", server.addresses[0]);
+    let mut open = Client::new(&before[1], "localhost", server.address);
     assert!(open.get("/facts").ends_with(" 1"));
 
     std::fs::copy(&second.root_file, &roots).unwrap();

@@ -1,4 +1,4 @@
-//! Servers on cores of their own, each with its own port, and a blocking client.
+//! Servers on cores of their own, and a blocking client.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -13,7 +13,7 @@ use covet_runtime::{CoreSet, Runtime};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
 
 pub(crate) struct Server {
-    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) address: SocketAddr,
     pub(crate) counts: Counts,
     _runtime: Runtime,
 }
@@ -70,19 +70,15 @@ async fn service(mut request: Request) -> Response {
 
 impl Server {
     pub(crate) fn start(tls: &tls::Config) -> Server {
-        Server::on_cores(tls, 1)
+        Server::with(tls, Timeouts::default())
     }
 
-    pub(crate) fn on_cores(tls: &tls::Config, cores: usize) -> Server {
-        Server::with(tls, cores, Timeouts::default())
-    }
-
-    pub(crate) fn with(tls: &tls::Config, cores: usize, timeouts: Timeouts) -> Server {
+    pub(crate) fn with(tls: &tls::Config, timeouts: Timeouts) -> Server {
         let config = Config { tls: Some(tls.clone()), timeouts, ..Config::default() };
         let counts = config.counts.clone();
         let (send, receive) = mpsc::channel();
         let runtime = Runtime::builder()
-            .cores(CoreSet::count(cores))
+            .cores(CoreSet::count(1))
             .start(move |_core| {
                 let (send, config) = (send.clone(), config.clone());
                 async move {
@@ -92,16 +88,15 @@ impl Server {
                 }
             })
             .unwrap();
-        let addresses = (0..cores).map(|_| receive.recv().unwrap()).collect();
-        Server { addresses, counts, _runtime: runtime }
+        Server { address: receive.recv().unwrap(), counts, _runtime: runtime }
     }
 
     pub(crate) fn port(&self) -> u16 {
-        self.addresses[0].port()
+        self.address.port()
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.addresses[0]).unwrap();
+        let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         stream.set_nodelay(true).unwrap();
         stream
@@ -139,7 +134,7 @@ impl Client {
     }
 
     pub(crate) fn of(server: &Server, config: ClientConfig, name: &str) -> Client {
-        Client::new(&Arc::new(config), name, server.addresses[0])
+        Client::new(&Arc::new(config), name, server.address)
     }
 
     pub(crate) fn get(&mut self, target: &str) -> String {
