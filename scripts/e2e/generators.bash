@@ -4,7 +4,7 @@
 start_server
 
 for connections in 1 64; do
-  out=$(wrk -t 1 -c $connections -d 1s "$url/plaintext" 2>&1)
+  out=$(wrk -t 1 -c $connections -d 1s --timeout 30s "$url/plaintext" 2>&1)
   expect_part "wrk with $connections connections" 'requests in' "$out"
   if [[ $out == *'Socket errors'* || $out == *'Non-2xx'* ]]; then fail "wrk with $connections" "$out"; else pass; fi
 done

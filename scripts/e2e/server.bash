@@ -28,7 +28,7 @@ stop_server() {
 }
 
 fetch() {
-  curl --silent --show-error --max-time 120 "$@" 2>&1 || true
+  curl --disable --noproxy '*' --silent --show-error --max-time 120 "$@" 2>&1 || true
 }
 
 status_of() {

@@ -137,9 +137,10 @@ fn time_until_end(server: &Server, send: &[u8]) -> (Duration, Option<u16>) {
 
 #[test]
 fn silent_slow_and_idle_clients_are_let_go() {
+    type Time = fn(&mut Timeouts) -> &mut Duration;
     let limit = Duration::from_secs(1);
     // Each with the one time that is its own: another would keep it for longer than it is waited for here.
-    let cases: [(&str, &[u8], Option<u16>, fn(&mut Timeouts) -> &mut Duration); 4] = [
+    let cases: [(&str, &[u8], Option<u16>, Time); 4] = [
         ("silent", b"", None, |times| &mut times.head),
         ("slow head", b"GET / HTT", Some(408), |times| &mut times.head),
         ("idle", b"GET /plain HTTP/1.1\r\nHost: h\r\n\r\n", Some(200), |times| &mut times.idle),

@@ -74,7 +74,8 @@ fn curl_speaks_it() {
     let (server, counts) = server(ProxyProtocol::Required(loopback()));
     let url = format!("http://{}/", server.address);
     let output = Command::new("curl")
-        .args(["--silent", "--show-error", "--max-time", "20", "--haproxy-protocol", &url])
+        .args(["--disable", "--noproxy", "*", "--silent", "--show-error", "--max-time", "60"])
+        .args(["--haproxy-protocol", &url])
         .output()
         .expect("curl is there");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -42,7 +42,7 @@ async fn read_form(request: &mut Request) -> Result<String, MultipartError> {
 /// What curl prints, given these arguments and this input.
 fn curl(server: &Server, path: &str, arguments: &[&str], input: &[u8]) -> String {
     let mut child = Command::new("curl")
-        .args(["--silent", "--max-time", "60"])
+        .args(["--disable", "--noproxy", "*", "--silent", "--max-time", "60"])
         .args(arguments)
         .arg(format!("http://{}{path}", server.address))
         .stdin(Stdio::piped())

@@ -60,7 +60,8 @@ fn a_path_and_a_port_are_served_together() {
     let path = path("both");
     let mut server = start(path.clone(), config());
     let output = Command::new("curl")
-        .args(["--silent", "--show-error", "--max-time", "20", "--unix-socket"])
+        .args(["--disable", "--noproxy", "*", "--silent", "--show-error", "--max-time", "60"])
+        .arg("--unix-socket")
         .arg(&path)
         .arg("http://any.test/")
         .output()

@@ -143,7 +143,19 @@ fn curl_moves_large_bodies() {
     let url = |path: &str| format!("https://localhost:{}{path}", server.port());
     let data = format!("@{}", upload.display());
     for version in [["--tlsv1.2", "--tls-max", "1.2"], ["--tlsv1.3", "--tls-max", "1.3"]] {
-        let common = ["-sS", "--fail", "--max-time", "60", "--cacert", root, "--resolve", &resolve];
+        let common = [
+            "--disable",
+            "--noproxy",
+            "*",
+            "-sS",
+            "--fail",
+            "--max-time",
+            "60",
+            "--cacert",
+            root,
+            "--resolve",
+            &resolve,
+        ];
         let (echo, big) = (url("/echo"), url("/big"));
         let both = [&common[..], &version, &["--data-binary", &data, &echo]].concat();
         let Some(output) = run("curl", &both, b"") else { return };
