@@ -64,15 +64,15 @@ impl Offer {
         let (listener, place) = listen_at(&path).map_err(named)?;
         let shared = Arc::new(Shared { listener, link: Mutex::new(None) });
         let waiting = shared.clone();
-        let thread = thread::Builder::new()
-            .name("covet-handover".into())
-            .spawn(move || {
-                if wait(&waiting, &sockets) {
-                    taken();
-                }
-            })
-            .map_err(named)?;
-        Ok(Offer { shared, thread: Some(thread), place })
+        // Without a thread its drop takes the socket away again: whoever found it would wait in vain.
+        let mut offer = Offer { shared, thread: None, place };
+        let thread = thread::Builder::new().name("covet-handover".into()).spawn(move || {
+            if wait(&waiting, &sockets) {
+                taken();
+            }
+        });
+        offer.thread = Some(thread.map_err(named)?);
+        Ok(offer)
     }
 }
 
