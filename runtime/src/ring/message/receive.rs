@@ -126,7 +126,7 @@ impl Driver {
         if messages.buffers.free() == 0 {
             // Armed now, it would answer ENOBUFS at once, even with nothing to receive.
             slot.starved = true;
-            messages.starved.push(key);
+            messages.starved.push_back(key);
             return;
         }
         slot.armed = true;
@@ -137,14 +137,15 @@ impl Driver {
         unsafe { self.push(op, key.token(Kind::Message)) };
     }
 
-    /// Arms the receives that waited for buffers, now that some are free again.
+    /// Arms as many of the receives that waited for buffers as are free again: more would ask in vain, turn by turn.
     #[cold]
     pub(in crate::ring) fn feed_starved_messages(&mut self) {
         let Some(messages) = &mut self.messages else { return };
-        if messages.buffers.free() == 0 {
-            return;
-        }
-        for key in std::mem::take(&mut messages.starved) {
+        let fed = messages.starved.len().min(messages.buffers.free().into());
+        for _ in 0..fed {
+            let Some(key) = self.messages.as_mut().and_then(|messages| messages.starved.pop_front()) else {
+                return;
+            };
             if let Some(slot) = self.message_socket(key) {
                 slot.starved = false;
                 if slot.held && slot.waiting.is_empty() && slot.recv_waker.is_some() {
@@ -210,9 +211,10 @@ impl Driver {
         }
         match -completion.result {
             libc::ENOBUFS => {
+                self.counts.no_buffers += 1;
                 if slot.waiting.is_empty() && slot.recv_waker.is_some() && !slot.starved {
                     slot.starved = true;
-                    messages.starved.push(key);
+                    messages.starved.push_back(key);
                 }
                 return;
             }

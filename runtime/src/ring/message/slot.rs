@@ -54,7 +54,7 @@ pub(in crate::ring) struct Messages {
     pub(in crate::ring) buffers: Rc<ProvidedBuffers>,
     pub(in crate::ring) slots: Slab<MessageSlot>,
     /// Sockets that found no free buffer and wait for one to come back.
-    pub(super) starved: Vec<Key>,
+    pub(super) starved: VecDeque<Key>,
     /// For the next datagrams to be sent.
     #[expect(
         clippy::vec_box,
@@ -112,7 +112,7 @@ impl Driver {
             self.messages = Some(Box::new(Messages {
                 buffers,
                 slots: Slab::new(),
-                starved: Vec::new(),
+                starved: VecDeque::new(),
                 spare: Vec::new(),
             }));
         }

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixDatagram as StdDatagram;
 use super::super::{op::Completion, token::Key};
 use super::*;
 use crate::net::{UdpSocket, UnixDatagram, UnixStream};
-use crate::{spawn, yield_now};
+use crate::{DriverChoice, spawn, yield_now};
 
 fn with_std_datagram() -> (UnixDatagram, StdDatagram) {
     let (ours, peer) = StdDatagram::pair().unwrap();
@@ -45,6 +45,32 @@ fn without_free_buffers_no_message_is_lost_and_nobody_starves() {
         })
         .unwrap();
     assert!(used < Duration::from_secs(2), "{used:?}");
+}
+
+#[test]
+fn no_more_ask_for_buffers_than_there_are() {
+    const SOCKETS: usize = 100;
+    let in_vain = tiny()
+        .driver(DriverChoice::IoUring)
+        .block_on(async {
+            let (sockets, peers): (Vec<_>, Vec<_>) = (0..SOCKETS).map(|_| with_std_datagram()).unzip();
+            for peer in &peers {
+                (0..8).for_each(|_| assert_eq!(peer.send(b"waits").unwrap(), 5));
+            }
+            let read = |socket: UnixDatagram| async move {
+                for _ in 0..8 {
+                    assert_eq!(&socket.recv().await.unwrap()[..], b"waits");
+                }
+            };
+            let readers: Vec<_> = sockets.into_iter().map(|socket| spawn(read(socket))).collect();
+            for reader in readers {
+                reader.await.unwrap();
+            }
+            crate::stats::current().no_buffers
+        })
+        .unwrap();
+    // One socket may take all that the others of its turn were armed for.
+    assert!(in_vain <= (2 * 8 * SOCKETS) as u64, "{in_vain}");
 }
 
 #[test]
