@@ -113,6 +113,31 @@ fn a_certificate_is_made_on_the_spot_and_http_sent_to_it() {
 }
 
 #[test]
+fn what_the_redirect_turns_away_is_in_the_table_of_the_end_too() {
+    let mut served = Served::start(3, &["--tls-self-signed", "--redirect", "127.0.0.1:0"]);
+    // Garbage for the redirect, and what is no TLS for the service; each is closed once it is counted.
+    for line in [1, 0] {
+        let port = served.port(line).parse().expect("a port");
+        let mut client = std::net::TcpStream::connect(("127.0.0.1", port)).expect("it accepts");
+        client.set_read_timeout(Some(std::time::Duration::from_secs(60))).expect("a timeout can be set");
+        client.write_all(b"neither TLS nor HTTP\r\n\r\n").expect("it reads");
+        // It is closed with a reset where not all was read.
+        if let Err(error) = client.read_to_end(&mut Vec::new()) {
+            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+        }
+    }
+    rustix::process::kill_process(Pid::from_child(&served.child), Signal::TERM).expect("it runs");
+    let mut said = String::new();
+    let mut errors = served.child.stderr.take().expect("it is piped");
+    errors.read_to_string(&mut said).expect("it is text");
+    assert!(served.child.wait().expect("it ends").success());
+    let (_, table) = said.split_once("turned away or cut off in ").expect("a table");
+    let rows: Vec<Vec<&str>> =
+        table.lines().skip(1).map(|row| row.split_whitespace().take(3).collect()).collect();
+    assert_eq!(rows, [["1", "request", "refused"], ["1", "handshake", "tls_handshake"]], "{said}");
+}
+
+#[test]
 fn a_hangup_reads_the_files_again() {
     let folder = Folder::new("reload");
     let (chain, key) = (folder.0.join("chain.pem"), folder.0.join("key.pem"));
