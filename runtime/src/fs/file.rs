@@ -6,12 +6,12 @@ use std::path::Path;
 use std::rc::Rc;
 
 use super::direct::Direct;
-use super::paths::{empty_stat, run, stat_outcome};
+use super::paths::{empty_stat, file_payload, run, start, stat_outcome};
 use super::transfer::{read_outcome, start_read, start_write, write_outcome};
 use super::{DirectAlignment, Error, Metadata, OpenOptions, Result};
 use crate::buf::{Fill, FillBuf, SendBuf};
 use crate::cores::context::{self, CoreState};
-use crate::ring::{FileOp, FilePayload, HERE, OpenFile};
+use crate::ring::{FileOp, FilePayload, HERE, OpenFile, Operation, Payload};
 
 /// An open file of this core.
 ///
@@ -288,15 +288,24 @@ impl File {
     /// # Errors
     /// Those of fstat(2).
     pub async fn metadata(&self) -> Result<Metadata> {
+        let (result, payload) = self.start_metadata()?.await;
+        self.metadata_outcome(result, payload)
+    }
+
+    /// Asks for the metadata; `metadata_outcome` makes them of what comes.
+    pub(super) fn start_metadata(&self) -> Result<Operation> {
         let payload = FilePayload::Stat(empty_stat(), Err(self.open.in_use()));
-        let (result, payload) = run(self.open.core(), payload, |payload| {
+        start(self.open.core(), payload, |payload| {
             let FilePayload::Stat(into, Err(file)) = payload else { unreachable!("the payload made above") };
             let directory = file.raw();
             let (path, flags, mask) = (c"".as_ptr(), libc::AT_EMPTY_PATH, Metadata::MASK);
             FileOp::Stat { directory, path, flags, mask, into: &raw mut **into }
         })
-        .await;
-        stat_outcome(result, payload).map_err(|error| self.error("stat", error))
+        .map_err(|(error, _)| self.error("stat", error))
+    }
+
+    pub(super) fn metadata_outcome(&self, result: io::Result<u32>, payload: Payload) -> Result<Metadata> {
+        stat_outcome(result, file_payload(payload)).map_err(|error| self.error("stat", error))
     }
 
     /// An operation that lends the descriptor alone.

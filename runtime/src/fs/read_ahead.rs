@@ -79,6 +79,7 @@ impl ReadAhead {
             position: self.range.start,
             limit: self.range.end,
             length: 0,
+            looking: None,
             ahead: VecDeque::new(),
             file,
         }
@@ -104,6 +105,8 @@ pub struct SequentialReader {
     limit: u64,
     /// The length of the file when it was last looked at.
     length: u64,
+    /// Such a look that is under way.
+    looking: Option<Operation>,
     /// Blocks under way, in the order of their offsets and without gaps.
     ahead: VecDeque<Block>,
 }
@@ -128,7 +131,14 @@ impl SequentialReader {
             return Ok(None);
         }
         if self.ahead.is_empty() && self.position >= self.length {
-            let metadata = self.file.metadata().await?;
+            // One that a dropped call has begun goes on: a caller that never waits for long gets on all the same.
+            let looking = match &mut self.looking {
+                Some(looking) => looking,
+                none => none.insert(self.file.start_metadata()?),
+            };
+            let (result, payload) = looking.await;
+            self.looking = None;
+            let metadata = self.file.metadata_outcome(result, payload)?;
             self.length = metadata.len();
             // Files that the kernel makes up (/proc) say that they are empty.
             if metadata.is_file() && self.length > 0 && self.position >= self.length {
