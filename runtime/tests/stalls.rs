@@ -201,6 +201,42 @@ fn who_yields_and_who_waits_is_not_reported() {
 }
 
 #[test]
+fn a_core_that_is_kept_from_its_cpu_is_not_blamed() {
+    let (send, reports) = channel();
+    let over = Told::default();
+    let (reported, end) = (over.clone(), Instant::now() + PATIENCE);
+    let runtime = Runtime::builder()
+        .cores(CoreSet::count(1))
+        .stall_limit(LIMIT)
+        .on_stall(move |report| {
+            reported.store(true, Ordering::SeqCst);
+            let _ = send.send(report.clone());
+        })
+        .start(move |_| {
+            let over = over.clone();
+            async move {
+                // On the core's CPU, as it inherits the mask.
+                let ended = over.clone();
+                let rival = std::thread::spawn(move || while !ended.load(Ordering::SeqCst) {});
+                let parameters = libc::sched_param { sched_priority: 0 };
+                // SAFETY: a plain system call that reads its argument; it changes this thread only.
+                let changed = unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameters) };
+                assert_eq!(changed, 0, "{}", std::io::Error::last_os_error());
+                while !over.load(Ordering::SeqCst) && Instant::now() < end {
+                    yield_now().await;
+                }
+                over.store(true, Ordering::SeqCst);
+                rival.join().unwrap();
+            }
+        })
+        .unwrap();
+    runtime.join().unwrap();
+    let report = reports.try_recv().expect("a core that does not get on is reported");
+    assert!(report.lasted >= LIMIT && report.waited_for_cpu > report.lasted / 2, "{report}");
+    assert!(report.waited_for_cpu <= report.lasted, "{report}");
+}
+
+#[test]
 fn a_stall_is_reported_again_only_when_it_lasts_ten_times_longer() {
     let (builder, reports, told) = watched();
     let mut line = 0;

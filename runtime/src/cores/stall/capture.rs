@@ -42,6 +42,7 @@ struct Slot {
 }
 
 struct Copy {
+    answered: Option<Instant>,
     registers: Registers,
     task: Option<&'static Location<'static>>,
     name: [u8; NAME],
@@ -68,6 +69,7 @@ static SLOT: Slot = Slot {
     stack_start: AtomicUsize::new(0),
     stack_end: AtomicUsize::new(0),
     copy: UnsafeCell::new(Copy {
+        answered: None,
         registers: Registers { general: [0; 32], program_counter: 0 },
         task: None,
         name: [0; NAME],
@@ -83,6 +85,8 @@ static ONE: Mutex<()> = Mutex::new(());
 /// What a thread was doing. Without the feature `backtraces` only the task is of use.
 #[cfg_attr(not(feature = "backtraces"), allow(dead_code, reason = "only backtraces are made of it"))]
 pub(super) struct Capture {
+    /// When it answered. It has the CPU then, and is where it was when it was asked.
+    pub(super) answered: Option<Instant>,
     pub(super) registers: Registers,
     /// Where the task that it polled was spawned.
     pub(super) task: Option<&'static Location<'static>>,
@@ -165,6 +169,7 @@ pub(super) fn capture(thread: &Thread, signal: c_int) -> Option<Capture> {
     let copy = unsafe { &*SLOT.copy.get() };
     let name = String::from_utf8_lossy(&copy.name[..copy.name_len]);
     let capture = Capture {
+        answered: copy.answered,
         registers: copy.registers,
         task: copy.task,
         name: (!name.is_empty()).then(|| name.into_owned()),
@@ -186,6 +191,8 @@ extern "C" fn on_signal(_signal: c_int, _info: *mut libc::siginfo_t, context: *m
     // context. What is copied lies between the stack pointer and the end of this thread's stack, which is mapped.
     unsafe {
         let copy = SLOT.copy.get();
+        // clock_gettime(2), which is allowed in a handler.
+        (*copy).answered = Some(Instant::now());
         let registers = registers(&*context.cast::<libc::ucontext_t>());
         (*copy).registers = registers;
         (*copy).name_len = 0;

@@ -131,13 +131,17 @@ impl Shared {
             recent.retain(|&at| now - at < WINDOW);
             let mut stalls = Vec::new();
             for core in cores.watched.values_mut() {
-                let Some((lasted, waited_for_cpu)) = core.look(now, self.limit) else { continue };
+                if !core.look(now, self.limit) {
+                    continue;
+                }
                 if recent.len() >= REPORTS {
                     suppressed += 1;
                     continue;
                 }
                 recent.push(now);
                 let capture = capture::capture(&core.thread, self.signal);
+                let answered = capture.as_ref().and_then(|capture| capture.answered);
+                let (lasted, waited_for_cpu) = core.measure(now, answered);
                 let report = StallReport {
                     task: capture.as_ref().and_then(|capture| capture.name.clone()),
                     cpu: core.cpu,
@@ -181,9 +185,8 @@ impl Shared {
 }
 
 impl Watched {
-    /// How long the core has been in its turn, and for how much of that it waited for a CPU, if that is to be reported
-    /// now.
-    fn look(&mut self, now: Instant, limit: Duration) -> Option<(Duration, Duration)> {
+    /// Whether the core has been in its turn for so long that it is to be reported now.
+    fn look(&mut self, now: Instant, limit: Duration) -> bool {
         let turn = self.heartbeat.turn();
         let since = match (turn, self.turn) {
             (Some(turn), Some((before, since))) if turn == before => since,
@@ -191,18 +194,41 @@ impl Watched {
                 self.turn = turn.map(|turn| (turn, now));
                 self.waited = None;
                 self.due = limit;
-                return None;
+                return false;
             }
         };
-        let waited = waited_for_cpu(self.thread.id);
-        let before = *self.waited.get_or_insert(waited);
-        let lasted = now - since;
-        if lasted < self.due {
-            return None;
+        if self.waited.is_none() {
+            self.waited = Some(waited_for_cpu(self.thread.id));
         }
-        self.due = lasted * AGAIN;
-        Some((lasted, waited.saturating_sub(before)))
+        let lasted = now - since;
+        let is_due = lasted >= self.due;
+        if is_due {
+            self.due = lasted * AGAIN;
+        }
+        is_due
     }
+
+    /// How long the turn has lasted, and for how much of that the core waited for a CPU, once its thread was `asked`.
+    ///
+    /// The kernel counts a wait when it is over. One that answers has its CPU. One that does not, though it is ready to
+    /// run, has waited since it was asked.
+    fn measure(&self, asked: Instant, answered: Option<Instant>) -> (Duration, Duration) {
+        let since = self.turn.map_or(asked, |(_, since)| since);
+        let counted = waited_for_cpu(self.thread.id).saturating_sub(self.waited.unwrap_or_default());
+        let (until, waited) = match answered {
+            Some(at) => (at, counted),
+            None if is_ready_to_run(self.thread.id) => (Instant::now(), counted + asked.elapsed()),
+            None => (asked, counted),
+        };
+        let lasted = until.saturating_duration_since(since);
+        (lasted, waited.min(lasted))
+    }
+}
+
+/// Whether a thread runs or would if it had a CPU, and neither sleeps nor waits for a device: proc_pid_stat(5).
+fn is_ready_to_run(thread: i32) -> bool {
+    let text = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat")).unwrap_or_default();
+    text.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('R'))
 }
 
 /// How long a thread was ready to run while others had its CPU: the second number of its schedstat
