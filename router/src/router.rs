@@ -204,7 +204,7 @@ impl<S: 'static> Router<S> {
 
     /// Decides how errors look: `hook` makes the response of every [`Error`] of this router.
     ///
-    /// Errors of extractors, handlers and middleware, 404 and 405 all pass through it. The hook of a
+    /// Errors of extractors, handlers and middleware, their panics, 404 and 405 all pass through it. The hook of a
     /// path or of a nested router goes before this one. The request that the hook sees has lost
     /// its body.
     ///

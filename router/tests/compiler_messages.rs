@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+use std::cmp::Reverse;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -31,27 +32,33 @@ fn libraries() -> PathBuf {
     std::env::current_exe().unwrap().parent().unwrap().to_owned()
 }
 
-/// The library of this crate that was built last: of others, built with other features, nothing is known here.
-fn library(name: &str) -> PathBuf {
+/// The library of this crate that was built last, of those that are of this toolchain and whole: there are others where
+/// it was built with other features, or what it depends on was built anew.
+fn library(folder: &Folder, name: &str) -> PathBuf {
     let start = format!("lib{name}-");
     let is_it = |path: &PathBuf| {
         let file = path.file_name().and_then(|file| file.to_str()).unwrap_or_default();
         file.starts_with(&start) && file.ends_with(".rlib")
     };
     let found = fs::read_dir(libraries()).unwrap().map(|entry| entry.unwrap().path()).filter(is_it);
-    let last = found.max_by_key(|path| fs::metadata(path).and_then(|data| data.modified()).unwrap());
-    last.unwrap_or_else(|| panic!("{start}*.rlib is not in {}", libraries().display()))
+    let mut found: Vec<PathBuf> = found.collect();
+    found.sort_by_key(|path| Reverse(fs::metadata(path).and_then(|data| data.modified()).unwrap()));
+    let first = found.into_iter().find(|path| ask(folder, name, path, &format!("extern crate {name};")).0);
+    first.unwrap_or_else(|| panic!("no {start}*.rlib in {} can be used", libraries().display()))
 }
 
 /// Compiles a library of this text. Returns whether it could be, and what was said.
 fn compile(folder: &Folder, library_of: &str, text: &str) -> (bool, String) {
+    ask(folder, library_of, &library(folder, library_of), text)
+}
+
+fn ask(folder: &Folder, name: &str, library: &Path, text: &str) -> (bool, String) {
     let source = folder.0.join("lib.rs");
     fs::write(&source, text).unwrap();
-    let beside = |name: &str| format!("{name}={}", library(name).display());
     let output = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
         // Some of it is known only when code is made.
         .args(["--edition", "2024", "--crate-type", "lib", "--emit", "obj", "--cap-lints", "allow"])
-        .args(["--extern", &beside(library_of)])
+        .args(["--extern", &format!("{name}={}", library.display())])
         .arg("-L")
         .arg(format!("dependency={}", libraries().display()))
         .arg("--out-dir")
