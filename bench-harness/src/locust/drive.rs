@@ -120,12 +120,13 @@ impl Worker<'_> {
                 None => self.how.ended.load(Ordering::Acquire).then_some(Ending::Interrupted),
             };
             if let Some(ending) = ending {
-                self.end_test(SHORTEST_GRACE, observe)?;
+                let record = self.end_test(SHORTEST_GRACE, observe);
                 self.session.quit(ending == Ending::Interrupted, now());
                 let messages = self.session.outgoing();
                 if self.link.is_open() {
                     self.link.send(messages);
                 }
+                keep(record, observe)?;
                 self.link.close();
                 return Ok(ending);
             }
@@ -134,7 +135,7 @@ impl Worker<'_> {
                 self.speak(observe)?;
             }
             if self.session.silence(now()) > self.how.patience {
-                self.end_test(SHORTEST_GRACE, observe)?;
+                keep(self.end_test(SHORTEST_GRACE, observe), observe)?;
                 return Err(DriveError::Silent(self.how.patience, self.lost));
             }
         }
@@ -174,13 +175,21 @@ impl Worker<'_> {
                 }
             }
             Order::Stop(grace) => {
-                self.end_test(grace.max(SHORTEST_GRACE), observe)?;
+                let record = self.end_test(grace.max(SHORTEST_GRACE), observe);
                 self.session.stopped(now());
+                // The master waits for this, and takes a worker that is silent for three seconds for lost; to write what
+                // was measured may take longer.
+                let messages = self.session.outgoing();
+                for event in self.link.send(messages) {
+                    self.happened(event, observe)?;
+                }
+                keep(record, observe)?;
             }
             Order::Forget => {
                 observe.note("the master does not know the test: it is over");
-                self.end_test(SHORTEST_GRACE, observe)?;
+                let record = self.end_test(SHORTEST_GRACE, observe);
                 self.session.forgotten(now());
+                keep(record, observe)?;
             }
             Order::Reconnect => self.link.reopen(),
             Order::Quit => {}
@@ -194,20 +203,21 @@ impl Worker<'_> {
         Ok(())
     }
 
-    fn end_test(&mut self, grace: Duration, observe: &mut dyn Observe) -> Result<(), DriveError> {
-        let Some(load) = self.load.take() else { return Ok(()) };
-        let ended = load.finish(grace, observe.progress());
-        let (parts, record) = match ended {
-            Ok(whole) => whole,
+    /// Ends the test that runs; returns its record, for [`keep`].
+    fn end_test(&mut self, grace: Duration, observe: &dyn Observe) -> Option<RunRecord> {
+        let load = self.load.take()?;
+        match load.finish(grace, observe.progress()) {
+            Ok((parts, record)) => {
+                parts.iter().for_each(|part| self.session.record(part));
+                self.cpu = 0.0;
+                self.session.log(record.to_text().lines().map(str::to_owned).collect());
+                Some(record)
+            }
             Err(error) => {
                 observe.note(&format!("the test has no record: {error}"));
-                return Ok(());
+                None
             }
-        };
-        parts.iter().for_each(|part| self.session.record(part));
-        self.cpu = 0.0;
-        self.session.log(record.to_text().lines().map(str::to_owned).collect());
-        observe.record(record).map_err(DriveError::Record)
+        }
     }
 
     /// Takes in what the cores have recorded.
@@ -247,6 +257,11 @@ impl Worker<'_> {
         }
         Ok(())
     }
+}
+
+/// Hands over the record of a test, where there is one.
+fn keep(record: Option<RunRecord>, observe: &mut dyn Observe) -> Result<(), DriveError> {
+    record.map_or(Ok(()), |record| observe.record(record).map_err(DriveError::Record))
 }
 
 fn now() -> Now {
