@@ -151,9 +151,9 @@ impl NewFolders {
     fn create(folder: &Path) -> io::Result<NewFolders> {
         let missing = folder.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists());
         let made: Vec<PathBuf> = missing.map(Path::to_owned).collect();
-        fs::create_dir_all(folder)?;
         let begun = NewFolders(made.clone());
         interrupt::undo(move || drop(NewFolders(made)));
+        fs::create_dir_all(folder)?;
         Ok(begun)
     }
 }
