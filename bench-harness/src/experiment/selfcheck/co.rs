@@ -79,13 +79,14 @@ fn stall(bench: &Bench, server: &Child) -> anyhow::Result<Vec<Finding>> {
 /// A generator that is itself stopped must say that its result is invalid.
 fn frozen_generator(bench: &Bench, server: &Child) -> anyhow::Result<Finding> {
     let mut generator = Command::new(&bench.program)
-        .args(["run", &format!("http://{}/", server.address()), "-c", "8", "-R", "1000", "-d", "3s"])
+        .args(["run", &format!("http://{}/", server.address()), "-c", "8", "-R", "1000", "-d", "4s"])
         .args(["--warmup", "500ms", "--probes", "off", "--cpus", &format_cpus(&bench.generator[..1])])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .context("the generator cannot be started")?;
-    thread::sleep(Duration::from_millis(1500));
+    // Well within the window, also of a generator that takes two seconds to begin.
+    thread::sleep(Duration::from_millis(2600));
     freeze(generator.id(), Duration::from_millis(700));
     let status = generator.wait().context("the generator cannot be waited for")?;
     let found = status.code().map_or_else(|| status.to_string(), |code| format!("exit status {code}"));
