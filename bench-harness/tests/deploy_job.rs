@@ -5,6 +5,7 @@
 
 mod disturbed;
 mod folder;
+mod nobody;
 mod server;
 
 use std::fs;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use disturbed::expect_status;
 use folder::Folder;
+use nobody::nobody;
 use serde_json::Value;
 use server::{PATIENCE, Server};
 
@@ -271,8 +273,7 @@ fn what_a_pod_cannot_do_is_told() {
         assert_eq!(output.status.code(), Some(1), "{}", said(&output));
         said(&output)
     };
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let target = format!("http://{nobody}/");
+    let target = format!("http://{}/", nobody());
     let words = run(&[("TARGET", &target), ("OPTIONS", "-d 1s")]);
     assert!(words.contains("generator-0 has no result: covet-bench exited with 1"), "{words}");
     let words = run(&[("TARGET", &target), ("START_AT", "1000")]);
