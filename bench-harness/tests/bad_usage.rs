@@ -2,11 +2,13 @@
 
 mod folder;
 mod judging;
+mod nobody;
 
 use clap::{Arg, ArgAction, CommandFactory};
 use covet_bench::cli::Cli;
 use folder::Folder;
-use judging::{fails_in_one_line, nobody, run};
+use judging::{fails_in_one_line, run};
+use nobody::nobody;
 
 /// What each subcommand needs beside the option that is tried. Nothing listens at `{url}`, so what takes a value after all
 /// ends soon, as a failure of its own.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use judging::{fails_in_one_line, run};
+use judging::{cores, fails_in_one_line, run};
 use load_servers::{OK, Server};
 
 /// Answers late while anybody is in the middle of a head.
@@ -42,6 +42,9 @@ fn words(arguments: &str) -> Vec<&str> {
 
 #[test]
 fn a_server_that_slow_clients_slow_down_is_told() {
+    if cores() < 2 {
+        return;
+    }
     let server = server_that_minds();
     let url = format!("http://{}/path", server.url().host_field());
     let arguments = format!(
@@ -56,6 +59,10 @@ fn a_server_that_slow_clients_slow_down_is_told() {
 
 #[test]
 fn too_few_pairs_tell_nothing() {
+    if cores() < 2 {
+        fails_in_one_line(&run(&words("slow-clients --pairs 2")), 2, &["two cores or more"]);
+        return;
+    }
     let output = run(&words("slow-clients --clients 10 -c 2 --load 0.1 --pairs 2 --slices 1 --slice 50ms"));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(98), "{text}{}", String::from_utf8_lossy(&output.stderr));
@@ -72,6 +79,9 @@ fn too_few_pairs_tell_nothing() {
 /// No machine is that still. The rule holds on both sides, whatever they measured.
 #[test]
 fn slices_in_which_the_machine_stood_still_are_left_out_on_either_side() {
+    if cores() < 2 {
+        return;
+    }
     let output = run(&words(
         "slow-clients --clients 10 -c 2 --load 0.1 --pairs 2 --slices 2 --slice 50ms --standstill 0ms",
     ));

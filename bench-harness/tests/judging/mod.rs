@@ -30,27 +30,44 @@ pub(crate) fn run(arguments: &[&str]) -> Output {
 const OF_THE_MACHINE: [&str; 7] =
     ["quiet machine", "interference", "pauses", "punctuality", "throttling", "canary", "closure"];
 
+/// Checks that may fail of a debug build: which of its parts is the slowest is an accident.
+const OF_THE_BUILD: [&str; 3] = ["build", "ceiling", "doubling"];
+
 /// The checks that failed in a report, by name: those of all its layers, or its own.
 pub(crate) fn failed_checks(report: &Value) -> Vec<String> {
-    let lists = report["layers"].as_array().into_iter().flatten().chain([report]);
-    let checks = lists.filter_map(|list| list["checks"].as_array()).flatten();
-    let failed = checks.filter(|check| check["outcome"] == "failed");
-    failed.filter_map(|check| check["name"].as_str().map(str::to_owned)).collect()
+    checks(report, |_, outcome| outcome == "failed")
 }
 
-/// What `measure` puts out, once no check failed for what the machine did meanwhile: a release build is given six tries.
+/// The checks of a report whose name and outcome are as wished, by name.
+fn checks(report: &Value, wished: impl Fn(&str, &Value) -> bool) -> Vec<String> {
+    let lists = report["layers"].as_array().into_iter().flatten().chain([report]);
+    let checks = lists.filter_map(|list| list["checks"].as_array()).flatten();
+    let named = checks.filter_map(|check| Some((check["name"].as_str()?, &check["outcome"])));
+    named.filter(|(name, outcome)| wished(name, outcome)).map(|(name, _)| name.to_owned()).collect()
+}
+
+/// What the machine did to a measurement, by the name of the check that tells of it. A verdict may also turn where others
+/// only colour it: a server that lacks a twentieth of its core has not used it up.
+fn disturbance(output: &Output) -> Vec<String> {
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    checks(&report, |name, outcome| match name {
+        "quiet machine" => outcome != "passed",
+        _ => outcome == "failed" && OF_THE_MACHINE.contains(&name),
+    })
+}
+
+/// What `measure` puts out, once no check tells of what the machine did meanwhile: a release build is given six tries.
 /// Of a debug build, which is tested beside others and proves nothing of speed, the first is taken.
 #[track_caller]
 pub(crate) fn undisturbed(measure: impl Fn() -> Output) -> Output {
     let mut disturbed = Vec::new();
     while disturbed.len() < 6 {
         let output = measure();
-        let failed = output.status.code() == Some(97);
-        let failed = if failed { failed_checks(&json(&output)) } else { Vec::new() };
-        if is_debug() || !failed.iter().any(|name| OF_THE_MACHINE.contains(&name.as_str())) {
+        let disturbance = disturbance(&output);
+        if is_debug() || disturbance.is_empty() {
             return output;
         }
-        disturbed.push(failed);
+        disturbed.push(disturbance);
     }
     panic!("this machine is too busy for a verdict, in six tries: {disturbed:?}")
 }
@@ -66,7 +83,9 @@ pub(crate) fn expect_exit(output: &Output, status: i32, of_speed: bool) {
     assert_eq!(for_build, is_debug() && of_speed, "{code:?} {failed:?}: {told}");
     match code {
         Some(97) => {
-            let known = |name: &String| name == "build" || OF_THE_MACHINE.contains(&name.as_str());
+            let known = |name: &String| {
+                OF_THE_MACHINE.contains(&name.as_str()) || OF_THE_BUILD.contains(&name.as_str())
+            };
             assert!(is_debug() && !failed.is_empty() && failed.iter().all(known), "{failed:?}: {told}");
         }
         _ => assert_eq!(code, Some(status), "{told}"),
@@ -101,9 +120,10 @@ pub(crate) fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// An address where nobody listens.
-pub(crate) fn nobody() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("some port is free")
+/// A port that nobody listened on a moment ago, for a program that is told where to listen.
+pub(crate) fn free_port() -> u16 {
+    let probe = TcpListener::bind("127.0.0.1:0").expect("some port is free");
+    probe.local_addr().expect("it is bound").port()
 }
 
 /// A server of threads that answers what `answer` makes of the number of the request, or hangs up for nothing.
@@ -145,7 +165,9 @@ left = [int(sys.argv[2])]
 def serve(connection):
     data = b""
     while True:
-        data += connection.recv(65536)
+        piece = connection.recv(65536)
+        if not piece: return
+        data += piece
         while b"\r\n\r\n" in data:
             data = data.split(b"\r\n\r\n", 1)[1]
             left[0] -= 1
