@@ -1,5 +1,6 @@
 //! `covet-bench run` and `covet-bench null` as their users meet them.
 
+mod connected;
 mod disturbed;
 mod null;
 
@@ -7,6 +8,7 @@ use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use connected::await_connections;
 use disturbed::{expect_status, expect_told};
 use null::Null;
 use rustix::process::{Pid, Signal, kill_process};
@@ -50,7 +52,8 @@ fn a_server_that_vanishes_makes_the_run_invalid_and_is_said_to_have_gone() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_covet-bench"));
         command.args(run).args(more).stdout(Stdio::piped()).spawn().expect("the binary runs")
     });
-    thread::sleep(Duration::from_millis(2500));
+    await_connections(null.port(), 8);
+    thread::sleep(Duration::from_millis(2000));
     drop(null);
     for run in runs {
         let output = run.wait_with_output().expect("it ends");
@@ -255,6 +258,8 @@ fn a_generator_that_was_stopped_calls_its_own_run_invalid() {
             .spawn()
             .expect("the binary starts");
         let pid = Pid::from_child(&generator);
+        // The window opens with them.
+        await_connections(null.port(), 4);
         thread::sleep(Duration::from_millis(700));
         kill_process(pid, Signal::STOP).expect("it runs");
         thread::sleep(Duration::from_millis(600));

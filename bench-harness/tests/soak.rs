@@ -1,5 +1,6 @@
 //! `covet-bench memory` and `soak` on real servers.
 
+mod connected;
 mod folder;
 mod judging;
 mod schema;
@@ -12,6 +13,7 @@ use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use connected::await_connections;
 use folder::Folder;
 use judging::{
     expect_exit, failed_checks, fails_in_one_line, is_debug, json, program, run, service, undisturbed,
@@ -170,15 +172,19 @@ fn a_soak_whose_load_stood_still_is_invalid_and_finds_nothing() {
     let folder = Folder::new("soak");
     let page = folder.0.join("soak.html");
     let frozen = |format: &str| {
+        let server = Server::start();
+        let url = format!("http://{}/plaintext", server.address);
         let arguments =
             ["soak", "-d", "4s", "-R", "500", "-c", "4", "--limit", "400GB", "--output-format", format];
         let process = Command::new(program())
             .args(arguments)
-            .args(["--html", page.to_str().expect("UTF-8")])
+            .args(["--url", &url, "--html", page.to_str().expect("UTF-8")])
             .stdout(Stdio::piped())
             .spawn()
             .expect("the binary runs");
         let pid = Pid::from_child(&process);
+        // The warm-up of a second begins with them.
+        await_connections(server.address.port(), 4);
         thread::sleep(Duration::from_millis(2500));
         kill_process(pid, Signal::STOP).expect("it runs");
         thread::sleep(Duration::from_secs(1));
@@ -283,7 +289,7 @@ fn the_cost_of_tls_is_measured_with_and_without_handshakes() {
 #[test]
 fn memory_is_not_read_over_tls() {
     let command = format!("{} serve --listen 127.0.0.1:{{port}} --tls-self-signed", program());
-    let port = judging::nobody().port();
+    let port = judging::free_port();
     let url = format!("https://127.0.0.1:{port}/plaintext");
     let output = run(&["memory", "--url", &url, "--server-cmd", &command, "-c", "5"]);
     fails_in_one_line(&output, 1, &["plain http", "https://127.0.0.1"]);
