@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use covet_bench::load::{Extent, LoadError, LoadPlan, NoProgress, TargetUrl, run};
 use covet_bench::record::{GuardOutcome, RunRecord};
-use load_servers::{OK, Server, read_requests};
+use load_servers::{OK, Server, had_its_cpu, read_requests};
 use rustix::net::sockopt::set_socket_linger;
 
 /// Makes the coming close a reset instead of an end of stream.
@@ -100,7 +100,8 @@ fn a_server_that_resets() {
 #[test]
 fn a_server_that_never_answers() {
     let server = Server::per_request(|_| true);
-    let plan = LoadPlan { timeout: Duration::from_millis(100), ..server.plan(3, 500) };
+    // Time for ten timeouts in a row on each, of which two are asked for.
+    let plan = LoadPlan { timeout: Duration::from_millis(100), ..server.plan(3, 1500) };
     let record = measure(&plan);
     assert_eq!(record.completed, 0);
     assert!(record.errors.timeout >= 6, "each connection times out again and again: {:?}", record.errors);
@@ -115,7 +116,7 @@ fn a_server_that_stops_answering_after_a_while() {
     let server = Server::per_request(move |stream| {
         served.fetch_add(1, Ordering::SeqCst) >= 100 || stream.write_all(OK).is_ok()
     });
-    let plan = LoadPlan { timeout: Duration::from_millis(100), ..server.plan(2, 500) };
+    let plan = LoadPlan { timeout: Duration::from_millis(100), ..server.plan(2, 1500) };
     let record = measure(&plan);
     assert_eq!(record.completed, 100);
     assert!(record.errors.timeout > 0);
@@ -147,9 +148,8 @@ fn a_server_that_closes_after_each_answer_as_it_said() {
     assert_eq!(record.errors.total(), 0, "{:?}", record.errors);
     assert!(record.reconnects + 4 >= record.completed);
     let closure = record.guards().into_iter().find(|guard| guard.name == "closure").expect("it applies");
-    assert_eq!(
-        closure.outcome,
-        GuardOutcome::Passed,
+    assert!(
+        closure.outcome == GuardOutcome::Passed || !had_its_cpu(&record),
         "time without a connection is no lost time: {closure:?}"
     );
 }

@@ -161,6 +161,19 @@ pub(crate) fn measure(plan: &LoadPlan) -> RunRecord {
     record
 }
 
+/// The longest that the generator was held up in a run of an open loop, or that the machine was beside it: what was due
+/// before the window, and is sent in it, is as much as became due in this time.
+pub(crate) fn held_up(record: &RunRecord) -> Duration {
+    let hiccup = record.platform.as_ref().map_or(0, |platform| platform.hiccups.max());
+    let late = record.generator_lateness.as_ref().map_or(0, |late| late.max());
+    record.longest_pause.max(Duration::from_nanos(hiccup.max(late)))
+}
+
+/// Whether the generator had its CPU nearly always when it was ready to run, by the kernel's own count.
+pub(crate) fn had_its_cpu(record: &RunRecord) -> bool {
+    record.waited.iter().all(|&share| share < 0.02) && record.longest_pause < Duration::from_millis(20)
+}
+
 /// No request may be lost, whatever the server does.
 pub(crate) fn assert_accounts_close(record: &RunRecord) {
     assert_eq!(

@@ -7,7 +7,7 @@ use covet_bench::load::LoadPlan;
 use covet_bench::record::LoopModel;
 
 use crate::folder::Folder;
-use crate::load_servers::{OK, Server, measure};
+use crate::load_servers::{OK, Server, held_up, measure};
 use crate::seen::Seen;
 
 #[test]
@@ -31,12 +31,15 @@ fn poisson_arrivals_come_at_the_rate_with_exponential_gaps() {
     let expected = Schedule::new(start, &table, 0, 1).backlog(start + record.elapsed);
     assert!((1350..=1650).contains(&expected), "{expected}");
     let due = record.in_flight_at_start + record.sent + record.queued_at_end;
-    // The core's clock at the end is up to a turn of its loop behind.
-    assert!(due.abs_diff(expected) <= 20, "{due} of {expected}: {}", record.to_text());
+    // The core's clock at the end is up to a turn of its loop behind, and the window opens as much late.
+    let held_up = (500.0 * held_up(&record).as_secs_f64()) as u64;
+    assert!(due.abs_diff(expected) <= 20 + held_up, "{due} of {expected}: {}", record.to_text());
     let gaps = seen.gaps();
     let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
+    // A machine that stands still makes one long gap and many short ones.
+    let most = 2.5 + 3.0 * held_up as f64;
     let deviation = (gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / gaps.len() as f64).sqrt();
-    assert!((0.9..2.5).contains(&(deviation / mean)), "variation {}", deviation / mean);
+    assert!((0.9..most).contains(&(deviation / mean)), "variation {} of {most}", deviation / mean);
 }
 
 #[test]
@@ -71,7 +74,11 @@ fn bursts_come_at_once() {
         ..server.plan(30, 1050)
     };
     let record = measure(&plan);
-    assert_eq!(record.sent + record.queued_at_end, 100, "bursts of 25 at 0.25, 0.5, 0.75 and 1 s");
+    let due = record.sent + record.queued_at_end;
+    assert_eq!(due % 25, 0, "{}", record.to_text());
+    // Bursts at 0.25, 0.5, 0.75 and 1 s, and one more in each quarter of a second that the window is late.
+    let late = (record.elapsed.saturating_sub(Duration::from_millis(1150)) + held_up(&record)).as_millis();
+    assert!((4..=4 + late.div_ceil(250)).contains(&u128::from(due / 25)), "{late} {}", record.to_text());
     let long = seen.gaps().iter().filter(|&&gap| gap > 0.1).count();
     assert!((2..=6).contains(&long), "{long} gaps between five bursts");
 }
@@ -88,7 +95,10 @@ fn stages_change_the_rate_within_a_run() {
     };
     let record = measure(&plan);
     let due = record.sent + record.queued_at_end;
-    assert!(due.abs_diff(1200) < 30, "{}", record.to_text());
+    // It ends at 300/s, and a window that ends late has more.
+    let late = (record.elapsed.saturating_sub(Duration::from_secs(3)) + held_up(&record)).as_secs_f64();
+    let more = (900.0 * late) as u64;
+    assert!((1171..1230 + more).contains(&due), "{}", record.to_text());
     let completed: Vec<u64> = record.intervals.iter().map(|interval| interval.completed).collect();
     assert!(completed[0] < 150 && completed[1] > completed[0], "{completed:?}");
     assert!(record.to_text().contains("in stages 1s:100,1s:100..900,1s:900..300"), "{}", record.to_text());
