@@ -42,7 +42,8 @@ fn a_wrong_claim_file_is_explained_before_anything_is_measured() {
     let started = Instant::now();
     let output = covet_bench(&["--claim", file.to_str().expect("UTF-8"), "--out", folder.as_str()]);
     fails_in_one_line(&output, 2, &["claim.toml, line 3", "`value`", "covetpy.toml"]);
-    assert!(started.elapsed() < Duration::from_secs(2));
+    // The job that would follow takes half a minute.
+    assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
 }
 
 #[test]
@@ -52,7 +53,7 @@ fn a_report_that_cannot_be_written_is_an_early_error() {
     fs::write(&file, "not a folder").expect("the file is written");
     let started = Instant::now();
     let output = covet_bench(&["--out", file.to_str().expect("UTF-8")]);
-    assert!(started.elapsed() < Duration::from_secs(2), "before anything is measured");
+    assert!(started.elapsed() < Duration::from_secs(15), "before anything is measured");
     fails_in_one_line(&output, 1, &["the report cannot be written to", "--out"]);
 }
 
@@ -158,9 +159,10 @@ fn an_interrupted_job_leaves_no_server_behind() {
         .stderr(Stdio::null())
         .spawn()
         .expect("the binary runs");
+    let wanted = if thread::available_parallelism().map_or(1, usize::from) >= 2 { 2 } else { 0 };
     let mut servers = BTreeSet::new();
-    let end = Instant::now() + Duration::from_secs(20);
-    while servers.len() < 2 && Instant::now() < end {
+    let end = Instant::now() + Duration::from_secs(60);
+    while servers.len() < wanted && Instant::now() < end {
         servers = children(job.id());
         thread::sleep(Duration::from_millis(10));
     }
@@ -168,10 +170,8 @@ fn an_interrupted_job_leaves_no_server_behind() {
     rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("the job is there");
     let status = job.wait().expect("the job ends");
     assert!(!status.success());
-    if thread::available_parallelism().map_or(1, usize::from) >= 2 {
-        assert_eq!(servers.len(), 2, "the servers were seen");
-    }
-    let end = Instant::now() + Duration::from_secs(5);
+    assert_eq!(servers.len(), wanted, "the servers were seen");
+    let end = Instant::now() + Duration::from_secs(60);
     while servers.iter().any(|&server| alive(server)) {
         assert!(Instant::now() < end, "servers {servers:?} outlived the job");
         thread::sleep(Duration::from_millis(10));

@@ -32,6 +32,14 @@ fn run(disposition: &str, url: &str, more: &[&str]) -> Child {
         .expect("env is there")
 }
 
+/// Whether a process hears of a signal by now (`SigCgt` of proc_pid_status(5)).
+fn hears(pid: u32, signal: Signal) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & (1 << (signal.as_raw() - 1)) != 0)
+}
+
 /// Sends the signal after so long, and waits for the end.
 fn signal_after(mut run: Child, signal: Signal, patience: Duration) -> (ExitStatus, String) {
     thread::sleep(patience);
@@ -79,11 +87,11 @@ fn a_run_without_a_result_leaves_no_bundle() {
     let url = format!("http://{}/plaintext", server.address);
     let (out, begun) = (folder.path("bundle"), Instant::now());
     let waiting = run("--default-signal=INT", &url, &["-d", "1s", "--warmup", "600s", "--out", &out]);
-    while !folder.0.join("bundle").exists() {
+    while !folder.0.join("bundle").exists() || !hears(waiting.id(), Signal::INT) {
         assert!(begun.elapsed() < Duration::from_secs(60), "no bundle was begun");
         thread::sleep(Duration::from_millis(5));
     }
-    let (status, text) = signal_after(waiting, Signal::INT, Duration::from_millis(100));
+    let (status, text) = signal_after(waiting, Signal::INT, Duration::from_millis(500));
     assert_eq!((status.signal(), text.as_str()), (Some(Signal::INT.as_raw()), ""));
     assert!(!folder.0.join("bundle").exists());
 }
@@ -120,16 +128,18 @@ fn what_has_no_result_yet_ends_with_a_line_and_leaves_nothing_behind() {
     let url = format!("http://{}/plaintext", server.address);
     let claim = concat!(env!("CARGO_MANIFEST_DIR"), "/../claims/covetpy.toml");
     let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    // On one core no server is put beside a load.
+    let beside = thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
     let commands = [
-        (Vec::new(), true),
-        (words(&format!("verify {claim}")), true),
-        (on_a_server(&format!("verify {claim}")), true),
-        (on_a_server("soak -d 60s --warmup 60s"), false),
-        (words(&format!("max {url} --slo p99<5ms")), false),
-        (words(&format!("rate {url} --rates 100,200,300,400,500")), false),
-        (words(&format!("ab --a {url} --b {url} -d 10s")), false),
+        (Vec::new(), true, beside),
+        (words(&format!("verify {claim}")), true, beside),
+        (on_a_server(&format!("verify {claim}")), true, beside),
+        (on_a_server("soak -d 60s --warmup 60s"), false, true),
+        (words(&format!("max {url} --slo p99<5ms")), false, false),
+        (words(&format!("rate {url} --rates 100,200,300,400,500")), false, false),
+        (words(&format!("ab --a {url} --b {url} -d 10s")), false, false),
     ];
-    for (number, (arguments, reports)) in commands.into_iter().enumerate() {
+    for (number, (arguments, reports, has_server)) in commands.into_iter().enumerate() {
         let folder = Folder::new("interrupted");
         let (signal, name) =
             if number % 2 == 0 { (Signal::INT, "SIGINT") } else { (Signal::TERM, "SIGTERM") };
@@ -141,8 +151,12 @@ fn what_has_no_result_yet_ends_with_a_line_and_leaves_nothing_behind() {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("env is there");
         let begun = Instant::now();
         let mut started = BTreeSet::new();
-        while begun.elapsed() < Duration::from_secs(1) || (reports && !folder.0.join("new/report").exists()) {
-            assert!(begun.elapsed() < Duration::from_secs(60), "{arguments:?}");
+        while begun.elapsed() < Duration::from_secs(1)
+            || (reports && !folder.0.join("new/report").exists())
+            || (has_server && started.is_empty())
+            || !hears(child.id(), signal)
+        {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{arguments:?} has started {started:?}");
             started = descendants(child.id());
             thread::sleep(Duration::from_millis(20));
         }
@@ -155,9 +169,7 @@ fn what_has_no_result_yet_ends_with_a_line_and_leaves_nothing_behind() {
         let last = said.lines().last().unwrap_or_default();
         assert_eq!(last, format!("covet-bench: {name} came before there was a result"), "{arguments:?}");
         assert!(!folder.0.join("new").exists(), "{arguments:?} leaves an empty folder");
-        let has_server = reports || arguments.iter().any(|word| word == "--server-cmd");
-        assert!(!has_server || !started.is_empty(), "{arguments:?} has started nothing");
-        let end = Instant::now() + Duration::from_secs(20);
+        let end = Instant::now() + Duration::from_secs(60);
         while started.iter().any(|&pid| is_alive(pid)) {
             assert!(Instant::now() < end, "{arguments:?} left {started:?} behind");
             thread::sleep(Duration::from_millis(10));
@@ -179,7 +191,10 @@ fn a_soak_that_is_ended_is_judged_by_what_was_read() {
         let pid = Pid::from_child(&child);
         let again = thread::spawn(move || {
             thread::sleep(patience + Duration::from_secs(3));
-            kill_process(pid, Signal::INT).and_then(|()| kill_process(pid, Signal::INT))
+            let first = kill_process(pid, Signal::INT);
+            // Where this thread had to wait between the two, it may have ended by the first.
+            let _ = kill_process(pid, Signal::INT);
+            first
         });
         let mut text = String::new();
         let mut child = child;

@@ -27,6 +27,8 @@ struct Runs(PathBuf);
 impl Runs {
     fn new(name: &str, rates: &[u64]) -> Self {
         let path = std::env::temp_dir().join(format!("covet-plan-{}-{name}", std::process::id()));
+        // A killed test of a process with the same number may have left it behind.
+        let _ = fs::remove_dir_all(&path);
         let mut writer = BundleWriter::create(&path).unwrap();
         let mut documents = Vec::new();
         for (index, &rate) in rates.iter().enumerate() {

@@ -26,6 +26,8 @@ impl Authority {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("covet-load-tls-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let folder = std::env::temp_dir().join(name);
+        // A killed test of a process with the same number may have left it behind.
+        let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).expect("a folder for the test");
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new(Vec::new()).expect("no names are good names");

@@ -263,7 +263,7 @@ fn openssl_refuses_who_shows_no_certificate_and_announces_the_end_of_bodies() {
         let json = result(&url, &[&shown[..], &["--no-validate-length"]].concat());
         assert_eq!(json["requests"]["completed"], 3);
         assert_eq!(json["tls"]["agreed"][0]["version"], version);
-        let output = run(&url, &["-c", "1", "-d", "200ms", "--cacert", &ca]);
+        let output = run(&url, &["-c", "1", "-d", "2s", "--cacert", &ca]);
         let said = match version {
             // The client's side of the handshake is over before the server looks at the certificate.
             "TLS 1.3" => {

@@ -85,10 +85,12 @@ impl OnTerminal {
     /// Waits for the end and checks that the terminal is as it was before.
     pub(crate) fn end(mut self) -> (ExitStatus, String) {
         let status = self.process.wait().unwrap();
-        while let Ok(bytes) = self.output.recv_timeout(Duration::from_millis(300)) {
+        let after = tcgetattr(&self.terminal).unwrap();
+        // With the last end of the terminal closed, what was written is read to its end, however long that takes.
+        drop(self.terminal);
+        while let Ok(bytes) = self.output.recv_timeout(PATIENCE) {
             self.seen.push_str(&String::from_utf8_lossy(&bytes));
         }
-        let after = tcgetattr(&self.terminal).unwrap();
         assert_eq!(after.local_modes, self.before.local_modes, "{}", self.seen);
         let (enter, leave) = (self.seen.rfind(ENTER).unwrap(), self.seen.rfind(LEAVE).unwrap());
         assert!(enter < leave, "{:?}", self.seen);
