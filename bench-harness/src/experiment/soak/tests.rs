@@ -64,8 +64,13 @@ fn a_panic_of_the_readings_ends_the_load_and_is_told() {
 fn readings_end_with_the_process_that_they_are_of() {
     let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
     let (pid, opens) = (child.id(), Instant::now());
-    let watch = watched(move |stop| super::watch(pid, opens, Duration::from_millis(5), stop));
-    thread::sleep(Duration::from_millis(50));
+    let (begins, begun) = std::sync::mpsc::channel();
+    let watch = watched(move |stop| {
+        begins.send(()).unwrap();
+        super::watch(pid, opens, Duration::from_millis(5), stop)
+    });
+    begun.recv().unwrap();
+    thread::sleep(Duration::from_millis(500));
     assert_eq!(watch.ends(), None, "it runs still");
     child.kill().unwrap();
     child.wait().unwrap();
