@@ -1,10 +1,16 @@
 //! `covet-bench serve`: the reference service.
 
 use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::Args;
 use covet_http::server::Config;
 use covet_runtime::{CoreSet, DriverKind};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::defence::DefenceArgs;
@@ -15,6 +21,9 @@ use super::turned_away::TurnedAway;
 use crate::load::format_cpus;
 use crate::target::reference::{self, Routes};
 use crate::target::sockets::Sockets;
+
+/// How long what is in flight may take once a signal has come, as the runtime has it.
+const SIGNAL_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Options of `covet-bench serve`.
 #[derive(Debug, Clone, Args)]
@@ -84,12 +93,21 @@ pub fn serve(args: ServeArgs) -> anyhow::Result<Exit> {
     let https = args.tls.https(args.sockets.listen.ip())?;
     let mut config = Config { tls: https.as_ref().map(|https| https.config.clone()), ..Config::default() };
     args.defence.apply(&mut config);
+    // From before it listens: whoever sees that it does may end it at once, and it shall end as later.
+    let ended = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        flag::register(signal, ended.clone()).context("signals cannot be heard")?;
+    }
     let opened = args.sockets.open(&cores)?;
     let place = describe(&opened.sockets);
     let counts = config.counts.clone();
     let turned_away = TurnedAway::of(&counts);
     let routes = Routes { middleware: args.middleware, diagnostics: args.diagnostics };
     let service = reference::start(opened.sockets.clone(), cores.clone(), config, routes)?;
+    // By now the service hears of signals by itself.
+    if ended.load(Ordering::Acquire) {
+        service.shutdown_handle().shutdown(SIGNAL_DEADLINE);
+    }
     let redirect = args.tls.start_redirect(cores, service.address().port(), counts)?;
     turned_away.print_on_signal(service.stats_handle())?;
     if let Some(https) = &https {
