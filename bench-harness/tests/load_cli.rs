@@ -1,16 +1,16 @@
 //! `covet-bench run` and `covet-bench null` as their users meet them.
 
-mod connected;
 mod disturbed;
 mod null;
+mod observed;
 
 use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use connected::await_connections;
 use disturbed::{expect_status, expect_told};
 use null::Null;
+use observed::await_load;
 use rustix::process::{Pid, Signal, kill_process};
 
 fn bench(arguments: &[&str]) -> Output {
@@ -52,7 +52,7 @@ fn a_server_that_vanishes_makes_the_run_invalid_and_is_said_to_have_gone() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_covet-bench"));
         command.args(run).args(more).stdout(Stdio::piped()).spawn().expect("the binary runs")
     });
-    await_connections(null.port(), 8);
+    runs.iter().for_each(|run| await_load(run.id()));
     thread::sleep(Duration::from_millis(2000));
     drop(null);
     for run in runs {
@@ -252,14 +252,14 @@ fn a_generator_that_was_stopped_calls_its_own_run_invalid() {
     let null = Null::start(&[]);
     for rate in [&[][..], &["-R", "500"]] {
         let generator = Command::new(env!("CARGO_BIN_EXE_covet-bench"))
-            .args(["run", &null.url, "-c", "4", "-d", "2s", "--warmup", "0"])
+            .args(["run", &null.url, "-c", "4", "-d", "4s", "--warmup", "0"])
+            .args(["--probes", "off"])
             .args(rate)
             .stdout(Stdio::piped())
             .spawn()
             .expect("the binary starts");
         let pid = Pid::from_child(&generator);
-        // The window opens with them.
-        await_connections(null.port(), 4);
+        await_load(generator.id());
         thread::sleep(Duration::from_millis(700));
         kill_process(pid, Signal::STOP).expect("it runs");
         thread::sleep(Duration::from_millis(600));

@@ -22,8 +22,9 @@ fn a_sound_server_gives_a_valid_record() {
     let is_free = had_its_cpu(&record);
     assert!((record.little_closure - 1.0).abs() < 0.03 || !is_free, "{}", record.to_text());
     assert_eq!(record.intervals.len(), 2);
-    // It ends no earlier than asked, and later by what kept the generator from it.
-    assert!(record.elapsed >= Duration::from_millis(1290), "{}", record.to_text());
+    // It opens and ends later than asked by what kept the generator from it.
+    assert!(record.elapsed >= Duration::from_millis(1290) || !is_free, "{}", record.to_text());
+    assert!(record.elapsed >= Duration::from_millis(1100), "{}", record.to_text());
     assert!(record.elapsed < Duration::from_millis(1500) || !is_free, "{}", record.to_text());
     assert!(record.generator_cpu > Duration::ZERO && record.busiest() <= 1.01, "{}", record.to_text());
     let of_the_machine =

@@ -79,7 +79,8 @@ fn overload_is_told_and_nothing_due_is_dropped() {
     let record = measure(&plan);
     assert!(record.rate() < 101.0, "one connection at 10 ms each: {}", record.rate());
     let off = (record.sent + record.queued_at_end) as f64 - 500.0 * record.elapsed.as_secs_f64();
-    let held_up = 500.0 * held_up(&record).as_secs_f64();
+    let opened_late = record.conditions.duration.saturating_sub(record.elapsed);
+    let held_up = 500.0 * record.longest_pause.max(opened_late).as_secs_f64();
     assert!((-5.0 - held_up..=5.0 + held_up).contains(&off), "{off}: {}", record.to_text());
     assert!(record.queued_at_end > 700, "{}", record.to_text());
     let overload = record.guards().into_iter().find(|guard| guard.name == "overload").expect("it applies");
@@ -141,5 +142,6 @@ fn a_run_by_count_ends_when_the_last_one_is_answered() {
     let record = measure(&plan);
     assert_eq!((record.completed, record.in_flight_at_end, record.queued_at_end), (500, 0, 0));
     let seconds = record.elapsed.as_secs_f64();
-    assert!((0.24..10.0).contains(&seconds), "500 requests at 2,000/s took {seconds} s");
+    // A window that opens late is as much shorter; without a schedule it would be a few milliseconds long.
+    assert!((0.15..10.0).contains(&seconds), "500 requests at 2,000/s took {seconds} s");
 }

@@ -77,7 +77,7 @@ pub(crate) fn undisturbed(measure: impl Fn() -> Output) -> Output {
 #[track_caller]
 pub(crate) fn expect_exit(output: &Output, status: i32, of_speed: bool) {
     let code = output.status.code();
-    let told = String::from_utf8_lossy(&output.stdout);
+    let told = String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned();
     let failed = if code == Some(97) { failed_checks(&json(output)) } else { Vec::new() };
     let for_build = failed.iter().any(|name| name == "build");
     assert_eq!(for_build, is_debug() && of_speed, "{code:?} {failed:?}: {told}");

@@ -161,12 +161,13 @@ pub(crate) fn measure(plan: &LoadPlan) -> RunRecord {
     record
 }
 
-/// The longest that the generator was held up in a run of an open loop, or that the machine was beside it: what was due
-/// before the window, and is sent in it, is as much as became due in this time.
+/// The longest that the generator was held up in a run by time whose server keeps up, or that the machine was beside it:
+/// what was due before the window, and is sent in it, is as much as became due in this time.
 pub(crate) fn held_up(record: &RunRecord) -> Duration {
     let hiccup = record.platform.as_ref().map_or(0, |platform| platform.hiccups.max());
-    let late = record.generator_lateness.as_ref().map_or(0, |late| late.max());
-    record.longest_pause.max(Duration::from_nanos(hiccup.max(late)))
+    let late = record.lateness.as_ref().map_or(0, |late| late.max());
+    let opened_late = record.conditions.duration.saturating_sub(record.elapsed);
+    record.longest_pause.max(Duration::from_nanos(hiccup.max(late))).max(opened_late)
 }
 
 /// Whether the generator had its CPU nearly always when it was ready to run, by the kernel's own count.

@@ -1,7 +1,5 @@
 //! A `covet-bench null` in a process of its own.
 
-#![allow(dead_code, reason = "each test program uses a part of this")]
-
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
@@ -26,12 +24,6 @@ impl Null {
             .expect("it says where it listens");
         let url = line.split_whitespace().nth(2).expect("listening on URL").to_owned();
         Self { process, url }
-    }
-
-    /// The port that it listens on.
-    pub(crate) fn port(&self) -> u16 {
-        let port = self.url.trim_end_matches('/').rsplit(':').next();
-        port.and_then(|port| port.parse().ok()).expect("a URL with a port")
     }
 }
 
