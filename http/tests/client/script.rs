@@ -97,9 +97,19 @@ impl Peer {
         Some(self.unread.drain(..count).collect())
     }
 
+    /// A process that was stopped and goes on has its reads interrupted, where they have a timeout (signal(7)).
+    fn receive(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            match self.stream.read(buffer) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
     fn more(&mut self) -> Option<()> {
         let mut buffer = [0; 16 * 1024];
-        let count = self.stream.read(&mut buffer).unwrap_or(0);
+        let count = self.receive(&mut buffer).unwrap_or(0);
         self.unread.extend_from_slice(&buffer[..count]);
         (count > 0).then_some(())
     }
@@ -112,7 +122,7 @@ impl Peer {
     pub(crate) fn is_ended(&mut self) -> bool {
         let mut buffer = [0; 1024];
         loop {
-            match self.stream.read(&mut buffer) {
+            match self.receive(&mut buffer) {
                 Ok(0) => return true,
                 Ok(_) => {}
                 Err(error) => return error.kind() == std::io::ErrorKind::ConnectionReset,

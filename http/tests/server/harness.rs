@@ -123,7 +123,7 @@ impl Client {
     /// Reads at most so many bytes, and forgets them.
     pub(crate) fn read_some(&mut self, most: usize) {
         let mut buffer = vec![0; most];
-        let _ = self.stream.read(&mut buffer);
+        let _ = self.receive(&mut buffer);
     }
 
     pub(crate) fn local_addr(&self) -> SocketAddr {
@@ -157,9 +157,19 @@ impl Client {
         self.answer()
     }
 
+    /// A process that was stopped and goes on has its reads interrupted, where they have a timeout (signal(7)).
+    fn receive(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            match self.stream.read(buffer) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
     fn more(&mut self) -> bool {
         let mut buffer = [0; 16 * 1024];
-        let count = self.stream.read(&mut buffer).unwrap_or(0);
+        let count = self.receive(&mut buffer).unwrap_or(0);
         self.unread.extend_from_slice(&buffer[..count]);
         count > 0
     }
@@ -243,14 +253,14 @@ impl Client {
     /// Whether nothing more comes but the end, in order.
     pub(crate) fn is_at_end(&mut self) -> bool {
         let mut buffer = [0; 1024];
-        self.unread.is_empty() && matches!(self.stream.read(&mut buffer), Ok(0))
+        self.unread.is_empty() && matches!(self.receive(&mut buffer), Ok(0))
     }
 
     /// Whether the connection was cut off.
     pub(crate) fn is_reset(&mut self) -> bool {
         let mut buffer = [0; 64 * 1024];
         loop {
-            match self.stream.read(&mut buffer) {
+            match self.receive(&mut buffer) {
                 Ok(0) => return false,
                 Ok(_) => {}
                 Err(error) => return error.kind() == std::io::ErrorKind::ConnectionReset,
