@@ -103,9 +103,9 @@ impl Draft<()> {
             Make::Unbound(make) => make(Rc::new(()), settings.clone()),
             Make::Bound(make) => make(settings.clone()),
         };
-        // Where there are layers, they see to it.
-        let alone = settings.on_error.is_some() && surround.layers.is_empty();
-        let handler = if alone { caught(handler, &settings) } else { handler };
+        // Where nothing is around it, the server makes the same of its panics.
+        let is_alone = settings.on_error.is_none() && surround.layers.is_empty();
+        let handler = if is_alone { handler } else { caught(handler, &settings) };
         surround.layers.iter().fold(handler, |inner, layer| layer.wrap(inner, &settings))
     }
 }

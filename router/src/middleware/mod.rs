@@ -88,12 +88,7 @@ impl Next {
     ///
     /// Dropping the future cancels what lies further in.
     pub async fn run(self, request: Request) -> Response {
-        let seen = self.inner.seen(&request);
-        let mut answering = pin!(self.inner.endpoint.call(request));
-        match poll_fn(|cx| catching::poll(answering.as_mut(), cx)).await {
-            Ok(response) => response,
-            Err(error) => self.inner.answer_panic(error, seen),
-        }
+        self.inner.endpoint.call(request).await
     }
 }
 
@@ -158,10 +153,19 @@ impl Layer {
     }
 }
 
-/// A handler without layers whose panics pass the hook.
+/// A handler whose panics pass the hook, and the layers around it; each of them sees to its own.
 pub(crate) fn caught(handler: Endpoint, settings: &Settings) -> Endpoint {
     let inner = Rc::new(Inner { endpoint: handler, on_error: settings.on_error.clone() });
-    Endpoint::new(move |request| Next { inner: inner.clone() }.run(request))
+    Endpoint::new(move |request| catch(inner.clone(), request))
+}
+
+async fn catch(inner: Rc<Inner>, request: Request) -> Response {
+    let seen = inner.seen(&request);
+    let mut answering = pin!(inner.endpoint.call(request));
+    match poll_fn(|cx| catching::poll(answering.as_mut(), cx)).await {
+        Ok(response) => response,
+        Err(error) => inner.answer_panic(error, seen),
+    }
 }
 
 async fn answer<M>(layered: Rc<Layered<M>>, request: Request) -> Response
