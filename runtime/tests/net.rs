@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use covet_runtime::net::{TcpListener, TcpStream};
 use covet_runtime::{block_on, spawn, time, yield_now};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 fn local() -> std::net::SocketAddr {
     ([127, 0, 0, 1], 0).into()
@@ -230,6 +231,10 @@ fn speaks_with_the_standard_library() {
 
 #[test]
 fn many_connections_at_once() {
+    // They are more than the limit that shells begin with.
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let many = maximum.map_or(65_536, |most| most.min(65_536));
+    setrlimit(Resource::Nofile, Rlimit { current: Some(many), maximum }).unwrap();
     block_on(async {
         let listener = TcpListener::bind(local()).unwrap();
         let address = listener.local_addr().unwrap();

@@ -38,6 +38,15 @@ fn tiny() -> Builder {
     Builder::default().ring_entries(8).recv_buffers(8, 256)
 }
 
+/// Lets this process have as many descriptors as it may: the limit that shells begin with is soon reached by tests that
+/// run side by side.
+fn allow_many_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let many = maximum.map_or(65_536, |most| most.min(65_536));
+    setrlimit(Resource::Nofile, Rlimit { current: Some(many), maximum }).unwrap();
+}
+
 fn driver<T>(f: impl FnOnce(&mut Driver) -> T) -> T {
     context::with(|core| f(&mut core.driver.borrow_mut())).expect("tests run on a core")
 }

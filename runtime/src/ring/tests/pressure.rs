@@ -178,6 +178,7 @@ fn a_task_that_never_rests_does_not_stop_the_ring() {
 /// 600 connections on a submission queue of 8 and a completion queue of 256.
 #[test]
 fn both_queues_overflow_and_nothing_is_lost() {
+    allow_many_descriptors();
     let count = 600;
     Builder::default()
         .ring_entries(8)
