@@ -266,7 +266,11 @@ fn direct_reads_and_writes_say_what_is_misaligned() {
         let Some(file) = open_direct(&path, true).await else { return };
         let needs = file.direct_alignment().unwrap();
         assert!(needs.offset.is_power_of_two() && needs.memory.is_power_of_two(), "{needs:?}");
-        assert_eq!(fs::metadata(&path).await.unwrap().direct_alignment(), Some(needs), "statx tells as well");
+        let Some(told) = fs::metadata(&path).await.unwrap().direct_alignment() else {
+            // Like tmpfs, which takes what is aligned to nothing.
+            return eprintln!("alignment was not tested: this file system does not say what it asks for");
+        };
+        assert_eq!(told, needs, "statx tells as well");
         assert_eq!(File::open(&path).await.unwrap().direct_alignment(), None, "not opened with O_DIRECT");
 
         let aligned = || AlignedBuf::new(4096, needs.memory.max(4096));
