@@ -41,7 +41,8 @@ fn options_are_set_on_every_kind_of_socket() {
         drop(client);
         // The linger time of zero makes the close a reset.
         assert_eq!(server.recv().await.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
-        let udp = UdpSocket::bind("[::1]:0".parse().unwrap()).unwrap();
+        let udp = UdpSocket::bind("[::1]:0".parse().unwrap());
+        let udp = udp.or_else(|_| UdpSocket::bind(([127, 0, 0, 1], 0).into())).unwrap();
         udp.options().set_traffic_class(0x48).unwrap();
         udp.options().set_send_buffer(20_000).unwrap();
         assert_eq!(udp.options().send_buffer().unwrap(), 40_000);

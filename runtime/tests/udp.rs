@@ -17,6 +17,14 @@ fn local_v6() -> SocketAddr {
     "[::1]:0".parse().unwrap()
 }
 
+fn has_ipv6() -> bool {
+    let has = std::net::UdpSocket::bind(local_v6()).is_ok();
+    if !has {
+        eprintln!("IPv6 was not tested: this machine has no ::1");
+    }
+    has
+}
+
 /// Receives until there are so many datagrams; fails if they do not come.
 async fn receive(socket: &UdpSocket, count: usize) -> Vec<Datagram> {
     let mut all = Vec::new();
@@ -34,7 +42,8 @@ async fn receive(socket: &UdpSocket, count: usize) -> Vec<Datagram> {
 #[test]
 fn datagrams_keep_their_bounds_and_their_senders() {
     block_on(async {
-        for address in [local(), local_v6()] {
+        let families = if has_ipv6() { vec![local(), local_v6()] } else { vec![local()] };
+        for address in families {
             let one = UdpSocket::bind(address).unwrap();
             let other = UdpSocket::bind(address).unwrap();
             let to = other.local_addr().unwrap();
@@ -232,6 +241,9 @@ fn marks_and_addresses_arrive() {
             (any_v6, "127.0.0.3", None),
             (any_v6, "::ffff:127.0.0.3", Some("127.0.0.2")),
         ] {
+            if bind.is_ipv6() && !has_ipv6() {
+                continue;
+            }
             let server = UdpSocket::bind_with(bind, &telling).unwrap();
             let to_ip: IpAddr = to_ip.parse().unwrap();
             let client_bind = if to_ip.is_ipv4() { any } else { any_v6 };
@@ -275,6 +287,9 @@ fn groups_are_joined_and_left() {
         assert!(socket.leave_multicast(group, 1).is_err());
         sender.send_to("all", to).await.0.unwrap();
         assert!(time::timeout(Duration::from_millis(20), socket.recv()).await.is_err(), "it has left");
+        if !has_ipv6() {
+            return;
+        }
         let v6 = UdpSocket::bind(local_v6()).unwrap();
         v6.join_multicast("ff02::77".parse().unwrap(), 1).unwrap();
         v6.set_multicast_loop(false).unwrap();
