@@ -31,7 +31,7 @@ fn error_line(arguments: &[&str], status: i32) -> String {
 fn the_null_server_and_the_generator_agree() {
     let null = Null::start(&["--body", "100"]);
     let output =
-        bench(&["run", &null.url, "-c", "8", "-d", "300ms", "--warmup", "50ms", "--output-format", "json"]);
+        bench(&["run", &null.url, "-c", "8", "-d", "1s", "--warmup", "50ms", "--output-format", "json"]);
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it prints JSON");
     assert_eq!(json["schema"], "covet-bench.run/1");
     assert_eq!(json["errors_total"], 0);
@@ -275,18 +275,8 @@ fn a_generator_that_was_stopped_calls_its_own_run_invalid() {
 fn thresholds_are_judged_in_every_form() {
     let null = Null::start(&[]);
     let judged = |form: &str, limits: &[&str]| {
-        let mut line = vec![
-            "run",
-            null.url.as_str(),
-            "-c",
-            "4",
-            "-d",
-            "300ms",
-            "--warmup",
-            "0",
-            "--output-format",
-            form,
-        ];
+        let mut line =
+            vec!["run", null.url.as_str(), "-c", "4", "-n", "2000", "--warmup", "0", "--output-format", form];
         for limit in limits {
             line.extend(["--threshold", limit]);
         }

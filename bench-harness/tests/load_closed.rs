@@ -98,14 +98,14 @@ fn chunked_answers_are_whole_answers() {
     let server = Server::answering(
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;a=b\r\n world\r\n0\r\nT: v\r\n\r\n",
     );
-    let record = measure(&LoadPlan { pipeline: 3, ..server.plan(2, 300) });
+    let record = measure(&LoadPlan { pipeline: 3, ..server.plan(2, 1000) });
     assert!(record.completed > 10 && record.errors.total() == 0, "{}", record.to_text());
 }
 
 #[test]
 fn answers_to_head_have_no_body() {
     let server = Server::answering(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
-    let mut plan = server.plan(2, 300);
+    let mut plan = server.plan(2, 1000);
     plan.request.method = Method::HEAD;
     let record = measure(&plan);
     assert!(record.completed > 10 && record.errors.total() == 0, "{}", record.to_text());
@@ -145,7 +145,7 @@ fn method_fields_and_body_arrive_as_asked() {
             body: b"body".to_vec().into(),
             template: false,
         },
-        ..server.plan(2, 300)
+        ..server.plan(2, 1000)
     };
     let record = measure(&plan);
     assert!(record.completed > 10 && record.errors.total() == 0, "{}", record.to_text());

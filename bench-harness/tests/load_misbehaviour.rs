@@ -33,11 +33,11 @@ fn a_server_that_closes_in_the_middle_of_an_answer() {
         let _ = stream.write_all(&OK[..OK.len() - 2]);
         false
     });
-    let record = measure(&server.plan(4, 300));
+    let record = measure(&server.plan(4, 1000));
     assert_eq!(record.completed, 0);
     assert!(record.errors.early_close >= 4, "{:?}", record.errors);
     assert!(record.reconnects > 0 && server.accepted() > 4, "connections are opened again");
-    assert!(server.accepted() < 500, "with a pause, not in a hot loop: {}", server.accepted());
+    assert!(server.accepted() < 1500, "with a pause, not in a hot loop: {}", server.accepted());
     assert!(!record.is_valid());
 }
 
@@ -64,7 +64,7 @@ fn an_answer_that_was_cut_is_no_beginning_of_the_next_connections() {
 #[test]
 fn a_server_that_accepts_and_closes() {
     let server = Server::start(drop::<TcpStream>);
-    let record = measure(&server.plan(2, 300));
+    let record = measure(&server.plan(2, 1000));
     assert_eq!(record.completed, 0);
     assert!(record.errors.early_close + record.errors.reset > 0, "{:?}", record.errors);
 }
@@ -72,7 +72,7 @@ fn a_server_that_accepts_and_closes() {
 #[test]
 fn a_server_that_answers_garbage() {
     let server = Server::answering(b"220 mail.example ESMTP\r\n");
-    let record = measure(&server.plan(2, 300));
+    let record = measure(&server.plan(2, 1000));
     assert_eq!(record.completed, 0);
     assert!(record.errors.malformed > 0, "{:?}", record.errors);
     assert_eq!(record.errors.first.as_deref(), Some("malformed: not an HTTP/1 status line"));
@@ -81,7 +81,7 @@ fn a_server_that_answers_garbage() {
 #[test]
 fn a_server_that_answers_twice() {
     let server = Server::per_request(|stream| stream.write_all(&[OK, OK].concat()).is_ok());
-    let record = measure(&server.plan(1, 300));
+    let record = measure(&server.plan(1, 1000));
     assert!(record.errors.malformed > 0, "{:?}", record.errors);
     assert!(record.errors.first.as_deref().is_some_and(|first| first.contains("a response to no request")));
 }
@@ -92,7 +92,7 @@ fn a_server_that_resets() {
         reset(stream);
         false
     });
-    let record = measure(&server.plan(2, 300));
+    let record = measure(&server.plan(2, 1000));
     assert_eq!(record.completed, 0);
     assert!(record.errors.reset > 0, "{:?}", record.errors);
 }
@@ -160,7 +160,7 @@ fn a_server_whose_bodies_end_with_the_connection() {
         let _ = stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nold but valid");
         false
     });
-    let record = measure(&server.plan(2, 300));
+    let record = measure(&server.plan(2, 1000));
     assert!(record.completed > 5, "{}", record.to_text());
     assert_eq!(record.errors.total(), 0, "{:?}", record.errors);
 }
@@ -168,14 +168,14 @@ fn a_server_whose_bodies_end_with_the_connection() {
 #[test]
 fn a_server_that_answers_errors() {
     let server = Server::answering(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
-    let record = measure(&server.plan(2, 300));
+    let record = measure(&server.plan(2, 1000));
     assert_eq!(record.completed, 0);
     assert!(record.errors.unexpected_status > 0);
     assert_eq!(record.status[5], record.errors.unexpected_status);
     assert_eq!(record.errors.first.as_deref(), Some("unexpected status: 503"));
     assert!(!record.is_valid());
 
-    let mut plan = server.plan(2, 300);
+    let mut plan = server.plan(2, 1000);
     plan.expect.status = Some(503);
     let expected = measure(&plan);
     assert!(expected.completed > 0 && expected.errors.total() == 0, "{}", expected.to_text());
@@ -189,10 +189,10 @@ fn a_server_whose_answers_change_their_length() {
         let longer = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello!";
         stream.write_all(if odd { longer } else { OK }).is_ok()
     });
-    let record = measure(&server.plan(1, 300));
+    let record = measure(&server.plan(1, 1000));
     assert!(record.errors.unexpected_length > 0 && record.completed > 0, "{:?}", record.errors);
 
-    let mut plan = server.plan(1, 300);
+    let mut plan = server.plan(1, 1000);
     plan.expect.same_length = false;
     assert_eq!(measure(&plan).errors.total(), 0);
 }
@@ -212,7 +212,7 @@ fn a_server_that_goes_away_during_the_run() {
 #[test]
 fn a_server_that_is_not_there() {
     let server = Server::answering(OK);
-    let mut plan = server.plan(2, 300);
+    let mut plan = server.plan(2, 1000);
     // Nothing listens on the discard port of a loopback address that nobody uses.
     plan.url = TargetUrl::parse("http://127.9.9.9:9/").expect("a valid URL");
     let began = Instant::now();
@@ -231,6 +231,6 @@ fn a_server_that_sends_more_than_it_reads() {
             while stream.write_all(OK).is_ok() {}
         }
     });
-    let record = measure(&server.plan(2, 300));
+    let record = measure(&server.plan(2, 1000));
     assert!(record.errors.malformed > 0, "{:?}", record.errors);
 }
