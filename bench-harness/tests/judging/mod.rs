@@ -83,8 +83,12 @@ pub(crate) fn expect_exit(output: &Output, status: i32, of_speed: bool) {
     assert_eq!(for_build, is_debug() && of_speed, "{code:?} {failed:?}: {told}");
     match code {
         Some(97) => {
+            // A generator that stood still may find that answers took longer than it waits for them.
+            let stood_still = failed.iter().any(|name| name == "pauses");
             let known = |name: &String| {
-                OF_THE_MACHINE.contains(&name.as_str()) || OF_THE_BUILD.contains(&name.as_str())
+                OF_THE_MACHINE.contains(&name.as_str())
+                    || OF_THE_BUILD.contains(&name.as_str())
+                    || (stood_still && name == "errors")
             };
             assert!(is_debug() && !failed.is_empty() && failed.iter().all(known), "{failed:?}: {told}");
         }
