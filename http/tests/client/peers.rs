@@ -29,12 +29,12 @@ impl Drop for Program {
 
 /// A port of this machine that nobody else is given: it is bound here, though nobody listens on it. A program that sets
 /// SO_REUSEADDR, as servers do, can all the same (socket(7)).
-pub(crate) struct Reserved {
+struct Reserved {
     _socket: Socket,
-    pub(crate) port: u16,
+    port: u16,
 }
 
-pub(crate) fn reserve() -> Reserved {
+fn reserve() -> Reserved {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_reuse_address(true).unwrap();
     socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
@@ -43,7 +43,7 @@ pub(crate) fn reserve() -> Reserved {
 }
 
 /// Waits until a program listens on a port.
-pub(crate) fn wait_for(child: &mut Child, port: u16) {
+fn wait_for(child: &mut Child, port: u16) {
     let begun = Instant::now();
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
         let ended = child.try_wait().unwrap();

@@ -1,5 +1,4 @@
 use std::net::TcpStream;
-use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
@@ -12,8 +11,7 @@ use covet_runtime::net::TcpListener;
 use covet_runtime::{CoreSet, Runtime};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
-use crate::peers::{reserve, wait_for};
-use crate::programs::missing;
+use crate::peers::start;
 use crate::script::{Script, run};
 
 /// A root, and what it has issued: chain and key in PEM.
@@ -205,26 +203,16 @@ fn https_goes_through_a_tunnel() {
 #[test]
 fn openssl_serves_us_in_both_versions() {
     let authority = Authority::new();
-    let folder = std::env::temp_dir().join(format!("covet-client-openssl-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let (chain, key) = authority.issue("localhost");
-    std::fs::write(folder.join("pair.pem"), chain + &key).unwrap();
-    std::fs::write(folder.join("page"), "by OpenSSL").unwrap();
     for (option, version) in [("-tls1_2", tls::Version::Tls12), ("-tls1_3", tls::Version::Tls13)] {
-        let reserved = reserve();
-        let port = reserved.port;
-        let started = Command::new("openssl")
-            .args(["s_server", "-WWW", "-cert", "pair.pem", option, "-accept", &format!("127.0.0.1:{port}")])
-            .current_dir(&folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        let mut child = match started {
-            Ok(child) => child,
-            Err(error) => return missing("openssl", &error),
-        };
-        wait_for(&mut child, port);
+        let openssl = start("openssl", |folder, port| {
+            let (chain, key) = authority.issue("localhost");
+            std::fs::write(folder.join("pair.pem"), chain + &key).unwrap();
+            std::fs::write(folder.join("page"), "by OpenSSL").unwrap();
+            let address = format!("127.0.0.1:{port}");
+            ["s_server", "-WWW", "-cert", "pair.pem", option, "-accept", &address].map(str::to_owned).into()
+        });
+        let Some(openssl) = openssl else { return };
+        let port = openssl.port;
         run(async {
             let client = Client::builder().tls(authority.client().build().unwrap()).build();
             for _ in 0..2 {
@@ -237,8 +225,5 @@ fn openssl_serves_us_in_both_versions() {
                 assert_eq!(response.text().await.unwrap(), "by OpenSSL");
             }
         });
-        let _ = child.kill();
-        let _ = child.wait();
     }
-    let _ = std::fs::remove_dir_all(&folder);
 }
