@@ -38,6 +38,8 @@ impl OnTerminal {
         tcsetwinsize(&terminal, Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
         let before = tcgetattr(&terminal).unwrap();
         let end = || Stdio::from(terminal.try_clone().unwrap());
+        // The terminal is what it is, whatever that of the test is called, and how wide that is.
+        command.env("TERM", "xterm-256color").env_remove("COLUMNS").env_remove("LINES");
         let process = command.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
         let (sender, output) = channel();
         let mut master = File::from(master);
