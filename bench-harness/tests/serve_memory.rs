@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use server::Server;
+use server::{Server, covet_bench};
 
 const CONNECTIONS: usize = 10_000;
 /// Descriptors that either process has beside its connections; a server keeps a tenth of its limit for other things.
@@ -57,7 +57,10 @@ fn read_answer(stream: &mut TcpStream) {
 #[test]
 fn memory_of_ten_thousand_connections_goes_back_when_they_close() {
     let connections = connections_within_the_limit();
-    let server = Server::start();
+    let told = std::env::temp_dir().join(format!("covet-memory-{}", std::process::id()));
+    let mut command = covet_bench(&["serve", "--listen", "127.0.0.1:0", "--cores", "0"]);
+    command.stderr(std::fs::File::create(&told).expect("a file for the test"));
+    let server = Server::started(command);
     // What a server has once it has served: its code is loaded, its pools are filled.
     drop(open(server.address, 100));
     std::thread::sleep(Duration::from_millis(1500));
@@ -65,15 +68,21 @@ fn memory_of_ten_thousand_connections_goes_back_when_they_close() {
     let streams = open(server.address, connections);
     let most = server.resident();
     drop(streams);
-    let bound = before + before / 5;
+    // On a machine that holds it up it tells of that with the names of its functions, and keeps what it has read of them.
+    let names = || {
+        let said = std::fs::read_to_string(&told).unwrap_or_default();
+        if said.contains(" has been held for ") { 24 << 20 } else { 0 }
+    };
+    let bound = || before + before / 5 + names();
     let end = Instant::now() + Duration::from_secs(180);
     let mut after = server.resident();
-    while after > bound && Instant::now() < end {
+    while after > bound() && Instant::now() < end {
         std::thread::sleep(Duration::from_millis(100));
         after = server.resident();
     }
     println!("resident: {before} before, {most} with {connections} connections, {after} after");
-    assert!(after <= bound, "{before} before, {most} with {connections} connections, {after} after");
+    assert!(after <= bound(), "{before} before, {most} with {connections} connections, {after} after");
+    let _ = std::fs::remove_file(&told);
     let mut again = open(server.address, 1);
     assert_eq!(again.len(), 1);
     drop(again.pop());
@@ -132,8 +141,9 @@ fn nine_tenths_of_the_open_files_are_for_connections() {
     drop((served, next));
     server.terminate();
     assert!(server.wait().success());
-    // That it waited at its limit is all that it tells of.
+    // That it waited at its limit is all that it tells of accepting.
     let told = server.errors();
-    let mut counts = told.lines().filter(|line| !line.starts_with("turned away or cut off in "));
+    let mut counts = told.lines().filter(|line| line.contains(" accept_"));
     assert!(counts.all(|line| line.contains(" accept_paused ")), "it has run out of nothing: {told}");
+    assert!(!told.contains("out of descriptors"), "{told}");
 }

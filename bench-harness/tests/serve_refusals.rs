@@ -91,7 +91,11 @@ fn what_it_warns_of_is_a_line_of_standard_error() {
     server.terminate();
     assert!(server.wait().success());
     let errors = server.errors();
-    let warned: Vec<&str> = errors.lines().filter(|line| line.contains(" WARN ")).collect();
+    let warned: Vec<&str> = errors
+        .lines()
+        // A busy machine may hold it up, of which it tells too.
+        .filter(|line| line.contains(" WARN ") && !line.contains(" has been held for "))
+        .collect();
     assert!(matches!(warned[..], [line] if line.contains("no good PROXY protocol header")), "{errors}");
 }
 
