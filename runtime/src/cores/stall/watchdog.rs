@@ -166,6 +166,15 @@ impl Shared {
     }
 
     fn tell(&self, mut report: StallReport, capture: Option<capture::Capture>) {
+        let is_heard = match report.is_starvation() {
+            _ if self.settings.listener.is_some() || !tracing::dispatcher::has_been_set() => true,
+            true => tracing::enabled!(tracing::Level::INFO),
+            false => tracing::enabled!(tracing::Level::WARN),
+        };
+        if !is_heard {
+            // Names of frames are megabytes of memory.
+            return;
+        }
         #[cfg(feature = "backtraces")]
         if let Some(capture) = &capture {
             report.frames = super::unwind::frames(capture);
