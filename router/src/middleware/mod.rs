@@ -82,7 +82,7 @@ struct Inner {
 impl Next {
     /// Hands the request on, and gives the response that comes back.
     ///
-    /// A panic further in is an internal [`Error`](crate::Error) like any other: what comes back is the response that the
+    /// A panic further in is an internal [`Error`] like any other: what comes back is the response that the
     /// hook makes of it. Its text goes to the log and not to the client. The connection is closed after that response, and
     /// the server counts the panic; after another that a middleware sends in its place, neither is done.
     ///
