@@ -195,7 +195,7 @@ fn a_server_is_judged_over_tls() {
     let claim = claim_file("errors-1pct.toml");
     let port = free_port();
     let url = format!("https://127.0.0.1:{port}/plaintext");
-    let command = format!("{} serve --listen 127.0.0.1:{{port}} --tls-self-signed", program());
+    let command = format!("{} serve --listen 127.0.0.1:{{port}} --cores 0 --tls-self-signed", program());
     let output = verify(&claim, &folder, &["--url", &url, "--server-cmd", &command, "--insecure"]);
     expect(&output, 0, "confirmed");
     let conditions = json(&output)["layers"][0]["conditions"].to_string();
