@@ -31,17 +31,6 @@ fn connections_within_the_limit() -> usize {
     within
 }
 
-/// The least that a server calls being held up.
-const HELD_UP: Duration = Duration::from_millis(100);
-
-/// The longest that a thread of the process was ready and waited for its CPU, in all (`schedstat` of proc_pid(5)).
-fn waited(pid: u32) -> Duration {
-    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let texts = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("schedstat")).ok());
-    let nanos = texts.filter_map(|text| text.split_whitespace().nth(1)?.parse().ok());
-    Duration::from_nanos(nanos.max().unwrap_or(0))
-}
-
 /// Opens connections, and makes a request on each.
 fn open(address: SocketAddr, count: usize) -> Vec<TcpStream> {
     let mut streams: Vec<TcpStream> = Vec::with_capacity(count);
@@ -79,12 +68,10 @@ fn memory_of_ten_thousand_connections_goes_back_when_they_close() {
     let streams = open(server.address, connections);
     let most = server.resident();
     drop(streams);
-    // Held up, it looks the names of its functions up to tell of that, and keeps what it has read of them; of a machine that
-    // gave it no CPU it does so and tells nobody.
+    // Held up, it looks the names of its functions up to tell of that, and keeps what it has read of them.
     let names = || {
         let said = std::fs::read_to_string(&told).unwrap_or_default();
-        let is_held_up = said.contains(" has been held for ") || waited(server.pid()) > HELD_UP;
-        if is_held_up { 24 << 20 } else { 0 }
+        if said.contains(" has been held for ") { 24 << 20 } else { 0 }
     };
     let bound = || before + before / 5 + names();
     let end = Instant::now() + Duration::from_secs(180);
