@@ -151,6 +151,7 @@ fn conduct(
                 }
             }
             Event::Interval(part) => {
+                job.spares.renew(part.core);
                 progress.part(&part);
                 if let Some(interval) = merger.add(*part) {
                     progress.interval(interval);

@@ -324,12 +324,13 @@ pub(super) async fn keep_in_use<P: Protocol>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::times::Times;
 
     #[test]
     fn time_away_begins_once_and_ends_once() {
         let (connection, start) = (Connection::new(0, 2), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
-        let mut tally = Tally::new(start, false);
+        let mut tally = Tally::new(start, Times::new(false));
         connection.leave(at(1));
         connection.leave(at(3));
         connection.back(&mut tally, at(4));

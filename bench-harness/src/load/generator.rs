@@ -18,7 +18,9 @@ use super::pauses::observe;
 use super::protocol::Protocol;
 use super::reader::ReadError;
 use super::settling::settle;
+use super::tally::Tally;
 use super::timeouts::watch;
+use super::times::Times;
 use super::transport::{Transport, is_of_session};
 use super::worker::Worker;
 use crate::clock::{thread_cpu_time, thread_preemptions, thread_wait_time};
@@ -74,15 +76,15 @@ pub(super) async fn generate<P: Protocol>(job: Arc<Job>, core: usize, events: Se
     let (cpu_before, wait_before, lost_before) =
         (thread_cpu_time(), thread_wait_time(), thread_preemptions());
     let queued_at_start = worker.backlog(opened);
-    let in_flight_at_start = worker.open_window(opened, core);
+    // To let go of its memory takes time, of which there is enough at the end.
+    let (in_flight_at_start, _warm_up) = worker.open_window(opened, core);
     measure(&worker, core, window, &events).await;
 
     let cpu = thread_cpu_time() - cpu_before;
     let waited = thread_wait_time().zip(wait_before).map_or(Duration::ZERO, |(after, before)| after - before);
     let preemptions = thread_preemptions().zip(lost_before).map(|(after, before)| after - before);
     let now = time::now();
-    let backlog = worker.backlog(now);
-    let last = worker.tally.borrow_mut().cut_interval(now, core, backlog);
+    let last = worker.cut_interval(now, core);
     let _ = events.send(Event::Interval(Box::new(last)));
     let record =
         CoreRecord { cpu, waited, preemptions, in_flight_at_start, queued_at_start, ..close(&worker, now) };
@@ -169,8 +171,7 @@ async fn measure<P: Protocol>(worker: &Rc<Worker<P>>, core: usize, window: Insta
             return;
         }
         let now = time::now();
-        let backlog = worker.backlog(now);
-        let interval = worker.tally.borrow_mut().cut_interval(now, core, backlog);
+        let interval = worker.cut_interval(now, core);
         let _ = events.send(Event::Interval(Box::new(interval)));
 
         let ended = worker.tally.borrow().completed + worker.tally.borrow().failed;
@@ -200,7 +201,7 @@ async fn ends_before<P: Protocol>(worker: &Rc<Worker<P>>, until: Instant) -> boo
 /// Closes the window at `now`: what has no end yet is recorded with its age.
 pub(super) fn close<P: Protocol>(worker: &Worker<P>, now: Instant) -> CoreRecord {
     let mut in_flight_at_end = 0;
-    let mut tally = worker.tally.replace(super::tally::Tally::new(now, false));
+    let mut tally = worker.tally.replace(Tally::new(now, Times::new(false)));
     let mut unfinished = Vec::new();
     for connection in worker.connections.borrow().iter() {
         connection.back(&mut tally, now);

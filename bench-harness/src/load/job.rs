@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::plan::Expectation;
 use super::settling::{self, Observation};
+use super::times::Spares;
 use super::tls::Security;
 use super::traffic::Traffic;
 use super::transport::Endpoint;
@@ -51,6 +52,7 @@ pub(super) struct Job {
     pub(super) abandoned: AtomicBool,
     /// Set where the window is to close before its time.
     pub(super) stopped: AtomicBool,
+    pub(super) spares: Spares,
     /// The body length of the first valid response to each kind of request.
     first_lengths: Vec<AtomicU64>,
 }
@@ -70,13 +72,15 @@ impl Job {
             LoopModel::PartlyOpen { requests, .. } => requests,
             LoopModel::Closed | LoopModel::Open { .. } => 1,
         };
+        let timetable = plan.timetable();
+        let has_clocks = timetable.is_some() || plan.think.is_some();
         let unknown = || AtomicU64::new(UNKNOWN_LENGTH);
         Self {
             endpoint,
             security,
             first_lengths: std::iter::repeat_with(unknown).take(traffic.kinds()).collect(),
             traffic,
-            timetable: plan.timetable(),
+            timetable,
             session,
             think: plan.think,
             paced: plan.is_paced(),
@@ -97,12 +101,13 @@ impl Job {
             window: OnceLock::new(),
             abandoned: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
+            spares: Spares::new(plan.cpus.len(), has_clocks),
         }
     }
 
     /// Whether requests have intended times apart from when they are sent.
     pub(super) fn has_clocks(&self) -> bool {
-        self.timetable.is_some() || self.think.is_some()
+        self.spares.have_clocks()
     }
 
     /// Core number `core`'s share of `total` things.

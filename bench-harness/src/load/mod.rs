@@ -35,6 +35,7 @@ mod settling;
 mod tally;
 mod template;
 mod timeouts;
+mod times;
 mod tls;
 mod traffic;
 mod transport;

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::in_flight::{Batch, InFlight};
+use super::times::Times;
 use crate::record::{CoreInterval, CoreRecord, Errors, Hist};
 
 /// One core's counters since the measured window began; before that, of the warm-up.
@@ -24,14 +25,13 @@ pub(super) struct Tally {
     pub(super) away: Duration,
     began: Instant,
     service_sum: Duration,
-    /// Response times since the last interval was cut off.
-    response: Hist,
+    /// Since the last interval was cut off.
+    times: Times,
     interval_start: Instant,
     interval_completed: u64,
     /// Requests failed up to the end of the last interval.
     failed_before: u64,
     intervals: usize,
-    clocks: Option<Box<Clocks>>,
     /// Answers that came in more than one piece.
     split: Option<Box<Split>>,
     /// Ages of requests whose connection ended before their answer.
@@ -54,17 +54,9 @@ struct Split {
     service: Hist,
 }
 
-/// What is recorded where requests have intended times.
-#[derive(Debug, Default)]
-struct Clocks {
-    service: Hist,
-    lateness: Hist,
-    generator_lateness: Hist,
-}
-
 impl Tally {
-    /// Counters at zero at `now`.
-    pub(super) fn new(now: Instant, clocks: bool) -> Self {
+    /// Counters at zero at `now`, with `times` for the first interval.
+    pub(super) fn new(now: Instant, times: Times) -> Self {
         Self {
             sent: 0,
             completed: 0,
@@ -80,12 +72,11 @@ impl Tally {
             away: Duration::ZERO,
             began: now,
             service_sum: Duration::ZERO,
-            response: Hist::new(),
+            times,
             interval_start: now,
             interval_completed: 0,
             failed_before: 0,
             intervals: 0,
-            clocks: clocks.then(Box::default),
             split: None,
             cut_off: None,
             in_flight: InFlightIntegral { sum: 0, since: now, count: 0 },
@@ -115,7 +106,7 @@ impl Tally {
     /// Counts a request of an open loop as sent this late, and `own` of that as the generator's own lateness where
     /// a connection was free at its time.
     pub(super) fn record_lateness(&mut self, lateness: Duration, own: Option<Duration>) {
-        if let Some(open) = &mut self.clocks {
+        if let Some(open) = &mut self.times.clocks {
             open.lateness.record(lateness, 1);
             if let Some(own) = own {
                 open.generator_lateness.record(own, 1);
@@ -169,8 +160,8 @@ impl Tally {
     #[inline]
     fn record_times(&mut self, batch: Batch, now: Instant) {
         let service = self.add_service(batch, now);
-        self.response.record(now.saturating_duration_since(batch.intended), batch.count);
-        if let Some(open) = &mut self.clocks {
+        self.times.response.record(now.saturating_duration_since(batch.intended), batch.count);
+        if let Some(open) = &mut self.times.clocks {
             open.service.record(service, batch.count);
         }
     }
@@ -194,10 +185,19 @@ impl Tally {
         (self.completed + self.failed, self.service_sum)
     }
 
-    /// Cuts the current interval off at `now`.
-    pub(super) fn cut_interval(&mut self, now: Instant, core: usize, backlog: u64) -> CoreInterval {
-        let clocks = self.clocks.as_mut().map(|clocks| std::mem::take(&mut **clocks)).unwrap_or_default();
-        let clocked = self.clocks.is_some();
+    /// Cuts the current interval off at `now`; `next` is for the one that begins.
+    pub(super) fn cut_interval(
+        &mut self,
+        now: Instant,
+        core: usize,
+        backlog: u64,
+        next: Times,
+    ) -> CoreInterval {
+        let Times { response, clocks } = std::mem::replace(&mut self.times, next);
+        let (service, lateness, generator_lateness) = match clocks {
+            Some(clocks) => (Some(clocks.service), Some(clocks.lateness), Some(clocks.generator_lateness)),
+            None => (None, None, None),
+        };
         let interval = CoreInterval {
             core,
             index: self.intervals,
@@ -205,10 +205,10 @@ impl Tally {
             completed: std::mem::take(&mut self.interval_completed),
             failed: self.failed - std::mem::replace(&mut self.failed_before, self.failed),
             backlog,
-            response: std::mem::take(&mut self.response),
-            service: clocked.then_some(clocks.service),
-            lateness: clocked.then_some(clocks.lateness),
-            generator_lateness: clocked.then_some(clocks.generator_lateness),
+            response,
+            service,
+            lateness,
+            generator_lateness,
         };
         self.interval_start = now;
         self.intervals += 1;

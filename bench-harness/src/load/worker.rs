@@ -22,7 +22,7 @@ use super::tally::Tally;
 use super::traffic::Source;
 use super::transport::Transport;
 use crate::clock::{Random, Schedule};
-use crate::record::{Handshakes, Hist};
+use crate::record::{CoreInterval, Handshakes, Hist};
 
 /// One generator core, whose connections speak `P`. Everything on it happens on one thread.
 pub(super) struct Worker<P: Protocol> {
@@ -61,7 +61,7 @@ impl<P: Protocol> Worker<P> {
             job.timetable.as_ref().map(|table| RefCell::new(Schedule::new(start, table, core, job.cores)));
         let depth = usize::try_from(job.depth).unwrap_or(usize::MAX);
         Self {
-            tally: RefCell::new(Tally::new(start, job.has_clocks())),
+            tally: RefCell::new(Tally::new(start, job.spares.take(core))),
             connections: RefCell::default(),
             idle: RefCell::default(),
             thinking: RefCell::default(),
@@ -87,17 +87,23 @@ impl<P: Protocol> Worker<P> {
         }
     }
 
-    /// Begins the measured window: everything counted so far was warm-up.
-    pub(super) fn open_window(&self, now: Instant, core: usize) -> u64 {
+    /// Begins the measured window: everything counted so far was warm-up. Says how many requests are in flight.
+    pub(super) fn open_window(&self, now: Instant, core: usize) -> (u64, Tally) {
         let in_flight = self.outstanding.get();
-        let mut tally = Tally::new(now, self.job.has_clocks());
+        let mut tally = Tally::new(now, self.job.spares.take(core));
         tally.note_in_flight(now, in_flight);
-        *self.tally.borrow_mut() = tally;
+        let warm_up = self.tally.replace(tally);
         if let Some(total) = self.job.requests {
             // Requests in flight now are answered within the window, so they are part of the count.
             self.budget.set(Some(self.job.share(total, core).saturating_sub(in_flight)));
         }
-        in_flight
+        (in_flight, warm_up)
+    }
+
+    /// Cuts the current interval off at `now`.
+    pub(super) fn cut_interval(&self, now: Instant, core: usize) -> CoreInterval {
+        let (backlog, next) = (self.backlog(now), self.job.spares.take(core));
+        self.tally.borrow_mut().cut_interval(now, core, backlog, next)
     }
 
     /// Opens a connection when its turn has come.

@@ -43,6 +43,7 @@ pub struct LivePart {
 /// A running load of as many users as were asked for last: connections that each keep a request under way, or think.
 #[derive(Debug)]
 pub struct LiveLoad {
+    job: Arc<Job>,
     crew: Arc<Crew>,
     conditions: Conditions,
     events: Receiver<LiveEvent>,
@@ -114,6 +115,7 @@ impl LiveLoad {
         progress.started(plan);
         progress.opens(Instant::now());
         Ok(Self {
+            job,
             crew,
             conditions,
             events,
@@ -162,6 +164,7 @@ impl LiveLoad {
             LiveEvent::Failed(error) => return Err(error),
             LiveEvent::Done(record) => self.records.push(*record),
             LiveEvent::Part(part, interval) => {
+                self.job.spares.renew(interval.core);
                 progress.part(&interval);
                 self.parts.push(*part);
                 if let Some(interval) = self.merger.add(*interval) {

@@ -181,8 +181,8 @@ impl Reporter {
     }
 
     fn report(&mut self, worker: &Worker, now: Instant, events: &Sender<LiveEvent>) {
-        let mut tally = worker.tally.borrow_mut();
-        let interval = tally.cut_interval(now, self.core, 0);
+        let interval = worker.cut_interval(now, self.core);
+        let tally = worker.tally.borrow();
         let cpu = thread_cpu_time();
         let length = (now - self.last).as_secs_f64();
         let bytes_in = tally.bytes_in - std::mem::replace(&mut self.bytes_in, tally.bytes_in);
