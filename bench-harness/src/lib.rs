@@ -13,6 +13,7 @@ pub mod load;
 pub mod locust;
 pub mod quantity;
 mod read_some;
+mod realtime;
 pub mod record;
 pub mod report;
 pub mod stats;

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use rustix::process::setpriority_process;
 
 use super::exit::{Advice, Exit};
 use super::peers::split_cpus;
@@ -17,6 +16,7 @@ use crate::load::{
     self, Extent, LoadPlan, NoProgress, TargetUrl, allow_open_files, allowed_cpus, format_cpus,
 };
 use crate::quantity::time;
+use crate::realtime;
 use crate::record::LoopModel;
 use crate::stats::{Interval, StatsError};
 use crate::target::child::Child;
@@ -31,8 +31,6 @@ const WARMUP: Duration = Duration::from_millis(50);
 const SEED: u64 = 1;
 /// Open files beside the connections: rings, pipes and the like.
 const DESCRIPTORS: u64 = 64;
-/// The niceness of those who are served first (sched(7)).
-const FIRST: i32 = -20;
 
 /// Options of `covet-bench slow-clients`.
 #[derive(Debug, Clone, Args)]
@@ -59,7 +57,7 @@ pub struct SlowClientsArgs {
     #[arg(long, default_value = "100ms", value_parser = values::duration)]
     pub slice: Duration,
     /// A slice within which the machine itself stood still for so long is left out, on either side
-    #[arg(long, default_value = "1ms", value_parser = values::duration)]
+    #[arg(long, default_value = "500us", value_parser = values::duration)]
     pub standstill: Duration,
     /// Percentile that is compared
     #[arg(long, default_value_t = 99.9, value_parser = |text: &str| values::between(text, 1.0, 99.999))]
@@ -86,6 +84,14 @@ impl Finding {
         }
     }
 
+    /// What is rare does not show in the median of the periods, but in all of them together, if there is enough of it.
+    fn of_both(typical: Option<&Interval>, pooled: Option<&Interval>, limit: f64) -> Self {
+        match Self::of(pooled, limit) {
+            Self::Beyond => Self::Beyond,
+            Self::Within | Self::CannotTell => Self::of(typical, limit),
+        }
+    }
+
     fn exit(self) -> Exit {
         match self {
             Self::Within => Exit::Success,
@@ -96,7 +102,7 @@ impl Finding {
 }
 
 /// Measures an open loop at a share of the server's capacity with and without slow clients, in short slices by turns, and
-/// prints the ratio of the percentiles of all that each side has measured, with its interval.
+/// prints the ratio of the percentiles of both sides, with its interval.
 ///
 /// Without them as many clients trickle to a socket that nobody reads, so that both sides have the same to do for the
 /// clients' part.
@@ -128,9 +134,9 @@ pub fn slow_clients(args: SlowClientsArgs) -> anyhow::Result<Exit> {
         ));
     }
     let (server_cpus, cpus) = split_cpus(allowed_cpus(), 1)?;
-    // The server and the generator inherit it: what else the session runs is not to come between. It takes the same
-    // permission as to know when the machine stood still, of whose lack the output tells.
-    let _ = setpriority_process(None, FIRST);
+    // The server and the generator inherit it: nothing that the machine does besides is to come between. It takes the
+    // same permission as to know when the machine stood still, of whose lack the output tells.
+    let _ = realtime::go_first(realtime::MEASURED);
     let (server, url) = match args.url.clone() {
         Some(url) => (None, url),
         None => {
@@ -167,9 +173,11 @@ pub fn slow_clients(args: SlowClientsArgs) -> anyhow::Result<Exit> {
     if let Some(server) = server {
         server.stop(STOP_PATIENCE)?;
     }
-    let ratio = sides.ratio(args.percentile / 100.0, SEED);
-    let finding = Finding::of(ratio.as_ref().ok(), 1.0 + args.within);
-    println!("{}", verdict(&args, &sides, &ratio, finding));
+    let q = args.percentile / 100.0;
+    let (typical, pooled) = (sides.typical_ratio(q, SEED), sides.pooled_ratio(q, SEED));
+    let finding = Finding::of_both(typical.as_ref().ok(), pooled.as_ref().ok(), 1.0 + args.within);
+    println!("{}", verdict(&args, &sides, &typical, finding));
+    println!("{}", of_all(&sides, q, pooled.as_ref().ok()));
     println!("open loop at {rate:.0}/s, {:.0} % of {capacity:.0}/s", args.load * 100.0);
     match machine {
         Ok(_) => println!("{}", left_out(&args, &sides)),
@@ -217,12 +225,12 @@ fn verdict(
         Finding::Beyond => format!("LONGER by more than {percent} %"),
         Finding::CannotTell => format!("cannot tell whether within {percent} %"),
     };
-    let micros = |side: &Side| side.quantile(args.percentile / 100.0).as_secs_f64() * 1e6;
+    let micros = |side: &Side| side.typical(args.percentile / 100.0).as_secs_f64() * 1e6;
     let figures = format!("{:.0} µs over {:.0} µs", micros(&sides.with), micros(&sides.without));
     let name = format!("p{} with {} slow clients over without", args.percentile, args.clients);
     match ratio {
         Ok(ratio) => format!(
-            "{name}: {:.3}, 95 % interval {:.3} to {:.3} of {} pairs ({figures}): {finding}",
+            "{name}: {:.3}, 95 % interval {:.3} to {:.3} of {} pairs (medians of the periods, {figures}): {finding}",
             ratio.estimate, ratio.lower, ratio.upper, ratio.runs
         ),
         Err(StatsError::TooFewRuns { runs, needed }) => {
@@ -230,6 +238,18 @@ fn verdict(
         }
         Err(error) => format!("{name}: {figures}, without an interval ({error}): {finding}"),
     }
+}
+
+fn of_all(sides: &Sides, q: f64, ratio: Option<&Interval>) -> String {
+    let micros = |side: &Side| side.quantile(q).as_secs_f64() * 1e6;
+    let interval = ratio
+        .map(|ratio| format!("{:.3}, interval {:.3} to {:.3}, ", ratio.estimate, ratio.lower, ratio.upper))
+        .unwrap_or_default();
+    format!(
+        "of all requests together, which rests on the worst of the periods: {interval}{:.0} µs over {:.0} µs",
+        micros(&sides.with),
+        micros(&sides.without)
+    )
 }
 
 fn left_out(args: &SlowClientsArgs, sides: &Sides) -> String {
@@ -260,5 +280,9 @@ mod tests {
             assert_eq!(Finding::of(ratio.as_ref(), 1.1), finding, "{ratio:?}");
             assert_eq!(finding.exit(), exit);
         }
+        let (within, open, beyond) = (interval(0.9, 1.05), interval(0.5, 3.0), interval(1.2, 3.0));
+        assert_eq!(Finding::of_both(Some(&within), Some(&open), 1.1), Finding::Within);
+        assert_eq!(Finding::of_both(Some(&within), Some(&beyond), 1.1), Finding::Beyond);
+        assert_eq!(Finding::of_both(Some(&open), Some(&within), 1.1), Finding::CannotTell);
     }
 }

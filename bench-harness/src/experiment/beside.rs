@@ -110,22 +110,45 @@ fn check(record: &RunRecord) -> Result<(), BesideError> {
 }
 
 impl Sides {
-    /// Quantile `q` with company over that without, of all that was kept. Pairs of which a side has nothing left are not
-    /// there.
+    /// The median of the periods' quantiles `q` with company over that without.
     ///
     /// # Errors
-    /// With fewer than [`pooled::FEWEST`] pairs left.
-    pub fn ratio(&self, q: f64, seed: u64) -> Result<stats::Interval, StatsError> {
+    /// With fewer than [`pooled::FEWEST`] pairs left of which each side has kept something.
+    pub fn typical_ratio(&self, q: f64, seed: u64) -> Result<stats::Interval, StatsError> {
+        pooled::median_ratio(&self.pairs(), q, LEVEL, seed)
+    }
+
+    /// Quantile `q` with company over that without, of all that was kept.
+    ///
+    /// # Errors
+    /// As those of [`Sides::typical_ratio`].
+    pub fn pooled_ratio(&self, q: f64, seed: u64) -> Result<stats::Interval, StatsError> {
+        pooled::quantile_ratio(&self.pairs(), q, LEVEL, seed)
+    }
+
+    /// Those of which each side has kept something.
+    fn pairs(&self) -> Vec<(Histogram<u64>, Histogram<u64>)> {
         let pairs = self.with.periods.iter().zip(&self.without.periods);
-        let pairs: Vec<(Histogram<u64>, Histogram<u64>)> = pairs
+        pairs
             .filter(|(with, without)| !with.is_empty() && !without.is_empty())
             .map(|(with, without)| ((**with).clone(), (**without).clone()))
-            .collect();
-        pooled::quantile_ratio(&pairs, q, LEVEL, seed)
+            .collect()
     }
 }
 
 impl Side {
+    /// The median of the periods' quantiles `q`.
+    pub fn typical(&self, q: f64) -> Duration {
+        let mut periods: Vec<Duration> = self
+            .periods
+            .iter()
+            .filter(|period| !period.is_empty())
+            .map(|period| period.quantile(q))
+            .collect();
+        periods.sort_unstable();
+        periods.get(periods.len() / 2).copied().unwrap_or_default()
+    }
+
     /// Quantile `q` of all that was kept.
     pub fn quantile(&self, q: f64) -> Duration {
         let mut whole = Hist::new();

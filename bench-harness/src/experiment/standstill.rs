@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 
 use rustix::thread::{CpuSet, sched_setaffinity};
 
-/// The sleep whose overshoot counts.
-const PULSE: Duration = Duration::from_millis(1);
+use crate::realtime::{self, go_first, may_go_first};
+
+/// The sleep whose overshoot counts: of a standstill that begins within it, the rest of the sleep is not seen.
+const PULSE: Duration = Duration::from_micros(500);
 
 /// A thread on each CPU that goes before all ordinary ones (SCHED_FIFO, sched(7)), and does nothing but sleep: when it
 /// wakes late, it was not for anything that runs there, but for the kernel or the host.
@@ -27,9 +29,9 @@ impl Standstill {
     /// Starts to watch these CPUs.
     ///
     /// # Errors
-    /// Without CAP_SYS_NICE or an RLIMIT_RTPRIO of 1 or more (`PermissionDenied`), or when a thread does not start.
+    /// Without CAP_SYS_NICE or an RLIMIT_RTPRIO of 3 or more (`PermissionDenied`), or when a thread does not start.
     pub fn start(cpus: &[usize]) -> io::Result<Self> {
-        go_first_is_allowed()?;
+        may_go_first(realtime::WATCHING)?;
         let mut meter = Self { stop: Arc::default(), longest: Arc::default(), threads: Vec::new() };
         for &cpu in cpus {
             let (stop, longest) = (meter.stop.clone(), meter.longest.clone());
@@ -54,25 +56,12 @@ impl Drop for Standstill {
     }
 }
 
-/// On a thread of its own, so that the caller stays as it is.
-fn go_first_is_allowed() -> io::Result<()> {
-    let attempt = thread::Builder::new().name("standstill".to_owned()).spawn(go_first)?;
-    attempt.join().unwrap_or_else(|_| Err(io::Error::other("the thread that asks has panicked")))
-}
-
-fn go_first() -> io::Result<()> {
-    let priority = libc::sched_param { sched_priority: 1 };
-    // SAFETY: the structure is alive during the call, which only reads it; 0 is the calling thread.
-    let outcome = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &priority) };
-    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
 fn watch(cpu: usize, stop: &AtomicBool, longest: &AtomicU64) {
     let mut mask = CpuSet::new();
     mask.set(cpu);
     // Elsewhere it would watch another CPU twice; so be it.
     let _ = sched_setaffinity(None, &mask);
-    if go_first().is_err() {
+    if go_first(realtime::WATCHING).is_err() {
         return;
     }
     while !stop.load(Ordering::Relaxed) {

@@ -74,20 +74,56 @@ pub fn quantile_ratio(
     level: f64,
     seed: u64,
 ) -> Result<Interval, StatsError> {
-    if !(level > 0.0 && level < 1.0) {
-        return Err(StatsError::Level { level });
-    }
-    if pairs.len() < FEWEST {
-        return Err(StatsError::TooFewRuns { runs: pairs.len(), needed: FEWEST });
-    }
     let above = Side::of(pairs.iter().map(|(above, _)| above));
     let below = Side::of(pairs.iter().map(|(_, below)| below));
     let mut counts = Vec::new();
-    let mut ratio = |chosen: &[usize]| {
+    bootstrap(pairs.len(), level, seed, |chosen| {
         let above = above.quantile(chosen, q, &mut counts).unwrap_or(0.0);
         above / below.quantile(chosen, q, &mut counts).unwrap_or(0.0)
+    })
+}
+
+/// The median of the first sides' quantiles `q` over that of the second ones, with an interval as [`quantile_ratio`] has it.
+///
+/// A few runs that something else disturbed decide about a high quantile of all values together, and hardly move a median.
+///
+/// # Errors
+/// As those of [`quantile_ratio`].
+pub fn median_ratio(
+    pairs: &[(Histogram<u64>, Histogram<u64>)],
+    q: f64,
+    level: f64,
+    seed: u64,
+) -> Result<Interval, StatsError> {
+    let of = |run: &Histogram<u64>| run.value_at_quantile(q) as f64;
+    let sides: Vec<(f64, f64)> = pairs.iter().map(|(above, below)| (of(above), of(below))).collect();
+    let mut values = Vec::new();
+    let mut median = |chosen: &[usize], side: fn(&(f64, f64)) -> f64| {
+        values.clear();
+        values.extend(chosen.iter().map(|&pair| side(&sides[pair])));
+        values.sort_by(f64::total_cmp);
+        let middle = values.len() / 2;
+        if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
     };
-    let all: Vec<usize> = (0..pairs.len()).collect();
+    bootstrap(pairs.len(), level, seed, |chosen| {
+        median(chosen, |&(above, _)| above) / median(chosen, |&(_, below)| below)
+    })
+}
+
+/// A ratio of these pairs, of which the chosen ones are there as often as they are named.
+fn bootstrap(
+    pairs: usize,
+    level: f64,
+    seed: u64,
+    mut ratio: impl FnMut(&[usize]) -> f64,
+) -> Result<Interval, StatsError> {
+    if !(level > 0.0 && level < 1.0) {
+        return Err(StatsError::Level { level });
+    }
+    if pairs < FEWEST {
+        return Err(StatsError::TooFewRuns { runs: pairs, needed: FEWEST });
+    }
+    let all: Vec<usize> = (0..pairs).collect();
     let estimate = ratio(&all);
     if !(estimate.is_finite() && estimate > 0.0) {
         return Err(StatsError::NotPositive { index: 0, value: estimate });
@@ -96,14 +132,14 @@ pub fn quantile_ratio(
     let mut chosen = all;
     let mut resampled: Vec<f64> = (0..RESAMPLES)
         .map(|_| {
-            chosen.fill_with(|| random.between(0, pairs.len() as u64 - 1) as usize);
+            chosen.fill_with(|| random.between(0, pairs as u64 - 1) as usize);
             ratio(&chosen)
         })
         .collect();
     resampled.sort_by(f64::total_cmp);
     let at = |share: f64| resampled[((RESAMPLES - 1) as f64 * share).round() as usize];
     let tail = (1.0 - level) / 2.0;
-    Ok(Interval { estimate, lower: at(tail), upper: at(1.0 - tail), level, runs: pairs.len() })
+    Ok(Interval { estimate, lower: at(tail), upper: at(1.0 - tail), level, runs: pairs })
 }
 
 #[cfg(test)]
@@ -139,6 +175,34 @@ mod tests {
         assert!((interval.estimate / expected - 1.0).abs() < 2e-3, "{} {expected}", interval.estimate);
         assert!(interval.lower <= interval.estimate && interval.estimate <= interval.upper);
         assert_eq!(interval, quantile_ratio(&pairs, 0.99, 0.95, 1).unwrap());
+    }
+
+    #[test]
+    fn a_few_disturbed_runs_decide_about_the_pool_and_hardly_move_the_median() {
+        let mut pairs = pairs(&mut Random::new(3, 0), 1.0);
+        let before = median_ratio(&pairs, 0.99, 0.95, 1).unwrap();
+        for (above, _) in &mut pairs[..2] {
+            above.record_n(500_000_000, 50).unwrap();
+        }
+        let after = median_ratio(&pairs, 0.99, 0.95, 1).unwrap();
+        assert!((0.8..1.25).contains(&before.estimate), "{before:?}");
+        assert!((0.8..1.25).contains(&after.estimate) && after.upper < 2.0, "{after:?}");
+        assert!(quantile_ratio(&pairs, 0.99, 0.95, 1).unwrap().estimate > 100.0);
+        assert!(median_ratio(&pairs[..FEWEST - 1], 0.99, 0.95, 1).is_err());
+    }
+
+    #[test]
+    fn the_estimate_is_the_ratio_of_the_medians() {
+        let pairs = pairs(&mut Random::new(2, 0), 1.5);
+        let median = |side: fn(&Pair) -> &Histogram<u64>| {
+            let mut values: Vec<u64> = pairs.iter().map(|pair| side(pair).value_at_quantile(0.9)).collect();
+            values.sort_unstable();
+            (values[11] + values[12]) as f64
+        };
+        let interval = median_ratio(&pairs, 0.9, 0.95, 1).unwrap();
+        let expected = median(|pair| &pair.0) / median(|pair| &pair.1);
+        assert!((interval.estimate / expected - 1.0).abs() < 1e-9, "{} {expected}", interval.estimate);
+        assert!(interval.lower <= interval.estimate && interval.estimate <= interval.upper);
     }
 
     #[test]

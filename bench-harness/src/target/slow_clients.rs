@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::setpriority_process;
 use rustix::thread::{CpuSet, sched_setaffinity, set_current_timer_slack};
+
+use crate::realtime;
 
 /// What each sends at first, and what follows it, without ever coming to an end.
 const START: &[u8] = b"GET / HTTP/1.1\r\nHost: slow\r\nX-Slow: ";
@@ -18,9 +19,6 @@ const BYTE: &[u8] = b"y";
 /// How often the clients whose time has come are looked after: they share a CPU with the load, so there are few of them at
 /// a time.
 const TICK: Duration = Duration::from_millis(1);
-
-/// The niceness of those who are served last (sched(7)).
-const LAST: i32 = 19;
 
 /// Slow clients that are connected to a server, looked after by a thread of their own.
 ///
@@ -48,8 +46,9 @@ impl SlowClients {
                 // Elsewhere they would be in the server's way; so be it.
                 let _ = sched_setaffinity(None, &mask);
             }
-            // A load that runs beside them comes first.
-            let _ = setpriority_process(None, LAST);
+            // Whoever waits for a load to sleep has a train of bytes to send then, which no thousand clients would send
+            // at once. Where it isn't allowed they do; so be it.
+            let _ = realtime::go_first(realtime::BESIDE);
             // The default of 50 µs would be part of every tick; so be that.
             let _ = set_current_timer_slack(Some(NonZeroU64::MIN));
             let begun = Instant::now();
