@@ -5,7 +5,7 @@
 
 use hdrhistogram::Histogram;
 
-use super::{Interval, StatsError};
+use super::{Interval, StatsError, spread};
 use crate::clock::Random;
 
 /// Pairs that an interval needs: with fewer of them a percentile bootstrap covers less than it promises.
@@ -101,9 +101,7 @@ pub fn median_ratio(
     let mut median = |chosen: &[usize], side: fn(&(f64, f64)) -> f64| {
         values.clear();
         values.extend(chosen.iter().map(|&pair| side(&sides[pair])));
-        values.sort_by(f64::total_cmp);
-        let middle = values.len() / 2;
-        if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
+        spread::median(&values).unwrap_or(0.0)
     };
     bootstrap(pairs.len(), level, seed, |chosen| {
         median(chosen, |&(above, _)| above) / median(chosen, |&(_, below)| below)
