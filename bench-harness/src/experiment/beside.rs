@@ -9,7 +9,7 @@ use super::ab::order;
 use super::standstill::Standstill;
 use crate::load::{self, LoadError, LoadPlan, Progress};
 use crate::record::{CoreInterval, Hist, Interval, RunRecord};
-use crate::stats::{self, LEVEL, StatsError, pooled};
+use crate::stats::{self, LEVEL, StatsError, pooled, spread};
 
 /// How it is measured.
 #[derive(Debug, Clone)]
@@ -139,14 +139,9 @@ impl Sides {
 impl Side {
     /// The median of the periods' quantiles `q`.
     pub fn typical(&self, q: f64) -> Duration {
-        let mut periods: Vec<Duration> = self
-            .periods
-            .iter()
-            .filter(|period| !period.is_empty())
-            .map(|period| period.quantile(q))
-            .collect();
-        periods.sort_unstable();
-        periods.get(periods.len() / 2).copied().unwrap_or_default()
+        let periods = self.periods.iter().filter(|period| !period.is_empty());
+        let seconds: Vec<f64> = periods.map(|period| period.quantile(q).as_secs_f64()).collect();
+        Duration::from_secs_f64(spread::median(&seconds).unwrap_or(0.0))
     }
 
     /// Quantile `q` of all that was kept.
